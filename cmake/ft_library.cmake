@@ -1,0 +1,49 @@
+# ft_library(NAME folder-name USES lib...): one static library per folder.
+#
+# The house rule "who may include whom" is enforced by the include path: every folder is reachable only under its own name
+# (#include "io/engine.h") through a directory that holds nothing but a link to it, and a library sees the directories of the
+# libraries it USES, and of what those use. An include that points against the graph does not compile.
+function(ft_library name)
+  cmake_parse_arguments(ARG "" "" "USES;LINKS;SUBDIRS" ${ARGN})
+  set(gate ${CMAKE_BINARY_DIR}/include/${name})
+  file(MAKE_DIRECTORY ${gate})
+  file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${gate}/${name} SYMBOLIC)
+  set(patterns ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  foreach(dir IN LISTS ARG_SUBDIRS)
+    list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/*.c)
+  endforeach()
+  file(GLOB sources CONFIGURE_DEPENDS ${patterns})
+  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  if(NOT sources)
+    add_library(ft_${name} INTERFACE)
+    target_include_directories(ft_${name} INTERFACE ${gate})
+    set(scope INTERFACE)
+  else()
+    add_library(ft_${name} STATIC ${sources})
+    target_include_directories(ft_${name} PUBLIC ${gate})
+    ft_compile_options(ft_${name})
+    set(scope PUBLIC)
+  endif()
+  foreach(lib IN LISTS ARG_USES)
+    target_link_libraries(ft_${name} ${scope} ft_${lib})
+  endforeach()
+  target_link_libraries(ft_${name} ${scope} ${ARG_LINKS})
+endfunction()
+
+# Flags every target of ours is compiled with. -ffp-contract=off: an FMA the compiler may or may not form would make the bits
+# of a result depend on inlining; where an FMA is wanted it is written.
+function(ft_compile_options target)
+  target_compile_options(${target} PRIVATE
+    $<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wstrict-prototypes;-Wmissing-prototypes;-Wno-unused-parameter;-ffp-contract=off;-fno-math-errno>)
+  if(FT_WERROR)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Werror>)
+  endif()
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  # Asserts stay on in release: they are cheap where we put them.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:-UNDEBUG>)
+endfunction()
+
+if(FT_SANITIZE)
+  add_compile_options(-fsanitize=${FT_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FT_SANITIZE})
+endif()

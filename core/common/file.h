@@ -1,0 +1,20 @@
+// Whole files and paths. Errors name the path. A missing file is FT_E_NOT_FOUND, what the system refuses FT_E_IO.
+#ifndef FT_COMMON_FILE_H
+#define FT_COMMON_FILE_H
+
+#include "common/status.h"
+
+char *ft_path_join(const char *directory, const char *name);  // heap string, NULL when out of memory
+const char *ft_path_base(const char *path);                   // last component, points into path (trailing slashes stay)
+bool ft_path_exists(const char *path);
+bool ft_path_is_directory(const char *path);
+ft_status ft_path_size(const char *path, int64_t *bytes);
+ft_status ft_make_directories(const char *path);  // like mkdir -p, mode 0777 & ~umask; FT_E_EXISTS if a file is in the way
+// Like rm -rf: an absent path is success, links are removed and not followed. Refuses "", "/" and a last "." or "..".
+ft_status ft_remove_tree(const char *path);
+// Reads a file of at most max_bytes (FT_E_INPUT above that); *data is heap, NUL-terminated past the end.
+ft_status ft_file_read(const char *path, size_t max_bytes, char **data, size_t *bytes);
+// Plain write, fsync, close (no atomicity; io/commit.h has that).
+ft_status ft_file_write(const char *path, const void *data, size_t bytes);
+
+#endif

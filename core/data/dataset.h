@@ -1,0 +1,119 @@
+// Datasets: records -> segments -> tokens -> packed micro-batches.
+//
+//   reader (jsonl, json)            file -> records
+//   record format (alpaca, ...)     record -> segments {text, train}         one row of ft_record_formats each
+//   tokenize                        segments -> input_ids, labels (-100 where not trained)
+//   pack                            samples -> rows of exactly sequence_len slots
+// Labels are aligned with input_ids (Hugging Face convention): position t is predicted from t-1, so labels[0] of a sample
+// never counts. All of it runs on the CPU before a device is touched.
+#ifndef FT_DATA_DATASET_H
+#define FT_DATA_DATASET_H
+
+#include <jansson.h>
+
+#include "common/config.h"
+#include "data/tokenizer.h"
+
+#define FT_LABEL_IGNORE (-100)
+
+// What a record format produces for one record.
+typedef struct {
+    char *text;         // heap; NULL for ready ids
+    int32_t *ids;       // heap; used when text is NULL
+    int32_t *labels;    // heap or NULL (with ids): explicit labels
+    int64_t n_ids;
+    bool train;
+    bool special;       // special-token text inside `text` is meant as such
+} ft_segment;
+
+typedef struct {
+    ft_segment *items;
+    int n, capacity;
+    bool add_bos, add_eos;  // put BOS first / a trained EOS last
+} ft_segments;
+
+ft_status ft_segments_add(ft_segments *segments, ft_segment segment);
+void ft_segments_clear(ft_segments *segments);
+
+// A record format: one row, one file.
+typedef struct {
+    const char *name;        // the `type:` of a dataset
+    const char *help;
+    // How sure it is that `record` is of this format: 0 no .. 100 certain (for datasets without a type).
+    int (*detect)(const json_t *record, const ft_dataset_config *config);
+    // FT_E_INPUT with what is missing ("no 'output'"); the caller adds file and line.
+    ft_status (*parse)(const json_t *record, const ft_dataset_config *config, const ft_config *run, ft_segments *segments);
+} ft_record_format;
+
+extern const ft_record_format *const ft_record_formats[];  // alpaca, completion, tokens; NULL-terminated
+const ft_record_format *ft_record_format_find(const char *name);
+
+// A record reader: one row, one file. Streams records of a file with their line numbers.
+typedef ft_status (*ft_record_visit)(void *context, const json_t *record, const char *path, int64_t line);
+typedef struct {
+    const char *name;
+    bool (*matches)(const char *path);
+    ft_status (*read)(const char *path, ft_record_visit visit, void *context);
+} ft_record_reader;
+extern const ft_record_reader *const ft_record_readers[];  // jsonl, json; NULL-terminated
+
+// Tokenized samples, flat.
+typedef struct {
+    int32_t *ids, *labels;   // all samples, one after the other
+    int64_t *begin;          // [n + 1]
+    int32_t *source;         // [n] index of the dataset
+    int64_t n, capacity, tokens, tokens_capacity;
+} ft_samples;
+void ft_samples_free(ft_samples *samples);
+
+// What became of the records. Printed as a table by ft_data_report_print.
+typedef struct {
+    int64_t records, kept, dropped_long, dropped_untrained, dropped_short, truncated;
+    int64_t tokens, trainable_tokens, longest, truncated_tokens;
+} ft_data_counts;
+
+typedef struct {
+    ft_samples train, eval;
+    ft_data_counts *counts;      // one per dataset (train list, then test list)
+    char **names;                // path and detected type, parallel to counts
+    int n_counts;
+} ft_dataset;
+
+// Reads, detects, tokenizes (in parallel, with progress), filters by sequence_len, splits off the eval set (val_set_size,
+// deterministic in `seed`) or reads test_datasets. Hard checks: at most one BOS and only at position 0, the closing token
+// trained, at least one trainable token in the whole set. FT_E_INPUT names file and line of a bad record.
+ft_status ft_dataset_load(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer);
+void ft_dataset_free(ft_dataset *dataset);
+ft_status ft_data_report_print(const ft_dataset *dataset, ft_text *out);
+
+// Rows of exactly sequence_len slots. A row holds whole samples (documents); what is left over is one masked document.
+// First-fit decreasing over the shuffled order of the epoch within a bounded window, so a pack depends on
+// (seed, epoch, samples) only. packing = false: one sample per row.
+typedef struct {
+    int64_t *sample;        // samples of all rows, one after the other
+    int64_t *row_begin;     // [n_rows + 1]
+    int64_t n_rows;
+} ft_packs;
+ft_status ft_pack(ft_packs *packs, const ft_samples *samples, int64_t sequence_len, bool packing, bool shuffle, uint64_t seed,
+                  uint32_t epoch);
+void ft_packs_free(ft_packs *packs);
+
+// One micro-batch: `rows` rows flattened to tokens = rows * sequence_len slots. Arrays are the caller's, sized once.
+typedef struct {
+    int64_t tokens;          // slots
+    int32_t *ids;            // [tokens]; pad id in unused slots
+    int32_t *labels;         // [tokens]; FT_LABEL_IGNORE where not trained; labels[first slot of a document] is IGNORE
+    int32_t *positions;      // [tokens]; 0.. within each document
+    int32_t *doc_begin;      // [n_docs + 1]; slot where each document starts, doc_begin[n_docs] = tokens
+    int32_t n_docs;
+    int64_t trainable;       // labels that count
+    int64_t real;            // slots that hold sample tokens
+    int64_t token_base;      // index of slot 0 in the optimizer step (RNG key of dropout)
+} ft_batch;
+ft_status ft_batch_alloc(ft_batch *batch, int64_t tokens);
+void ft_batch_free(ft_batch *batch);
+// Fills the batch with rows [first_row, first_row + rows) of the packs; rows past the end are one masked document each.
+void ft_batch_fill(ft_batch *batch, const ft_samples *samples, const ft_packs *packs, int64_t first_row, int64_t rows,
+                   int64_t sequence_len, int32_t pad_id, int64_t token_base);
+
+#endif

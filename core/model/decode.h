@@ -1,0 +1,26 @@
+// Generation: a KV cache, prompts of any length up to the plan's sequence_len, one sequence at a time, weights through the
+// same streamer (forward-only sweeps).
+#ifndef FT_MODEL_DECODE_H
+#define FT_MODEL_DECODE_H
+
+#include "model/model.h"
+
+typedef struct {
+    int64_t max_new_tokens;
+    double temperature;       // 0 = greedy
+    double top_p;             // 1 = off
+    uint64_t seed;
+    const int32_t *stop_ids;  // generation ends after one of these
+    int n_stop;
+    // Called for each new token; non-zero stops.
+    int (*on_token)(void *context, int32_t id);
+    void *context;
+} ft_generate_options;
+
+// Appends to ids (capacity max_new_tokens in `out`); *n_out tokens were made.
+ft_status ft_generate(ft_model *model, const int32_t *prompt, int64_t n_prompt, const ft_generate_options *options, int32_t *out,
+                      int64_t *n_out);
+// Bytes of the KV cache for `length` positions (taken from the heap before the first token).
+int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length);
+
+#endif

@@ -1,0 +1,25 @@
+// metrics.jsonl: one JSON object a line, appended and flushed per step; truncated to the checkpoint's length at a resume, so a
+// step never stands there twice.
+#ifndef FT_TRAIN_METRICS_H
+#define FT_TRAIN_METRICS_H
+
+#include "common/status.h"
+
+typedef struct {
+    int64_t step;
+    double time, epoch, loss, lr, grad_norm;
+    int64_t tokens, trainable_tokens;
+    double step_s, tokens_per_s, stall_s;
+    int64_t hbm_bytes, pinned_bytes, nvme_bytes, h2d_bytes, d2h_bytes;
+} ft_step_metrics;
+
+typedef struct ft_metrics ft_metrics;
+// Opens OUTPUT/metrics.jsonl, truncated to `keep_bytes` (0 = new; it must then not exist or be empty).
+ft_status ft_metrics_open(ft_metrics **metrics, const char *output, int64_t keep_bytes);
+ft_status ft_metrics_step(ft_metrics *metrics, const ft_step_metrics *step);
+ft_status ft_metrics_eval(ft_metrics *metrics, int64_t step, double epoch, double eval_loss, int64_t tokens, double seconds);
+ft_status ft_metrics_note(ft_metrics *metrics, int64_t step, const char *text);
+int64_t ft_metrics_bytes(const ft_metrics *metrics);
+ft_status ft_metrics_close(ft_metrics *metrics);  // NULL accepted
+
+#endif

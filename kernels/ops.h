@@ -1,0 +1,214 @@
+// The operations of a transformer step: one interface, a CPU reference and a CUDA version of each.
+//
+// Grain is what fusion needs, not BLAS grain. Rules for every op:
+//  - It is asynchronous on `queue` and allocates nothing; scratch comes in as (workspace, workspace_bytes), at least
+//    ft_op_workspace(op, shape, kind) bytes.
+//  - Activations are views: row-major [rows = tokens, cols], leading dimension ld in elements, representation repr. The CPU
+//    device computes in float32 and takes FT_REPR_F32 only; CUDA takes bf16 and, where said, fp8.
+//  - Reductions are FP32 with a fixed tree; no atomics on floats: same inputs, same device, same build -> same bits.
+//  - Adapter tensors (A [r, in], B [out, r]) and their gradients are float32 masters; lora_compute is what GEMMs read
+//    (CPU: the masters themselves).
+#ifndef FT_KERNELS_OPS_H
+#define FT_KERNELS_OPS_H
+
+#include "common/codec.h"
+#include "common/rng.h"
+#include "device/device.h"
+
+typedef enum { FT_REPR_F32, FT_REPR_BF16, FT_REPR_E4M3 } ft_repr;
+static inline int64_t ft_repr_bytes(ft_repr repr) { return repr == FT_REPR_F32 ? 4 : repr == FT_REPR_BF16 ? 2 : 1; }
+
+// Activation view. `scales` only for FT_REPR_E4M3: 1x128 along cols, stored token-contiguous [ceil(cols/128), rows padded to 4].
+typedef struct {
+    void *data;
+    float *scales;
+    ft_repr repr;
+    int64_t rows, cols, ld;
+} ft_view;
+
+// A frozen matrix as the store keeps it, [rows = out, cols = in].
+typedef struct {
+    const void *codes;        // E4M3, or BF16/F16/F32 elements when kind is FT_SCALE_NONE
+    const float *scales;      // W orientation (common/codec.h), NULL when kind is FT_SCALE_NONE
+    const float *scales_t;    // W^T orientation, TILE only
+    ft_dtype dtype;
+    ft_scale_kind kind;
+    int64_t rows, cols;
+} ft_matrix;
+
+// The form GEMMs read, made once per layer visit. F32/BF16: [rows, cols] dequantized, usable in both directions.
+// E4M3: the codes themselves (forward), or W^T codes [cols, rows] (backward).
+typedef struct {
+    void *data;
+    const float *scales;
+    ft_repr repr;
+    ft_scale_kind kind;
+    bool transposed;
+    int64_t rows, cols, ld;   // of W, not of W^T
+} ft_weight;
+
+// LoRA of one linear: y += scale * B (A dropout(x)). dA, dB NULL in a forward-only pass.
+typedef struct {
+    const float *a, *b;       // [r, in], [out, r]
+    float *da, *db;           // accumulated
+    int64_t r;
+    float scale;              // alpha/r or alpha/sqrt(r)
+} ft_lora;
+
+// Counter of a dropout mask (one mask per input of a group): element (token, feature) is kept iff
+// uniform(rng(seed, DROPOUT, step, layer << 8 | group, token_base + token, feature)) >= p, and then scaled by 1/(1-p).
+typedef struct {
+    float p;                  // 0 = no dropout
+    uint64_t seed;
+    uint32_t step, layer, group, token_base;
+} ft_dropout;
+
+// A linear group: y[:, parts side by side] = x W^T + bias + LoRA. qkv has 3 parts, gate+up 2, o and down 1. The parts' weights
+// may be one stacked matrix (n_weights 1) or one each (n_weights = n_parts).
+#define FT_LINEAR_PARTS 3
+typedef struct {
+    int n_parts;
+    int64_t out[FT_LINEAR_PARTS];           // out features of each part, in column order of y
+    int n_weights;
+    ft_weight weight[FT_LINEAR_PARTS];
+    const float *bias[FT_LINEAR_PARTS];     // NULL = none
+    ft_lora lora[FT_LINEAR_PARTS];          // r 0 = not targeted
+    ft_dropout dropout;
+} ft_linear_group;
+
+// Packed documents of a micro-batch: document d covers slots [begin[d], begin[d+1]). Attention is causal inside a document and
+// nothing crosses. `begin` is host memory and, on CUDA, mirrored in `device_begin`.
+typedef struct {
+    const int32_t *begin;
+    const int32_t *device_begin;
+    int32_t n;
+    int32_t max_length;       // bound used for plans and workspaces
+} ft_documents;
+
+typedef struct {
+    int64_t q_heads, kv_heads, head_dim;
+    float scale;              // 1/sqrt(head_dim)
+} ft_attention;
+
+// cos/sin tables [positions, head_dim/2], float32, made once by ft_rope_tables (kernels/rope.c) from float64.
+typedef struct {
+    const float *cosine, *sine;
+    int64_t positions, half;
+} ft_rope;
+
+// Final norm output -> logits -> loss. Per trainable slot t: nll = logsumexp(z) - z[label].
+typedef struct {
+    float loss_scale;         // dX is d(loss_scale * sum nll)/dx: 1 / trainable tokens of the optimizer step
+    int64_t chunk;            // rows whose logits exist at once
+    bool want_gradient;
+    float *logits;            // optional [rows, vocab] float32 output (evaluation), else NULL
+} ft_head_options;
+
+typedef struct {
+    float lr, beta1, beta2, eps, weight_decay;
+    float bias1, bias2;       // 1 - beta^t
+} ft_adamw;
+
+// One device's implementations.
+typedef struct {
+    ft_device_kind kind;
+    // Stored form -> compute form (dst->data is the caller's scratch, ft_weight fields filled by the caller).
+    ft_status (*weight_prepare)(ft_queue *queue, const ft_weight *dst, const ft_matrix *src);
+    // Small tensors (norm weights, biases) of any float dtype to float32.
+    ft_status (*vector_prepare)(ft_queue *queue, float *dst, const void *src, ft_dtype dtype, int64_t n);
+    // x rows (any float dtype, contiguous) -> view.
+    ft_status (*embed)(ft_queue *queue, ft_view dst, const void *rows, ft_dtype dtype);
+    // h = x + residual (residual may be empty: data NULL, then h is x and sum_out unused); y = h * rsqrt(mean(h^2) + eps) * w;
+    // rstd[row]. y.data NULL computes only the sum and rstd.
+    ft_status (*rmsnorm_forward)(ft_queue *queue, ft_view y, ft_view sum_out, float *rstd, ft_view x, ft_view residual,
+                                 const float *weight, float eps);
+    // y = x * rstd * w again from saved rstd (recompute in backward).
+    ft_status (*rmsnorm_apply)(ft_queue *queue, ft_view y, ft_view x, const float *rstd, const float *weight);
+    // dx = dres + rstd * (m - x * rstd^2 * mean(m * x)), m = dy * w. dx may alias dres.
+    ft_status (*rmsnorm_backward)(ft_queue *queue, ft_view dx, ft_view dres, ft_view dy, ft_view x, const float *rstd,
+                                  const float *weight);
+    // y = group(x). `low_rank` [rows, sum of r] keeps S = dropout(x) A^T for the backward pass.
+    ft_status (*linear_forward)(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, float *low_rank,
+                                void *workspace, int64_t workspace_bytes);
+    // dx = dy W (+ LoRA), dA += , dB +=. dx.data NULL skips the input gradient. accumulate: dx += .
+    ft_status (*linear_backward)(ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy,
+                                 ft_view x, const float *low_rank, void *workspace, int64_t workspace_bytes);
+    // In place on the q and k columns of qkv [rows, (q_heads + 2 kv_heads) * head_dim]; direction +1 forward, -1 backward.
+    ft_status (*rope)(ft_queue *queue, ft_view qkv, const ft_attention *shape, const ft_rope *table, const int32_t *positions,
+                      int direction);
+    // o [rows, q_heads * head_dim], lse [q_heads, rows] natural log.
+    ft_status (*attention_forward)(ft_queue *queue, ft_view o, float *lse, ft_view qkv, const ft_attention *shape,
+                                   const ft_documents *documents, void *workspace, int64_t workspace_bytes);
+    ft_status (*attention_backward)(ft_queue *queue, ft_view dqkv, ft_view d_o, ft_view o, const float *lse, ft_view qkv,
+                                    const ft_attention *shape, const ft_documents *documents, void *workspace,
+                                    int64_t workspace_bytes);
+    // One query row per sequence against a cache (generation): q [1, q_heads*d], k/v cache [length, kv_heads*d].
+    ft_status (*attention_decode)(ft_queue *queue, ft_view o, ft_view q, const void *k_cache, const void *v_cache,
+                                  int64_t length, const ft_attention *shape, void *workspace, int64_t workspace_bytes);
+    // y = silu(gate) * up, gate_up [rows, 2 ffn] (gate first).
+    ft_status (*swiglu_forward)(ft_queue *queue, ft_view y, ft_view gate_up);
+    ft_status (*swiglu_backward)(ft_queue *queue, ft_view dgate_up, ft_view dy, ft_view gate_up);
+    // x [rows, hidden] is already normed. Adds sum of nll of trainable rows to *nll_sum (double, device) and, if wanted,
+    // writes dx. Rows with label < 0 give dx 0. Chunks are options.chunk rows counted from row 0, ascending.
+    ft_status (*head_loss)(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head,
+                           const int32_t *labels, const ft_head_options *options, void *workspace, int64_t workspace_bytes);
+    // y += x * factor over n floats; y = x * factor when overwrite.
+    ft_status (*scale_add)(ft_queue *queue, float *y, const float *x, float factor, int64_t n, bool overwrite);
+    // *sum = sum of squares in double, fixed tree; *finite = 0 if any value is NaN or Inf.
+    ft_status (*sum_squares)(ft_queue *queue, double *sum, int32_t *finite, const float *x, int64_t n, void *workspace,
+                             int64_t workspace_bytes);
+    // Decoupled AdamW (Loshchilov & Hutter 2019) on n parameters; gradient is multiplied by *gradient_factor first.
+    ft_status (*adamw)(ft_queue *queue, float *parameter, const float *gradient, float *moment1, float *moment2, int64_t n,
+                       const ft_adamw *options, float gradient_factor);
+} ft_ops;
+
+// NULL if this build has no kernels for the kind.
+const ft_ops *ft_ops_for(ft_device_kind kind);
+
+// --- The op table: what planner, parity tests and micro-benchmarks loop over ---------------------------------------------
+typedef enum {
+    FT_OP_WEIGHT_PREPARE,
+    FT_OP_RMSNORM,
+    FT_OP_LINEAR_FORWARD,
+    FT_OP_LINEAR_BACKWARD,
+    FT_OP_ROPE,
+    FT_OP_ATTENTION_FORWARD,
+    FT_OP_ATTENTION_BACKWARD,
+    FT_OP_ATTENTION_DECODE,
+    FT_OP_SWIGLU,
+    FT_OP_HEAD_LOSS,
+    FT_OP_SUM_SQUARES,
+    FT_OP_ADAMW,
+    FT_OP_COUNT,
+} ft_op;
+
+// Shape of one call. Unused members are 0.
+typedef struct {
+    int64_t rows;             // tokens
+    int64_t in, out;          // linear: in and sum of out features; rmsnorm, swiglu: in = cols
+    int64_t rank;             // linear: sum of r of the group
+    int64_t q_heads, kv_heads, head_dim, max_length;
+    int64_t vocab, chunk;
+    int64_t n;                // elementwise ops over n values
+    bool dropout;
+} ft_op_shape;
+
+typedef struct {
+    ft_op op;
+    const char *name;
+    double tolerance_f32, tolerance_bf16, tolerance_fp8;  // ||out - ref|| / ||ref|| against float64
+    int64_t (*workspace)(const ft_op_shape *shape, ft_device_kind kind);
+    double (*flops)(const ft_op_shape *shape);
+    double (*bytes)(const ft_op_shape *shape, ft_repr repr);  // least traffic: each input once, each output once
+} ft_op_info;
+
+extern const ft_op_info ft_op_table[FT_OP_COUNT];
+int64_t ft_op_workspace(ft_op op, const ft_op_shape *shape, ft_device_kind kind);
+
+// Fills cos and sin [positions, head_dim/2] for the given inverse frequencies (float64 arithmetic, rounded once).
+void ft_rope_tables(float *cosine, float *sine, const double *inverse_frequency, int64_t positions, int64_t half);
+// Inverse frequencies theta^(-2i/d); llama3 scaling as in Llama 3.1's reference (HF modeling_rope_utils, "llama3"): factor 0 = none.
+void ft_rope_frequencies(double *inverse_frequency, int64_t head_dim, double theta, double factor, double low_freq,
+                         double high_freq, int64_t original_positions);
+
+#endif

@@ -1,0 +1,37 @@
+// The machine as the plan sees it: memory, links, drives and rates. Detected (hwloc, cgroup, device) or read from a YAML file
+// (configs/machines/*.yaml), so that a plan for a machine one does not have is a unit test.
+#ifndef FT_OFFLOAD_MACHINE_H
+#define FT_OFFLOAD_MACHINE_H
+
+#include "device/device.h"
+
+typedef struct {
+    char name[96];
+    ft_device_kind device;
+    int gpus;                     // devices of the node that this run may use
+    int nodes;                    // NUMA nodes
+    int64_t hbm_bytes;            // per device, free for us (context excluded). CPU: the default device budget
+    int64_t host_bytes;           // of the node, free for us
+    int drives;
+    int64_t nvme_bytes;           // free, all drives of --nvme together
+    // Rates per device unless said otherwise. All in SI units: FLOP/s, bytes/s.
+    double gemm_bf16, gemm_fp8;   // CPU: gemm_bf16 is float32 GEMM
+    double attention_forward, attention_backward;
+    double hbm;                   // device memory, read + write
+    double h2d, d2h;              // one direction alone
+    double gather;                // bytes a device receives per second in an all-gather; 0 with one device
+    double dram;                  // host memory, whole node
+    double nvme_read, nvme_write; // per drive
+    char source[128];             // "measured 2026-11-21", "file configs/machines/8xh100.yaml"
+} ft_machine;
+
+// This machine: topology and free memory; rates from a short probe (< 1 s: GEMM and copy on the CPU device; drives by reading
+// what is in `nvme`, or the stated default when there is nothing to read yet).
+ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme);
+// FT_E_USAGE names file, line and key of anything unknown, missing or out of range.
+ft_status ft_machine_read(ft_machine *machine, const char *path);
+ft_status ft_machine_write(const ft_machine *machine, const char *path);
+// Memory this process may still take: min(MemAvailable, cgroup limit - usage).
+int64_t ft_machine_host_available(void);
+
+#endif

@@ -1,0 +1,24 @@
+// Host memory for streaming: anonymous slabs of at most 1 GiB on one NUMA node, touched before use, made known to the device
+// (fast copies) and to the drives (registered buffers). One pool per node; pieces are handed out once, before step 0.
+#ifndef FT_OFFLOAD_POOL_H
+#define FT_OFFLOAD_POOL_H
+
+#include "device/device.h"
+#include "io/drive.h"
+
+typedef struct ft_pool ft_pool;
+
+// bytes is rounded up to 2 MiB. numa_node -1 = anywhere. FT_E_INPUT if the machine (cgroup included) cannot give it: what is
+// short by how many bytes. Huge pages by madvise; what was refused is said once.
+ft_status ft_pool_create(ft_pool **pool, ft_device *device, int64_t bytes, int numa_node);
+void ft_pool_destroy(ft_pool *pool);
+// A piece of `bytes`, 4 KiB-aligned, contiguous. Pieces up to FT_POOL_SLAB never straddle slabs' registration boundaries in a
+// way that splits one I/O request; larger pieces are contiguous in virtual memory. Running out asserts.
+void *ft_pool_take(ft_pool *pool, int64_t bytes);
+#define FT_POOL_SLAB ((int64_t)1 << 30)
+// Registers every slab with a drive's engine.
+ft_status ft_pool_register(ft_pool *pool, ft_drive *drive);
+int64_t ft_pool_bytes(const ft_pool *pool);
+int64_t ft_pool_used(const ft_pool *pool);
+
+#endif

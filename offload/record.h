@@ -1,0 +1,73 @@
+// Records: what one layer, the embedding and the head are made of, byte by byte. A pure function of the shape, the base format
+// and the dtype of each source tensor, shared by `prepare`, the plan and the streamer.
+//
+// A record is a sequence of extents, one per matrix group (qkv, o, gate+up, down) and one for small tensors (norms, biases).
+// An extent holds, for each of its matrices: codes [rows, cols] row-major, then, if quantized, the W scale array and (TILE)
+// the W^T scale array, each float32 and laid out as common/codec.h says. Pieces start at multiples of 256 bytes; extents are
+// padded to FT_EXTENT_ALIGN, so any G-way slice on 4 KiB bounds exists. Padding is zero.
+// Parts of a group (q|k|v, gate|up) share one stacked matrix where each part's rows are a multiple of 128 or the group is not
+// quantized by tiles; otherwise each is its own matrix. Linears that stay unquantized keep bf16 (base format bf16) or, from a
+// checkpoint that names them so, their own dtype.
+#ifndef FT_OFFLOAD_RECORD_H
+#define FT_OFFLOAD_RECORD_H
+
+#include "arch/shape.h"
+#include "common/codec.h"
+#include "kernels/ops.h"
+
+#define FT_EXTENT_ALIGN (256 * 1024)
+#define FT_STRIPE_BYTES (4 << 20)
+#define FT_RECORD_TENSORS 16
+
+typedef enum { FT_BASE_FP8, FT_BASE_BF16 } ft_base_format;
+typedef enum { FT_RECORD_LAYER, FT_RECORD_EMBED, FT_RECORD_HEAD } ft_record_kind;
+
+// One matrix or vector of a record. Offsets count from the start of the record.
+typedef struct {
+    ft_role role;             // first part
+    int n_parts;              // consecutive roles stacked along rows
+    ft_group group;
+    ft_dtype dtype;
+    ft_scale_kind kind;
+    int64_t rows, cols;
+    int64_t codes, codes_bytes;
+    int64_t scales, scales_t; // -1 if none
+} ft_record_tensor;
+
+typedef struct {
+    int64_t offset, bytes;    // bytes is padded; 0 = the record has no such extent
+} ft_extent;
+
+typedef struct {
+    ft_record_kind kind;
+    int64_t layer;            // of a layer record
+    int64_t bytes;            // sum of extents
+    ft_extent extent[FT_GROUP_COUNT];  // EMBED and HEAD use only FT_GROUP_SMALL
+    ft_record_tensor tensor[FT_RECORD_TENSORS];
+    int n_tensors;
+} ft_record;
+
+// Records 0 .. layers-1 are the layers, then the embedding, then the head: final norm, and the head matrix unless tied (then
+// the head's matrix is the embedding record's: one record, two uses).
+typedef struct {
+    ft_shape shape;
+    ft_base_format format;
+    ft_record *record;        // heap
+    int n_records;
+    int64_t bytes;            // of all records
+    int64_t layer_bytes_max;
+} ft_layout;
+
+// dtype of a source tensor; the default (NULL) says shape->dtype for everything.
+typedef ft_dtype (*ft_source_dtype)(void *context, ft_role role, int64_t layer);
+ft_status ft_layout_make(ft_layout *layout, const ft_shape *shape, ft_base_format format, ft_source_dtype source, void *context);
+void ft_layout_free(ft_layout *layout);
+static inline int ft_layout_embed(const ft_layout *layout) { return (int)layout->shape.layers; }
+static inline int ft_layout_head(const ft_layout *layout) { return (int)layout->shape.layers + 1; }
+
+const ft_record_tensor *ft_record_find(const ft_record *record, ft_role role);  // the tensor that contains the role, or NULL
+// Views into a record that lies at `base` (host or device address).
+ft_matrix ft_record_matrix(const ft_record_tensor *tensor, const void *base);
+int64_t ft_record_codes_bytes(const ft_record *record);  // matrix codes alone, without scales, vectors and padding
+
+#endif

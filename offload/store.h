@@ -1,0 +1,97 @@
+// The base store: a model's frozen weights, converted once, striped over drives, read-only ever after.
+//
+//   DRIVE/ft-store/ID/manifest.json   the same in every drive directory but for "ordinal"
+//   DRIVE/ft-store/ID/stripes.bin     the stripe table (binary sidecar of the manifest)
+//   DRIVE/ft-store/ID/data            this drive's stripes, one after the other, each at a multiple of 4 KiB
+//
+// ID: XXH3-128 (hex) of the source's tensor names, dtypes, shapes and header hashes, the base format and the layout version.
+// stripes.bin, little endian:
+//   bytes 0..7    "FTSTRIPE"     8..11 u32 version (1)   12..15 u32 number of drives
+//   16..23 u64 number of stripes n    24..31 u64 XXH3-64 of the n entries    32..63 zero
+//   then n entries of 32 bytes: u32 record, u32 drive, u64 offset in the drive's data file, u64 XXH3-64 of the stripe's bytes,
+//   u32 bytes, u32 index within the record. Stripe s of a record covers bytes [s * 4 MiB, ...) of each extent in turn: stripes
+//   never cross an extent.
+// manifest.json: layout version, id, set id (random, the same in all directories of one build), ordinal, number of drives,
+// shape (the source's config.json verbatim), base format, per record the tensors with offsets, quantization error per group,
+// bytes per drive, source files {name, bytes, mtime_ns, header hash}, hash of stripes.bin, XXH3-64 of the manifest's own
+// canonical text without the "hash" member.
+// A build happens in DRIVE/ft-store/.ID.building/ with a journal of finished stripes, so that a killed `prepare` continues
+// where its last fsync was; one writer (lock file in the first directory). It is committed by renaming the directories, first
+// directory last; a store is valid iff every directory is there and manifest and table verify.
+#ifndef FT_OFFLOAD_STORE_H
+#define FT_OFFLOAD_STORE_H
+
+#include "io/drive.h"
+#include "io/safetensors.h"
+#include "offload/record.h"
+
+#define FT_STORE_LAYOUT_VERSION 1
+#define FT_MAX_DRIVES 32
+
+typedef struct {
+    uint32_t record, index;   // stripe number within the record
+    uint32_t drive;
+    uint32_t bytes;
+    int64_t offset;           // in the drive's data file
+    int64_t record_offset;    // first byte within the record
+    uint64_t hash;
+} ft_stripe;
+
+typedef struct ft_store {
+    ft_layout layout;
+    char *id;                 // 32 hex digits
+    char *source;             // model directory it was made from
+    int n_drives;
+    ft_drive *drive[FT_MAX_DRIVES];
+    int file[FT_MAX_DRIVES];  // index of the data file on each drive
+    ft_stripe *stripe;        // sorted by (record, index)
+    int64_t n_stripes;
+    int64_t *first_stripe;    // [n_records + 1]
+    double relative_error;    // sqrt(sum (w' - w)^2 / sum w^2) of the quantization, 0 for bf16
+    uint8_t *verified;        // per stripe, 1 after its hash was seen to hold in this process (relaxed atomics)
+} ft_store;
+
+typedef struct {
+    const char *const *nvme;  // drive directories, in any order
+    int n_nvme;
+    ft_base_format format;
+    ft_drive_options io;
+    bool quiet;               // no progress
+} ft_store_options;
+
+// The id a model directory would have in this format.
+ft_status ft_store_id(const char *model_directory, ft_base_format format, char id[FT_HASH_TEXT]);
+// Builds the store of a model directory unless it is there already (then checks it against the source and returns). Bounded
+// memory (a few tens of MiB), with progress; an interrupted build continues. Announces quantization once with the measured
+// error. FT_E_NUMERIC names tensor and element of a NaN or Inf. FT_E_BUSY if another process is preparing the same store.
+// FT_E_IO with the missing bytes before it starts if the drives lack space. Stops cleanly when *cancel becomes non-zero
+// (FT_E_STOPPED; cancel may be NULL).
+ft_status ft_store_prepare(const char *model_directory, const ft_store_options *options, const volatile int *cancel);
+// Opens a prepared store for reading and checks it against the source (sizes, mtimes, header hashes) and its own files'
+// sizes. model_directory NULL skips the source check (verify STORE).
+ft_status ft_store_open(ft_store **store, const char *model_directory, const char *id, const ft_store_options *options);
+void ft_store_close(ft_store *store);
+
+// Reads one whole record into host memory, verifying every stripe; re-reads a failing stripe once.
+ft_status ft_store_read_record(ft_store *store, int record, void *dst);
+// The stripe holding a byte of a record.
+const ft_stripe *ft_store_locate(const ft_store *store, int record, int64_t record_offset);
+// Hash check of stripe bytes in memory; FT_E_CORRUPT names drive directory, file, offset.
+ft_status ft_store_check(const ft_store *store, const ft_stripe *stripe, const void *data);
+// Reads and checks everything, with progress.
+ft_status ft_store_verify(ft_store *store);
+
+// `store list`, `store remove`: looks at every DRIVE/ft-store.
+typedef struct {
+    char id[FT_HASH_TEXT];
+    char *source;
+    ft_base_format format;
+    int64_t bytes;
+    int n_drives, found_drives;
+    bool complete;            // false: a build that was not finished, or directories missing
+} ft_store_entry;
+ft_status ft_store_list(const char *const *nvme, int n_nvme, ft_store_entry **entries, int *n);
+void ft_store_list_free(ft_store_entry *entries, int n);
+ft_status ft_store_remove(const char *const *nvme, int n_nvme, const char *id);
+
+#endif

@@ -1,0 +1,91 @@
+// The streamer: executes the plan's schedule. Bytes of frozen records go NVMe -> host ring -> layer slot (or host -> slot, or
+// are resident), just ahead of the visit that needs them; units of other classes (boundaries, masters, moments, gradients) are
+// stored and loaded by the same queues.
+//
+// Threads: one reader thread walks the schedule and fills the host ring through the drives' threads; one feeder thread walks
+// it and copies ring or host records into layer slots on the H2D copy queue, matrix group by matrix group, in pieces; the
+// caller's thread acquires, awaits groups and releases. Each stage may run ahead as far as its slots allow: a slot is refilled
+// once every group of its last visit was released, a ring slot once the copy out of it has finished. In the steady state the
+// caller blocks only where data is late (counted as stall), and nothing allocates.
+//
+// Every stripe is hashed the first time it is read; a failed or corrupt stripe is read once more, then the streamer stops:
+// acquire returns the error naming drive, file and offset, and every later call returns it again.
+// Slots carry (record, generation) stamps, set when a load is issued and asserted in await and release.
+#ifndef FT_OFFLOAD_STREAMER_H
+#define FT_OFFLOAD_STREAMER_H
+
+#include "offload/plan.h"
+#include "offload/pool.h"
+#include "offload/store.h"
+
+typedef struct ft_streamer ft_streamer;
+
+typedef struct {
+    const ft_plan *plan;
+    ft_store *store;
+    ft_device *device;
+    ft_pool *pool;              // HOST_RECORDS + HOST_RING + HOST_BOUNDARIES are taken from it
+    ft_arena *hbm;              // PINNED_RECORDS, SLOTS and BOUNDARY lines are taken from it
+    int64_t copy_piece_bytes;   // 0 = 16 MiB
+} ft_streamer_options;
+
+// Takes memory, starts the threads, loads what lives on the device or in host memory (with progress for large models).
+ft_status ft_streamer_open(ft_streamer **streamer, const ft_streamer_options *options);
+void ft_streamer_close(ft_streamer *streamer);
+
+// Announces `sweeps` sweeps of a mode. Prefetch runs ahead inside the announced sweeps only; between them it continues without
+// a break. Announcing another mode, or more sweeps after all were consumed, starts from the cold schedule or goes on with the
+// steady one as fits. FT_E_INTERNAL if announced visits are left over.
+ft_status ft_streamer_start(ft_streamer *streamer, ft_sweep_mode mode, int64_t sweeps);
+// Drops announced visits that were not consumed (an interrupted step) and waits for what is in flight.
+ft_status ft_streamer_cancel(ft_streamer *streamer);
+
+// A layer on loan: its record's bytes at `base`, group by group once awaited.
+typedef struct {
+    int layer;
+    ft_direction direction;
+    const ft_record *record;
+    const char *base;           // device address of the record's byte 0
+    int32_t slot;               // -1 resident
+    uint64_t generation;
+} ft_lease;
+
+// The next visit of the schedule; `layer` and `direction` are asserted against it.
+ft_status ft_streamer_acquire(ft_streamer *streamer, int layer, ft_direction direction, ft_lease *lease);
+// Makes `queue` wait until the group's bytes (codes, scales, vectors) are at the lease's base.
+ft_status ft_streamer_await(ft_streamer *streamer, const ft_lease *lease, ft_group group, ft_queue *queue);
+// The group's bytes are not read by work queued on `queue` after this call. Every existing group must be released once.
+ft_status ft_streamer_release(ft_streamer *streamer, const ft_lease *lease, ft_group group, ft_queue *queue);
+
+// Resident records outside the schedule.
+const void *ft_streamer_resident(const ft_streamer *streamer, int record);  // device address, NULL if not resident
+const void *ft_streamer_host_record(const ft_streamer *streamer, int record);  // host address, NULL if not host-resident
+
+// --- Units: everything that is not frozen weights ---------------------------------------------------------------------------
+typedef enum { FT_UNIT_BASE, FT_UNIT_MASTER, FT_UNIT_MOMENT, FT_UNIT_GRADIENT, FT_UNIT_BOUNDARY, FT_UNIT_CLASSES } ft_unit_class;
+
+// Declares a unit before the first start: `bytes` at home in HOST (pool) or NVME (a spill file on the drives). Returns its
+// number, or a negative status.
+int64_t ft_streamer_unit_add(ft_streamer *streamer, ft_unit_class unit_class, ft_tier home, int64_t bytes);
+// After the last unit_add: takes the memory and reserves the spill file.
+ft_status ft_streamer_units_ready(ft_streamer *streamer);
+// Device -> home, after the work queued on `queue` so far. The source may be overwritten after unit_stored.
+ft_status ft_streamer_unit_store(ft_streamer *streamer, int64_t unit, const void *src, ft_queue *queue);
+// Home -> device, after the work queued on `queue` so far (which may still read dst). Usable after unit_loaded.
+ft_status ft_streamer_unit_load(ft_streamer *streamer, int64_t unit, void *dst, ft_queue *queue);
+// Make `queue` wait for the unit's last store (its source is free) or load (its target is filled).
+ft_status ft_streamer_unit_stored(ft_streamer *streamer, int64_t unit, ft_queue *queue);
+ft_status ft_streamer_unit_loaded(ft_streamer *streamer, int64_t unit, ft_queue *queue);
+
+typedef struct {
+    int64_t bytes_h2d, bytes_d2h, bytes_nvme_read, bytes_nvme_written;  // since open
+    int64_t class_load[FT_UNIT_CLASSES], class_store[FT_UNIT_CLASSES];
+    double stall_s;             // caller blocked in acquire/await/unit_*
+    int64_t stripes_verified, stripes_reread;
+} ft_streamer_stats;
+void ft_streamer_get_stats(const ft_streamer *streamer, ft_streamer_stats *stats);
+
+// Rows of the embedding for token ids, into host memory dst (row bytes of the record's dtype each), from wherever its home is.
+ft_status ft_streamer_embedding_rows(ft_streamer *streamer, void *dst, const int32_t *ids, int64_t n);
+
+#endif
