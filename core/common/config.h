@@ -3,6 +3,8 @@
 // Every key is a row of ft_config_keys (name, aliases, type, unit, default, range, help). From the rows come the YAML reader,
 // the command-line flags (--KEY VALUE, `_` and `-` alike), --help, docs/config.md, did-you-mean, config.resolved.yaml and the
 // check of what a resume may change. Names follow Axolotl's. Adding a key is one member and one row.
+//
+// A file is read first, flags are set after it: a flag overrides the file. Settings belong to one thread.
 #ifndef FT_COMMON_CONFIG_H
 #define FT_COMMON_CONFIG_H
 
@@ -70,10 +72,12 @@ typedef struct {
     double warmup_ratio;
     int64_t seed;
     // evaluation and saving
-    int64_t eval_steps;          // 0 = at the end of every epoch and at the end
+    int64_t eval_steps;          // 0 = by evals_per_epoch
+    int64_t evals_per_epoch;     // 0 = at the end of every epoch and at the end
     int64_t early_stopping_patience;
-    int64_t save_steps;          // 0 = by time
-    double save_minutes;         // 10
+    int64_t save_steps;          // 0 = by saves_per_epoch
+    int64_t saves_per_epoch;     // 0 = by time
+    double save_minutes;         // 0 = only at the end
     int64_t save_total_limit;
     int64_t logging_steps;
     char *output_dir;
@@ -103,16 +107,20 @@ typedef enum {
     FT_KEY_REAL,
     FT_KEY_BYTES,      // int64_t member; 512M, 1.5G
     FT_KEY_STRING,
-    FT_KEY_CHOICE,     // char * member; `choices` holds "a|b|c"
+    FT_KEY_CHOICE,     // char * member; `choices` holds "a|b=c|": c is stored as b, the empty last one allows a blank (NULL)
     FT_KEY_LIST,       // ft_string_list; comma-separated on the command line
     FT_KEY_DATASETS,   // ft_dataset_list; a path on the command line
-    FT_KEY_IGNORED,    // accepted for compatibility; `help` says why it does nothing here
+    FT_KEY_IGNORED,    // accepted for compatibility; `help` says why it does nothing here. With `choices`, blank and these
+                       // values only: anything else would change the result and is FT_E_UNSUPPORTED with `refusal`
 } ft_key_type;
 
 enum {
     FT_KEY_MAY_CHANGE = 1,  // a resume may change it: budgets, placement, paths, logging
     FT_KEY_PATH = 2,        // relative paths in a config file are relative to that file
+    FT_KEY_HUB = 4,         // with PATH: may be a hub id, so a relative path is only resolved where it exists
 };
+
+#define FT_KEY_UNBOUNDED 1e18  // a `maximum` that is no limit
 
 typedef struct {
     const char *name;
@@ -126,38 +134,72 @@ typedef struct {
     unsigned flags;
     const char *group;       // heading in --help and docs
     const char *help;
+    const char *refusal;     // what to do instead, ends the error about a value not in `choices`; NULL = nothing to add
+    const char *excludes;    // a key that says the same thing in another way: not both; a flag beats the file
 } ft_config_key;
 
 extern const ft_config_key ft_config_keys[];
 extern const size_t ft_config_key_count;
 
-// Where a value came from and, for derived defaults, why ("32 sequences: train set is small").
+extern const ft_config_key ft_dataset_keys[];  // keys of an entry of `datasets`; offsets are in ft_dataset_config
+extern const size_t ft_dataset_key_count;
+
+typedef enum { FT_ORIGIN_DEFAULT, FT_ORIGIN_DERIVED, FT_ORIGIN_FILE, FT_ORIGIN_FLAG } ft_origin;
+
+// An ignored key that the file sets.
+typedef struct {
+    char *name;              // as the file spells it
+    const ft_config_key *key;
+    int line;
+} ft_ignored_key;
+
 typedef struct {
     ft_config values;
-    char **source;           // one heap string per key: "default", "FILE:LINE", "--flag"; parallel to ft_config_keys
+    ft_origin *origin;       // parallel to ft_config_keys
+    char **source;           // parallel: "FILE:LINE", "--flag", "derived: REASON"; NULL = default
     char *file;              // config file, NULL if none
+    ft_ignored_key *ignored;
+    int n_ignored;
 } ft_settings;
 
-ft_status ft_settings_init(ft_settings *settings);  // all defaults
-void ft_settings_free(ft_settings *settings);
+// Both return FT_E_NOMEM only. Strings are copied.
+ft_status ft_string_list_add(ft_string_list *list, const char *text);
+ft_status ft_string_list_split(ft_string_list *list, const char *text);  // appends the parts between commas, "" adds none
+void ft_string_list_free(ft_string_list *list);
+
+ft_status ft_settings_init(ft_settings *settings);  // all defaults; adapter is "lora"
+void ft_settings_free(ft_settings *settings);       // also after a failed init
 // Reads a YAML file. Unknown keys, wrong types, values out of range and unset $VARIABLES are FT_E_USAGE naming file, line and,
-// for an unknown key, the nearest known one. A file without `adapter` (or with a blank one) asks for full fine-tuning.
+// for an unknown key, the nearest known one; keys and values that ask for something that is not implemented and would change
+// the result are FT_E_UNSUPPORTED. `$$` is a literal `$`. A file without `adapter` (or with a blank one) asks for full
+// fine-tuning: the member becomes NULL. Any other blank value leaves the default.
 ft_status ft_settings_read(ft_settings *settings, const char *path);
-// Sets one key from text; `source` is recorded ("--lora-r"). Name lookup treats - and _ alike and knows aliases.
+// Sets one key from text; `source` is recorded ("--lora-r") and starts error messages. Name lookup treats - and _ alike and
+// knows aliases. Lists are comma-separated; "" unsets a string, a list, or adapter (full fine-tuning).
 ft_status ft_settings_set(ft_settings *settings, const char *key, const char *value, const char *source);
-// As set, for values the program derives; the reason is printed and stands in config.resolved.yaml.
+// As set, for values the program derives; the reason is printed and stands in config.resolved.yaml. It overrides whatever was
+// there, and the key still counts as not given.
 ft_status ft_settings_derive(ft_settings *settings, const char *key, const char *value, const char *reason);
 bool ft_settings_given(const ft_settings *settings, const char *key);  // set by file or flag
-const char *ft_settings_source(const ft_settings *settings, const char *key);
+const char *ft_settings_source(const ft_settings *settings, const char *key);  // "default" if nothing set it
 const ft_config_key *ft_config_find(const char *name);  // by name or alias, NULL if unknown
-const char *ft_config_suggest(const char *name);        // nearest known key, NULL if none is near
-// The value of a key as YAML text, appended.
+// Nearest known name or alias, NULL if none is near. Valid until the thread's next call.
+const char *ft_config_suggest(const char *name);
+// The value of a key as YAML text on one line, appended; "null" if unset. Nothing for an ignored key.
 ft_status ft_settings_format(const ft_settings *settings, const ft_config_key *key, ft_text *out);
-// config.resolved.yaml: every key with its value and a comment saying where it came from.
+// config.resolved.yaml: every key with its value and a comment saying where it came from. Reading it gives the same values;
+// paths are written absolute, because a file's relative paths are relative to it.
 ft_status ft_settings_write(const ft_settings *settings, ft_text *out);
 // Compares with the config.resolved.yaml of an earlier run: FT_E_USAGE naming the first key that a resume may not change.
+// Called after everything is derived. The directory of a dataset may change, its file name and the other fields may not.
 ft_status ft_settings_check_resume(const ft_settings *settings, const char *resolved_path);
-// Help table / reference page.
+// Lines "KEY  VALUE  SOURCE" for every key that is not at its default.
+ft_status ft_settings_mapped(const ft_settings *settings, ft_text *out);
+// Lines "KEY  REASON  FILE:LINE" for every key of the file that means nothing here; "" if there are none.
+ft_status ft_settings_ignored(const ft_settings *settings, ft_text *out);
+// Every key with its flag, range and default: text for --help, or the whole of docs/config.md.
 ft_status ft_config_help(ft_text *out, bool markdown);
+// One row of such a text: "  NAMES      ABOUT", wrapped at 120 columns. For the flags of a verb to look the same.
+ft_status ft_help_row(ft_text *out, const char *names, const char *about);
 
 #endif
