@@ -1,0 +1,9 @@
+// The verbs of ft-single: one row each, one file each.
+#ifndef FT_CLI_VERBS_H
+#define FT_CLI_VERBS_H
+
+#include "cli/args.h"
+
+extern const ft_verb *const ft_verbs[];  // NULL-terminated, in the order of --help
+
+#endif
