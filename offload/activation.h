@@ -9,6 +9,7 @@
 
 #include "arch/shape.h"
 #include "kernels/ops.h"
+#include "offload/record.h"
 
 typedef enum {
     // saved                     columns (per token)          element
@@ -42,7 +43,7 @@ typedef struct {
     int64_t bytes[FT_ACT_COUNT];
     int64_t offset[FT_ACT_COUNT];  // within the saved block or within the scratch block
     int64_t saved_bytes, scratch_bytes;
-    int64_t boundary_bytes;   // tokens * hidden * repr: a layer's input, and a gradient stream
+    int64_t boundary_bytes;   // tokens * hidden * repr, in whole 4 KiB: a layer's input, and a gradient stream
     int64_t workspace_bytes;  // largest op workspace of forward and backward of the layer
     int64_t head_workspace_bytes;
 } ft_activation_layout;
@@ -58,11 +59,19 @@ typedef struct {
 void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options);
 const char *ft_act_name(ft_act act);
 
+// Floats of the flat adapter array (model/adapter.h): every A and B of every layer, each rounded up to FT_LORA_ALIGN floats.
+#define FT_LORA_ALIGN 64
+int64_t ft_lora_floats(const ft_shape *shape, int64_t r, unsigned targets);
+
 // Compute form of one layer: where each record tensor's dequantized form lies in the scratch block (one layer, written once
 // per visit). Tensors that GEMMs can read as stored take no room (offset -1).
 typedef struct {
-    int64_t offset[16];       // parallel to ft_record.tensor
+    int64_t offset[FT_RECORD_TENSORS];  // parallel to ft_record.tensor
     int64_t bytes;
 } ft_compute_form;
+// Vectors are always made float32. Matrices: float32 on the CPU; bf16 for `compute: bf16` unless stored so; for `compute: fp8`
+// W^T codes (1 byte) of TILE and TENSOR matrices, bf16 of the others.
+typedef enum { FT_COMPUTE_F32, FT_COMPUTE_BF16, FT_COMPUTE_FP8 } ft_compute;  // F32: the CPU device
+void ft_compute_form_make(ft_compute_form *form, const ft_record *record, ft_compute compute);
 
 #endif

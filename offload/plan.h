@@ -18,7 +18,6 @@
 
 typedef enum { FT_TIER_HBM, FT_TIER_HOST, FT_TIER_NVME, FT_TIER_COUNT } ft_tier;
 typedef enum { FT_POLICY_AUTO, FT_POLICY_KEEP, FT_POLICY_RECOMPUTE } ft_policy;
-typedef enum { FT_COMPUTE_F32, FT_COMPUTE_BF16, FT_COMPUTE_FP8 } ft_compute;  // F32: the CPU device
 
 #define FT_PLAN_AUTO (-1)
 
@@ -32,6 +31,7 @@ typedef struct {
     int64_t lora_r;
     unsigned lora_targets;
     bool dropout;
+    bool train;                   // false: forward only (eval, generate); no gradients, moments or boundaries
     int64_t head_chunk;
     int64_t prefetch_depth;       // layers loaded ahead; depth + 1 layer slots
     int64_t hbm_budget, host_budget, nvme_budget;  // 0 = what the machine offers

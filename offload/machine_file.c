@@ -1,0 +1,159 @@
+// Machine files: flat YAML, one key per member of ft_machine; sizes take K, M, G, T, rates are plain numbers per second.
+#include <errno.h>
+#include <libfyaml.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "io/commit.h"
+#include "offload/machine.h"
+
+typedef enum { FIELD_NAME, FIELD_DEVICE, FIELD_COUNT_OF, FIELD_BYTES, FIELD_RATE } field_kind;
+
+typedef struct {
+    const char *key;
+    field_kind kind;
+    size_t offset;
+    bool required;
+} field;
+
+#define AT(member) offsetof(ft_machine, member)
+static const field fields[] = {
+    {"name", FIELD_NAME, AT(name), true},
+    {"device", FIELD_DEVICE, AT(device), true},
+    {"gpus", FIELD_COUNT_OF, AT(gpus), true},
+    {"numa_nodes", FIELD_COUNT_OF, AT(nodes), false},
+    {"hbm_bytes", FIELD_BYTES, AT(hbm_bytes), true},
+    {"host_bytes", FIELD_BYTES, AT(host_bytes), true},
+    {"drives", FIELD_COUNT_OF, AT(drives), true},
+    {"nvme_bytes", FIELD_BYTES, AT(nvme_bytes), true},
+    {"gemm_bf16", FIELD_RATE, AT(gemm_bf16), true},
+    {"gemm_fp8", FIELD_RATE, AT(gemm_fp8), false},
+    {"attention_forward", FIELD_RATE, AT(attention_forward), true},
+    {"attention_backward", FIELD_RATE, AT(attention_backward), true},
+    {"hbm", FIELD_RATE, AT(hbm), true},
+    {"h2d", FIELD_RATE, AT(h2d), true},
+    {"d2h", FIELD_RATE, AT(d2h), true},
+    {"gather", FIELD_RATE, AT(gather), false},
+    {"dram", FIELD_RATE, AT(dram), true},
+    {"nvme_read", FIELD_RATE, AT(nvme_read), true},
+    {"nvme_write", FIELD_RATE, AT(nvme_write), true},
+};
+#define N_FIELDS (sizeof fields / sizeof fields[0])
+
+static ft_status parse_number(const char *text, double minimum, double *value)
+{
+    char *end;
+    *value = strtod(text, &end);
+    if (end == text || *end != 0 || !(*value >= minimum)) return FT_E_USAGE;
+    return FT_OK;
+}
+
+static ft_status parse_field(ft_machine *machine, const field *f, const char *text)
+{
+    void *at = (char *)machine + f->offset;
+    double number;
+    switch (f->kind) {
+    case FIELD_NAME:
+        snprintf(machine->name, sizeof machine->name, "%s", text);
+        return FT_OK;
+    case FIELD_DEVICE:
+        if (strcmp(text, "cpu") != 0 && strcmp(text, "cuda") != 0) return ft_error(FT_E_USAGE, "'%s' is neither cpu nor cuda", text);
+        machine->device = strcmp(text, "cpu") == 0 ? FT_DEVICE_CPU : FT_DEVICE_CUDA;
+        return FT_OK;
+    case FIELD_BYTES: return ft_parse_bytes(text, at);
+    case FIELD_COUNT_OF:
+        if (parse_number(text, 0, &number) != FT_OK || number != (int)number) return ft_error(FT_E_USAGE, "'%s' is not a whole number", text);
+        *(int *)at = (int)number;
+        return FT_OK;
+    default:
+        if (parse_number(text, 0, &number) != FT_OK) return ft_error(FT_E_USAGE, "'%s' is not a rate (a number per second)", text);
+        *(double *)at = number;
+        return FT_OK;
+    }
+}
+
+static const field *find_field(const char *key)
+{
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (strcmp(fields[i].key, key) == 0) return &fields[i];
+    return NULL;
+}
+
+static ft_status unknown_key(const char *key)
+{
+    const char *names[N_FIELDS];
+    for (size_t i = 0; i < N_FIELDS; i++) names[i] = fields[i].key;
+    const char *near = ft_nearest_word(key, names, N_FIELDS);
+    return ft_error(FT_E_USAGE, "unknown key%s%s", near ? ", did you mean " : "", near ? near : "");
+}
+
+static ft_status read_pair(ft_machine *machine, struct fy_node_pair *pair, const char *path, bool *seen)
+{
+    const char *key = fy_node_get_scalar0(fy_node_pair_key(pair));
+    const char *text = fy_node_get_scalar0(fy_node_pair_value(pair));
+    if (key == NULL || text == NULL) return ft_error(FT_E_USAGE, "%s: expected lines of `key: value`", path);
+    const struct fy_mark *mark = fy_token_start_mark(fy_node_get_scalar_token(fy_node_pair_key(pair)));
+    int line = mark ? mark->line + 1 : 0;
+    const field *f = find_field(key);
+    ft_status status = f ? parse_field(machine, f, text) : unknown_key(key);
+    if (status != FT_OK) return ft_error_prefix(status, "%s:%d: %s", path, line, key);
+    seen[f - fields] = true;
+    return FT_OK;
+}
+
+static ft_status read_document(ft_machine *machine, struct fy_document *document, const char *path)
+{
+    bool seen[N_FIELDS] = {false};
+    struct fy_node *root = fy_document_root(document);
+    if (root == NULL || !fy_node_is_mapping(root)) return ft_error(FT_E_USAGE, "%s: not a machine file (expected lines of `key: value`)", path);
+    void *iterator = NULL;
+    struct fy_node_pair *pair;
+    while ((pair = fy_node_mapping_iterate(root, &iterator)) != NULL) FT_TRY(read_pair(machine, pair, path, seen));
+    for (size_t i = 0; i < N_FIELDS; i++)
+        if (fields[i].required && !seen[i]) return ft_error(FT_E_USAGE, "%s: key %s is missing", path, fields[i].key);
+    if (machine->gpus > 1 && machine->gather <= 0) return ft_error(FT_E_USAGE, "%s: key gather is missing (several devices)", path);
+    if (machine->gemm_fp8 <= 0) machine->gemm_fp8 = machine->gemm_bf16;
+    return FT_OK;
+}
+
+ft_status ft_machine_read(ft_machine *machine, const char *path)
+{
+    *machine = (ft_machine){.nodes = 1};
+    char *text;
+    size_t bytes;
+    FT_TRY(ft_file_read(path, 1 << 20, &text, &bytes));
+    struct fy_parse_cfg config = {.flags = FYPCF_QUIET};
+    struct fy_document *document = fy_document_build_from_string(&config, text, bytes);
+    ft_status status = document ? read_document(machine, document, path) : ft_error(FT_E_USAGE, "%s: not valid YAML", path);
+    if (document) fy_document_destroy(document);
+    ft_free(text);
+    if (status == FT_OK) snprintf(machine->source, sizeof machine->source, "%s", path);
+    return status;
+}
+
+static ft_status format_field(const ft_machine *machine, const field *f, ft_text *out)
+{
+    const void *at = (const char *)machine + f->offset;
+    switch (f->kind) {
+    case FIELD_NAME: return ft_text_printf(out, "%s: \"%s\"\n", f->key, machine->name);
+    case FIELD_DEVICE: return ft_text_printf(out, "%s: %s\n", f->key, machine->device == FT_DEVICE_CPU ? "cpu" : "cuda");
+    case FIELD_COUNT_OF: return ft_text_printf(out, "%s: %d\n", f->key, *(const int *)at);
+    case FIELD_BYTES: return ft_text_printf(out, "%s: %lld\n", f->key, (long long)*(const int64_t *)at);
+    default: return ft_text_printf(out, "%s: %.6g\n", f->key, *(const double *)at);
+    }
+}
+
+ft_status ft_machine_write(const ft_machine *machine, const char *path)
+{
+    ft_text out = {0};
+    ft_status status = ft_text_printf(&out, "# Machine file: %s\n", machine->source);
+    for (size_t i = 0; i < N_FIELDS && status == FT_OK; i++) status = format_field(machine, &fields[i], &out);
+    if (status == FT_OK) status = ft_commit_file(path, out.data, out.length);
+    ft_text_free(&out);
+    return status;
+}

@@ -1,0 +1,233 @@
+// The search: enumerate what the plan may choose, keep what fits, take the fastest; ties go to fewer bytes moved.
+#include "offload/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "offload/plan_internal.h"
+
+static ft_status check_request(const ft_plan_request *request)
+{
+    if (request->gpus < 1 || request->gpus > request->machine->gpus)
+        return ft_error(FT_E_INPUT, "gpus %d: the machine %s has %d", request->gpus, request->machine->name, request->machine->gpus);
+    if (request->prefetch_depth < 1 || request->prefetch_depth > 16)
+        return ft_error(FT_E_USAGE, "prefetch_depth %lld: must be 1 to 16", (long long)request->prefetch_depth);
+    if (request->sequence_len < 1 || request->micro_batch_size < 1 || request->accumulation < 1)
+        return ft_error(FT_E_USAGE, "sequence_len, micro_batch_size and gradient_accumulation_steps must be at least 1");
+    int64_t layers = request->layout->shape.layers;
+    if (request->pinned_hbm > layers || request->pinned_host > layers)
+        return ft_error(FT_E_USAGE, "pinned_layers_hbm, pinned_layers_host: the model has only %lld layers", (long long)layers);
+    return FT_OK;
+}
+
+static ft_status allocate(ft_plan *plan)
+{
+    int64_t layers = plan->layout.shape.layers;
+    FT_ALLOC_CHECK(plan->home = ft_calloc((size_t)plan->layout.n_records, 1));
+    FT_ALLOC_CHECK(plan->keep = ft_calloc((size_t)layers, 1));
+    FT_ALLOC_CHECK(plan->boundary_home = ft_calloc((size_t)layers, 1));
+    FT_ALLOC_CHECK(plan->form = FT_NEW_ARRAY(ft_compute_form, layers));
+    for (int mode = 0; mode < FT_SWEEP_MODES; mode++) {
+        plan->n_visits[mode] = mode == FT_SWEEP_TRAIN ? 2 * layers : layers;
+        FT_ALLOC_CHECK(plan->cold[mode] = FT_NEW_ARRAY(ft_visit, plan->n_visits[mode]));
+        FT_ALLOC_CHECK(plan->steady[mode] = FT_NEW_ARRAY(ft_visit, plan->n_visits[mode]));
+    }
+    return FT_OK;
+}
+
+static int64_t limit(int64_t budget, int64_t machine)
+{
+    return budget > 0 ? budget : machine;
+}
+
+// What does not depend on the choice.
+static void derive(ft_plan *plan)
+{
+    ft_plan_request *request = &plan->request;
+    const ft_shape *shape = &plan->layout.shape;
+    if (request->max_document < 1) request->max_document = request->sequence_len;
+    plan->repr = request->compute == FT_COMPUTE_F32 ? FT_REPR_F32 : FT_REPR_BF16;
+    plan->micro_batch_tokens = request->sequence_len * request->micro_batch_size;
+    plan->slot_bytes = plan->layout.layer_bytes_max;
+    plan->lora_parameters = ft_lora_floats(shape, request->lora_r, request->lora_targets);
+    ft_activation_options options = {
+        .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .head_chunk = request->head_chunk,
+        .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout, .repr = plan->repr,
+        .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
+    ft_activation_layout_make(&plan->activation, shape, &options);
+    for (int64_t i = 0; i < shape->layers; i++) {
+        ft_compute_form_make(&plan->form[i], &plan->layout.record[i], request->compute);
+        plan->form_bytes = ft_plan_max64(plan->form_bytes, plan->form[i].bytes);
+    }
+    plan->tier_limit[FT_TIER_HBM] = limit(request->hbm_budget, plan->machine.hbm_bytes);
+    plan->tier_limit[FT_TIER_HOST] = limit(request->host_budget, plan->machine.host_bytes);
+    plan->tier_limit[FT_TIER_NVME] = limit(request->nvme_budget, plan->machine.nvme_bytes);
+}
+
+static bool fits(const ft_plan *plan)
+{
+    for (int tier = 0; tier < FT_TIER_COUNT; tier++)
+        if (plan->tier_bytes[tier] > plan->tier_limit[tier]) return false;
+    return true;
+}
+
+// Largest number of layers for which `fits` holds, given how the choice uses it; 0 if none does. Monotone, so bisection.
+static int64_t most_layers(ft_plan *plan, ft_plan_choice *choice, int64_t *member, int64_t most, ft_tier tier)
+{
+    int64_t low = 0, high = most;
+    while (low < high) {
+        *member = (low + high + 1) / 2;
+        ft_plan_apply(plan, choice);
+        if (ft_plan_room(plan, tier) >= 0) low = *member;
+        else high = *member - 1;
+    }
+    *member = low;
+    return low;
+}
+
+// Pins for a choice whose other members are set: as wished, else as many as fit, HBM first.
+static void choose_pins(ft_plan *plan, ft_plan_choice *choice)
+{
+    const ft_plan_request *request = &plan->request;
+    int64_t layers = plan->layout.shape.layers;
+    bool automatic = request->base_placement == FT_PLAN_AUTO;
+    choice->rest = automatic ? FT_TIER_NVME : (ft_tier)request->base_placement;
+    choice->pinned_hbm = choice->pinned_host = 0;
+    if (request->pinned_hbm >= 0) choice->pinned_hbm = request->pinned_hbm;
+    else if (automatic) most_layers(plan, choice, &choice->pinned_hbm, layers, FT_TIER_HBM);
+    if (request->pinned_host >= 0) choice->pinned_host = request->pinned_host;
+    else if (automatic) most_layers(plan, choice, &choice->pinned_host, layers - choice->pinned_hbm, FT_TIER_HOST);
+}
+
+static double moved_bytes(const ft_plan *plan)
+{
+    double bytes = 0;
+    for (int r = FT_RESOURCE_H2D; r <= FT_RESOURCE_NVME; r++) bytes += plan->forward.amount[r] + plan->backward.amount[r];
+    return bytes * (double)plan->sweeps;
+}
+
+typedef struct {
+    bool found;
+    ft_plan_choice choice;
+    double seconds, moved;
+} best_choice;
+
+static void consider(ft_plan *plan, ft_plan_choice *choice, best_choice *best)
+{
+    choose_pins(plan, choice);
+    ft_plan_apply(plan, choice);
+    if (!fits(plan)) return;
+    ft_plan_schedule(plan);
+    ft_plan_time(plan);
+    double moved = moved_bytes(plan);
+    bool faster = plan->step_seconds < best->seconds * (1 - 1e-9);
+    bool same = plan->step_seconds <= best->seconds * (1 + 1e-9);
+    if (best->found && !faster && !(same && moved < best->moved)) return;
+    *best = (best_choice){true, *choice, plan->step_seconds, moved};
+}
+
+// Numbers of kept layers worth trying: all, three quarters, half, a quarter, none, or what the policy says.
+static void search_keep(ft_plan *plan, ft_plan_choice *choice, best_choice *best)
+{
+    int64_t layers = plan->layout.shape.layers;
+    ft_policy policy = plan->request.train ? plan->request.policy : FT_POLICY_RECOMPUTE;
+    for (int quarter = 4; quarter >= 0; quarter--) {
+        if (policy == FT_POLICY_KEEP && quarter < 4) break;
+        if (policy == FT_POLICY_RECOMPUTE && quarter > 0) continue;
+        choice->keep_layers = layers * quarter / 4;
+        consider(plan, choice, best);
+    }
+}
+
+static void search_with(ft_plan *plan, ft_tier embedding, best_choice *best)
+{
+    const ft_plan_request *request = &plan->request;
+    int64_t wished = request->sweep_micro_batches;
+    for (int64_t batches = request->accumulation;; batches = (batches + 1) / 2) {
+        ft_plan_choice choice = {.embedding = embedding,
+                                 .micro_batches = wished > 0 && wished < request->accumulation ? wished : wished > 0 ? request->accumulation : batches};
+        for (int tier = FT_TIER_HBM; tier <= FT_TIER_NVME; tier++) {
+            bool automatic = request->boundary == FT_PLAN_AUTO && tier != FT_TIER_NVME;
+            if (!automatic && request->boundary != tier) continue;
+            choice.boundary = (ft_tier)tier;
+            search_keep(plan, &choice, best);
+        }
+        if (wished > 0 || batches == 1) return;
+    }
+}
+
+// The embedding stays in host memory unless nothing fits that way.
+static void search(ft_plan *plan, best_choice *best)
+{
+    search_with(plan, FT_TIER_HOST, best);
+    if (!best->found) search_with(plan, FT_TIER_NVME, best);
+}
+
+static const char *largest_line(const ft_plan *plan, ft_tier tier)
+{
+    int largest = -1;
+    for (int line = 0; line < FT_LINE_COUNT; line++)
+        if (ft_plan_line_tier((ft_plan_line)line) == tier && (largest < 0 || plan->line[line] > plan->line[largest])) largest = line;
+    return ft_plan_line_name((ft_plan_line)largest);
+}
+
+// What is short in the smallest arrangement the wishes allow, and what would make it fit.
+static ft_status does_not_fit(ft_plan *plan)
+{
+    static const char *const tiers[] = {"device memory", "host memory", "NVMe"};
+    static const char *const flags[] = {"--hbm-budget", "--host-budget", "--nvme-budget"};
+    static const char *const remedies[] = {
+        "lower sequence_len, micro_batch_size or lora_r", "lower sequence_len or micro_batch_size, or use --base-placement nvme",
+        "add a directory to --nvme or lower save_total_limit"};
+    const ft_plan_request *request = &plan->request;
+    ft_plan_choice choice = {.micro_batches = request->sweep_micro_batches > 0 ? request->sweep_micro_batches : 1,
+                             .boundary = request->boundary == FT_PLAN_AUTO ? FT_TIER_HOST : (ft_tier)request->boundary,
+                             .embedding = FT_TIER_NVME,
+                             .keep_layers = request->policy == FT_POLICY_KEEP ? plan->layout.shape.layers : 0};
+    choose_pins(plan, &choice);
+    ft_plan_apply(plan, &choice);
+    int tier = 0;
+    while (tier < FT_TIER_NVME && plan->tier_bytes[tier] <= plan->tier_limit[tier]) tier++;
+    char need[FT_HUMAN_BYTES], have[FT_HUMAN_BYTES];
+    return ft_error(FT_E_INPUT, "the run does not fit: %s is short by %lld bytes (needs %s, has %s; largest part: %s); raise %s to %lld or %s",
+                    tiers[tier], (long long)(plan->tier_bytes[tier] - plan->tier_limit[tier]),
+                    ft_human_bytes(need, (double)plan->tier_bytes[tier]), ft_human_bytes(have, (double)plan->tier_limit[tier]),
+                    largest_line(plan, (ft_tier)tier), flags[tier], (long long)plan->tier_bytes[tier], remedies[tier]);
+}
+
+ft_status ft_plan_make(ft_plan *plan, const ft_plan_request *request)
+{
+    *plan = (ft_plan){.request = *request, .layout = *request->layout, .machine = *request->machine};
+    plan->request.layout = &plan->layout;
+    plan->request.machine = &plan->machine;
+    ft_status status = check_request(request);
+    if (status == FT_OK) status = allocate(plan);
+    if (status != FT_OK) goto out;
+    derive(plan);
+    best_choice best = {0};
+    search(plan, &best);
+    if (!best.found) {
+        status = does_not_fit(plan);
+        goto out;
+    }
+    ft_plan_apply(plan, &best.choice);
+    ft_plan_schedule(plan);
+    ft_plan_time(plan);
+out:
+    if (status != FT_OK) ft_plan_free(plan);
+    return status;
+}
+
+void ft_plan_free(ft_plan *plan)
+{
+    ft_free(plan->home);
+    ft_free(plan->keep);
+    ft_free(plan->boundary_home);
+    ft_free(plan->form);
+    for (int mode = 0; mode < FT_SWEEP_MODES; mode++) {
+        ft_free(plan->cold[mode]);
+        ft_free(plan->steady[mode]);
+    }
+    *plan = (ft_plan){0};
+}

@@ -1,0 +1,176 @@
+// Bytes: every arena of a run as one line. The run carves exactly these, so a formula here is the formula.
+#include <string.h>
+
+#include "common/memory.h"
+#include "io/engine.h"
+#include "offload/plan_internal.h"
+#include "offload/streamer.h"
+
+static int64_t round_piece(int64_t bytes)
+{
+    return (int64_t)ft_arena_round((size_t)bytes);
+}
+
+// Pieces of host pools are whole pages.
+static int64_t round_page(int64_t bytes)
+{
+    return (bytes + FT_IO_ALIGN - 1) / FT_IO_ALIGN * FT_IO_ALIGN;
+}
+
+int64_t ft_plan_max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+ft_tier ft_plan_line_tier(ft_plan_line line)
+{
+    if (line < FT_LINE_HOST_RECORDS) return FT_TIER_HBM;
+    return line < FT_LINE_STORE ? FT_TIER_HOST : FT_TIER_NVME;
+}
+
+const char *ft_plan_line_name(ft_plan_line line)
+{
+    static const char *const names[FT_LINE_COUNT] = {
+        "pinned layers", "head", "layer slots", "compute form", "adapter", "adapter (compute copy)", "gradients", "moments",
+        "boundaries", "boundary staging", "stream", "kept activations", "recompute block", "scratch", "workspace", "batch",
+        "host layers", "host ring", "embedding", "spilled boundaries", "staging", "process", "base store", "spill", "checkpoints"};
+    return names[line];
+}
+
+// Homes of the layer records: HBM pins spread over all layers, host pins spread over what is left.
+static void place_layers(ft_plan *plan, const ft_plan_choice *choice)
+{
+    int64_t layers = plan->layout.shape.layers;
+    memset(plan->home, 0, (size_t)layers);
+    ft_plan_spread(plan->home, layers, choice->pinned_hbm);  // marks 1
+    for (int64_t i = 0; i < layers; i++) plan->home[i] = plan->home[i] ? 3 : 0;
+    ft_plan_spread(plan->home, layers, choice->pinned_host);
+    for (int64_t i = 0; i < layers; i++)
+        plan->home[i] = plan->home[i] == 3 ? FT_TIER_HBM : plan->home[i] == 1 ? FT_TIER_HOST : (uint8_t)choice->rest;
+    plan->home[ft_layout_embed(&plan->layout)] = (uint8_t)choice->embedding;
+    plan->home[ft_layout_head(&plan->layout)] = FT_TIER_HBM;
+}
+
+// Kept layers are the last ones: their saved blocks are needed first in the backward pass. The input of the last layer is used
+// right after the turn, so spilling it would only move it twice.
+static void place_activations(ft_plan *plan, const ft_plan_choice *choice)
+{
+    int64_t layers = plan->layout.shape.layers;
+    for (int64_t i = 0; i < layers; i++) {
+        plan->keep[i] = i >= layers - choice->keep_layers;
+        plan->boundary_home[i] = i == layers - 1 ? FT_TIER_HBM : (uint8_t)choice->boundary;
+    }
+}
+
+// Sum over layers of `home` of record bytes.
+static int64_t records_at(const ft_plan *plan, ft_tier home)
+{
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < plan->layout.shape.layers; i++)
+        if (plan->home[i] == home) bytes += plan->layout.record[i].bytes;
+    return bytes;
+}
+
+static int64_t boundaries_at(const ft_plan *plan, ft_tier home)
+{
+    if (!plan->request.train) return 0;
+    int64_t count = 0;
+    for (int64_t i = 0; i < plan->layout.shape.layers; i++) count += plan->boundary_home[i] == home;
+    return count * plan->micro_batches * plan->activation.boundary_bytes;
+}
+
+// A device holds 1/gpus of each record (NVLink gathers the rest into the slot) and all of the head.
+static void weight_lines(ft_plan *plan)
+{
+    int64_t *line = plan->line, gpus = plan->request.gpus;
+    const ft_record *record = plan->layout.record;
+    int64_t head = record[ft_layout_head(&plan->layout)].bytes;
+    if (plan->layout.shape.tied) head += record[ft_layout_embed(&plan->layout)].bytes;
+    line[FT_LINE_PINNED_RECORDS] = (records_at(plan, FT_TIER_HBM) + gpus - 1) / gpus;
+    line[FT_LINE_HEAD] = head;
+    line[FT_LINE_SLOTS] = plan->slots * plan->slot_bytes;
+    line[FT_LINE_COMPUTE_FORM] = plan->form_bytes;
+    line[FT_LINE_HOST_RECORDS] = records_at(plan, FT_TIER_HOST);
+    bool embedding_in_memory = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HOST;
+    line[FT_LINE_EMBEDDING] = embedding_in_memory ? record[ft_layout_embed(&plan->layout)].bytes : 0;
+    // Ring slots, and where embedding rows land that are read from the drives.
+    line[FT_LINE_HOST_RING] = ft_streamer_pool_bytes(plan) - line[FT_LINE_HOST_RECORDS] - line[FT_LINE_EMBEDDING];
+    line[FT_LINE_STORE] = plan->layout.bytes;
+}
+
+static void adapter_lines(ft_plan *plan)
+{
+    int64_t *line = plan->line, floats = plan->lora_parameters;
+    bool train = plan->request.train;
+    line[FT_LINE_ADAPTER] = round_piece(floats * 4);
+    line[FT_LINE_ADAPTER_COMPUTE] = plan->repr == FT_REPR_F32 ? 0 : round_piece(floats * 2);
+    line[FT_LINE_GRADIENTS] = train ? round_piece(floats * 4) : 0;
+    // Moments are sharded over the devices: each updates its share and the masters are gathered.
+    line[FT_LINE_MOMENTS] = train ? 2 * round_piece((floats + plan->request.gpus - 1) / plan->request.gpus * 4) : 0;
+    line[FT_LINE_CHECKPOINTS] = train ? (plan->request.checkpoints_kept + 1) * floats * 12 : 0;
+}
+
+static void activation_lines(ft_plan *plan)
+{
+    int64_t *line = plan->line, batches = plan->micro_batches;
+    const ft_activation_layout *act = &plan->activation;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < plan->layout.shape.layers; i++) kept += plan->keep[i];
+    bool spilled = boundaries_at(plan, FT_TIER_HBM) < boundaries_at(plan, FT_TIER_HBM) + boundaries_at(plan, FT_TIER_HOST) + boundaries_at(plan, FT_TIER_NVME);
+    line[FT_LINE_BOUNDARIES] = boundaries_at(plan, FT_TIER_HBM);
+    line[FT_LINE_BOUNDARY_STAGING] = spilled ? 2 * act->boundary_bytes : 0;
+    // One residual stream per micro-batch; two when inputs are copied out while the next layer already writes.
+    line[FT_LINE_STREAM] = (spilled ? 2 : 1) * batches * act->boundary_bytes;
+    line[FT_LINE_KEPT] = plan->request.train ? kept * batches * act->saved_bytes : 0;
+    line[FT_LINE_RECOMPUTE] = act->saved_bytes;
+    line[FT_LINE_SCRATCH] = act->scratch_bytes;
+    line[FT_LINE_WORKSPACE] = ft_plan_max64(act->workspace_bytes, act->head_workspace_bytes);
+    line[FT_LINE_HOST_BOUNDARIES] = boundaries_at(plan, FT_TIER_HOST);
+    line[FT_LINE_SPILL] = boundaries_at(plan, FT_TIER_NVME);
+    if (line[FT_LINE_SPILL] > 0) line[FT_LINE_HOST_RING] += FT_SPILL_POOL_BYTES;
+}
+
+// Device: labels, positions, document starts per micro-batch; one buffer of embedding rows; rope tables; rstd and norm weight
+// of the head; scalars. Host: the same staged, and a snapshot of masters and moments for checkpoints.
+static void batch_lines(ft_plan *plan)
+{
+    const ft_shape *shape = &plan->layout.shape;
+    int64_t tokens = plan->micro_batch_tokens, embed_row = shape->hidden * (int64_t)ft_dtype_bytes(shape->dtype);
+    int64_t ints = round_piece(tokens * 4) * 2 + round_piece((tokens + 1) * 4);
+    int64_t rope = 2 * round_piece(plan->request.sequence_len * (shape->head_dim / 2) * 4);
+    plan->line[FT_LINE_BATCH] = plan->micro_batches * ints + round_piece(tokens * embed_row) + rope +
+                                round_piece(tokens * 4) + round_piece(shape->hidden * 4) + 4096;
+    int64_t snapshot = (plan->request.train ? 3 : 1) * round_page(plan->lora_parameters * 4);
+    plan->line[FT_LINE_HOST_STAGING] = plan->micro_batches * (2 * round_page(tokens * 4) + round_page((tokens + 1) * 4)) +
+                                       2 * round_page(tokens * embed_row) + snapshot + round_page(64);
+    plan->line[FT_LINE_PROCESS] = plan->request.process_host_bytes;
+}
+
+static void sum_tiers(ft_plan *plan)
+{
+    memset(plan->tier_bytes, 0, sizeof plan->tier_bytes);
+    for (int line = 0; line < FT_LINE_COUNT; line++) plan->tier_bytes[ft_plan_line_tier((ft_plan_line)line)] += plan->line[line];
+}
+
+void ft_plan_apply(ft_plan *plan, const ft_plan_choice *choice)
+{
+    const ft_plan_request *request = &plan->request;
+    place_layers(plan, choice);
+    place_activations(plan, choice);
+    int64_t streamed = ft_plan_streamed_layers(plan), on_nvme = 0;
+    for (int64_t i = 0; i < plan->layout.shape.layers; i++) on_nvme += plan->home[i] == FT_TIER_NVME;
+    plan->slots = streamed < request->prefetch_depth + 1 ? streamed : request->prefetch_depth + 1;
+    plan->host_slots = on_nvme < request->prefetch_depth + 1 ? on_nvme : request->prefetch_depth + 1;
+    plan->micro_batches = choice->micro_batches;
+    plan->sweeps = (request->accumulation + choice->micro_batches - 1) / choice->micro_batches;
+    weight_lines(plan);
+    adapter_lines(plan);
+    activation_lines(plan);
+    batch_lines(plan);
+    sum_tiers(plan);
+}
+
+int64_t ft_plan_room(const ft_plan *plan, ft_tier tier)
+{
+    return plan->tier_limit[tier] - plan->tier_bytes[tier];
+}
