@@ -33,7 +33,7 @@ typedef struct {
     uint32_t token_base;       // dropout counter of slot 0
 } ft_layer_batch;
 
-// y = layer(x); fills the saved block. y may be NULL: fill the saved block only and skip down_proj (recompute in backward).
+// y = layer(x); fills the saved block. y may be NULL: fill the saved block only, without down_proj itself (recompute in backward).
 // y may alias x only if x is not needed again.
 ft_status ft_layer_forward(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved, ft_view y, ft_view x);
 // dy holds d loss / d y and is replaced by d loss / d x. LoRA gradients accumulate. x is the layer's input, saved as filled by

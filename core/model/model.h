@@ -11,7 +11,8 @@
 
 typedef struct ft_model ft_model;
 
-// A micro-batch as the model takes it (host arrays, laid out like data/dataset.h's ft_batch).
+// A micro-batch as the model takes it (host arrays, laid out like data/dataset.h's ft_batch: labels[t] is the token of slot t
+// itself, -100 where it is not trained and in the first slot of every document).
 typedef struct {
     const int32_t *ids, *labels, *positions;  // [tokens]
     const int32_t *doc_begin;                 // [n_docs + 1]
@@ -41,6 +42,10 @@ ft_adapter_state ft_model_adapter(ft_model *model);
 ft_queue *ft_model_queue(ft_model *model);
 const ft_ops *ft_model_ops(ft_model *model);
 void *ft_model_workspace(ft_model *model, int64_t *bytes);
+// Four doubles on the device and their host mirror (staging memory), free between steps; [0] holds the loss during one.
+void ft_model_scalars(ft_model *model, double **device, double **host);
+// Host room for n floats each of parameters, moment1 and moment2 (part 0, 1, 2; moments only when training).
+float *ft_model_snapshot(ft_model *model, int part);
 ft_streamer *ft_model_streamer(ft_model *model);
 const ft_plan *ft_model_plan(const ft_model *model);
 
