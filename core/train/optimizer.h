@@ -13,7 +13,8 @@ typedef struct {
 } ft_schedule;
 
 ft_status ft_schedule_make(ft_schedule *schedule, const ft_config *config, int64_t total_steps);
-// Learning rate of optimizer step `step` (0-based): (step + 1) / warmup * peak during warm-up... HF get_*_schedule_with_warmup.
+// Learning rate of optimizer step `step` (0-based). Warm-up is linear and never 0: peak * (step + 1) / (warmup + 1), i.e. HF's
+// get_*_schedule_with_warmup shifted by one step, whose first step would train with rate 0. After it, HF's formulas.
 double ft_schedule_rate(const ft_schedule *schedule, int64_t step);
 
 typedef struct {

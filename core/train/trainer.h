@@ -40,7 +40,6 @@ typedef struct {
     ft_machine machine;
     ft_adapter_layout adapter;   // n_tensors 0 without one
     ft_plan plan;
-    ft_tokenizer *tokenizer;     // NULL for ready ids
 } ft_session;
 
 // Model files (config alone for plan_only), device, machine, adapter layout and plan from settings. base store prepared and
@@ -48,13 +47,21 @@ typedef struct {
 typedef struct {
     bool plan_only;
     bool train;                  // gradients, moments, activations for backward
-    int64_t tokens_override;     // sequence length for generate/eval, 0 = config
-    const char *adapter_dir;     // NULL = the config's LoRA
-    bool no_adapter;
-    int64_t process_host_bytes;
+    int64_t sequence_len;        // 0 = the config's
+    int64_t micro_batches;       // accumulation when not training, 0 = the config's
+    const char *adapter_dir;     // adapter of that directory; NULL = the config's LoRA when training, none otherwise
     volatile int *stop;
 } ft_session_options;
+// The session must stay where it is while it is open: the plan refers to itself. On failure nothing is left open.
 ft_status ft_session_open(ft_session *session, ft_settings *settings, const ft_session_options *options);
 void ft_session_close(ft_session *session);
+// The session's model, with the adapter of adapter_dir loaded or initialised by the config's seed.
+ft_status ft_session_model(ft_session *session, const ft_settings *settings, const ft_session_options *options, ft_model **model);
+// The tokenizer of the config with its special tokens; *tokenizer is NULL when every dataset is of ready ids.
+ft_status ft_config_tokenizer(const ft_config *config, ft_tokenizer **tokenizer);
+// "lora_target_modules" / "lora_target_linear" as a mask of linears.
+ft_status ft_config_targets(const ft_config *config, unsigned *targets);
+// Micro-batches per optimizer step and device: gradient_accumulation_steps, or what global_batch_tokens asks for.
+ft_status ft_config_accumulation(const ft_config *config, int64_t *accumulation);
 
 #endif

@@ -1,0 +1,107 @@
+#include "train/metrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+
+struct ft_metrics {
+    int fd;
+    int64_t bytes;
+    char *path;
+};
+
+ft_status ft_metrics_open(ft_metrics **out, const char *output, int64_t keep_bytes)
+{
+    ft_metrics *metrics = FT_NEW(ft_metrics);
+    FT_ALLOC_CHECK(metrics);
+    metrics->fd = -1;
+    metrics->path = ft_path_join(output, "metrics.jsonl");
+    ft_status status = metrics->path ? FT_OK : FT_E_NOMEM;
+    if (status == FT_OK) {
+        metrics->fd = open(metrics->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (metrics->fd < 0) status = ft_error_errno(FT_E_IO, errno, "%s: cannot be opened", metrics->path);
+    }
+    if (status == FT_OK) {
+        off_t size = lseek(metrics->fd, 0, SEEK_END);
+        if (size < keep_bytes)
+            status = ft_error(FT_E_CORRUPT, "%s: %lld bytes, but the checkpoint was made at %lld; lines are missing", metrics->path, (long long)size, (long long)keep_bytes);
+        else if (ftruncate(metrics->fd, keep_bytes) != 0 || lseek(metrics->fd, keep_bytes, SEEK_SET) != keep_bytes)
+            status = ft_error_errno(FT_E_IO, errno, "%s: cannot be truncated", metrics->path);
+    }
+    metrics->bytes = keep_bytes;
+    if (status != FT_OK) {
+        ft_metrics_close(metrics);
+        return status;
+    }
+    *out = metrics;
+    return FT_OK;
+}
+
+// One write per line, so that a line is there whole or not at all for whoever reads along.
+static ft_status write_line(ft_metrics *metrics, const char *line, int length)
+{
+    ssize_t written = write(metrics->fd, line, (size_t)length);
+    if (written != length) return ft_error_errno(FT_E_IO, written < 0 ? errno : ENOSPC, "%s: cannot be written", metrics->path);
+    metrics->bytes += length;
+    return FT_OK;
+}
+
+// JSON has no NaN or infinity: null.
+static const char *number(char buffer[32], double value)
+{
+    if (isfinite(value)) snprintf(buffer, 32, "%.9g", value);
+    else snprintf(buffer, 32, "null");
+    return buffer;
+}
+
+ft_status ft_metrics_step(ft_metrics *metrics, const ft_step_metrics *m)
+{
+    char line[1024], loss[32], norm[32];
+    int length = snprintf(line, sizeof line,
+                          "{\"kind\":\"step\",\"time\":%.3f,\"step\":%lld,\"epoch\":%.6f,\"loss\":%s,\"lr\":%.9g,\"grad_norm\":%s,\"tokens\":%lld,"
+                          "\"trainable_tokens\":%lld,\"step_s\":%.6f,\"tokens_per_s\":%.1f,\"hbm_bytes\":%lld,\"pinned_bytes\":%lld,"
+                          "\"nvme_bytes\":%lld,\"h2d_bytes\":%lld,\"d2h_bytes\":%lld,\"stall_s\":%.6f}\n",
+                          m->time, (long long)m->step, m->epoch, number(loss, m->loss), m->lr, number(norm, m->grad_norm), (long long)m->tokens,
+                          (long long)m->trainable_tokens, m->step_s, m->tokens_per_s, (long long)m->hbm_bytes, (long long)m->pinned_bytes,
+                          (long long)m->nvme_bytes, (long long)m->h2d_bytes, (long long)m->d2h_bytes, m->stall_s);
+    return write_line(metrics, line, length);
+}
+
+ft_status ft_metrics_eval(ft_metrics *metrics, int64_t step, double epoch, double eval_loss, int64_t tokens, double seconds)
+{
+    char line[512], loss[32], perplexity[32];
+    int length = snprintf(line, sizeof line,
+                          "{\"kind\":\"eval\",\"time\":%.3f,\"step\":%lld,\"epoch\":%.6f,\"eval_loss\":%s,\"perplexity\":%s,\"trainable_tokens\":%lld,\"eval_s\":%.3f}\n",
+                          (double)time(NULL), (long long)step, epoch, number(loss, eval_loss), number(perplexity, exp(eval_loss)), (long long)tokens, seconds);
+    return write_line(metrics, line, length);
+}
+
+// The text is ours: no character in it needs escaping.
+ft_status ft_metrics_note(ft_metrics *metrics, int64_t step, const char *text)
+{
+    char line[512];
+    int length = snprintf(line, sizeof line, "{\"kind\":\"note\",\"time\":%.3f,\"step\":%lld,\"note\":\"%.300s\"}\n", (double)time(NULL), (long long)step, text);
+    return write_line(metrics, line, length);
+}
+
+int64_t ft_metrics_bytes(const ft_metrics *metrics)
+{
+    return metrics->bytes;
+}
+
+ft_status ft_metrics_close(ft_metrics *metrics)
+{
+    if (metrics == NULL) return FT_OK;
+    ft_status status = FT_OK;
+    if (metrics->fd >= 0 && close(metrics->fd) != 0) status = ft_error_errno(FT_E_IO, errno, "%s", metrics->path);
+    ft_free(metrics->path);
+    ft_free(metrics);
+    return status;
+}

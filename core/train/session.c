@@ -1,0 +1,197 @@
+// What every verb that touches a model does first: shape, device, store, machine, plan.
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/threads.h"
+#include "train/trainer.h"
+
+ft_status ft_config_targets(const ft_config *config, unsigned *targets)
+{
+    *targets = 0;
+    for (int i = 0; i < config->lora_target_modules.n; i++) {
+        ft_linear linear;
+        const char *name = config->lora_target_modules.items[i];
+        if (!ft_linear_from_name(name, &linear))
+            return ft_error(FT_E_USAGE, "lora_target_modules: '%s' is not one of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", name);
+        *targets |= 1u << linear;
+    }
+    if (config->lora_target_linear) *targets = FT_LINEAR_ALL;
+    if (*targets == 0) return ft_error(FT_E_USAGE, "no linear is targeted: set lora_target_linear: true or lora_target_modules");
+    return FT_OK;
+}
+
+ft_status ft_config_accumulation(const ft_config *config, int64_t *accumulation)
+{
+    *accumulation = config->gradient_accumulation_steps;
+    if (config->global_batch_tokens <= 0) return FT_OK;
+    int64_t per_batch = config->micro_batch_size * config->sequence_len * (config->gpus > 0 ? config->gpus : 1);
+    *accumulation = config->global_batch_tokens / per_batch;
+    if (*accumulation * per_batch == config->global_batch_tokens) return FT_OK;
+    return ft_error(FT_E_USAGE, "global_batch_tokens %lld is not a multiple of micro_batch_size x sequence_len x gpus = %lld; the nearest is %lld",
+                    (long long)config->global_batch_tokens, (long long)per_batch,
+                    (long long)((*accumulation > 0 ? *accumulation : 1) * per_batch));
+}
+
+static ft_status open_shape(ft_session *session, const ft_config *config)
+{
+    if (config->base_model == NULL) return ft_error(FT_E_USAGE, "no model: give --model DIR, or base_model in the config");
+    if (!ft_path_is_directory(config->base_model))
+        return ft_error(FT_E_INPUT, "%s: no such model directory (config.json and safetensors files are expected in it)", config->base_model);
+    return ft_shape_read(&session->shape, config->base_model);
+}
+
+static ft_base_format base_format(const ft_config *config)
+{
+    return strcmp(config->base_format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8;
+}
+
+static ft_store_options store_options(const ft_config *config)
+{
+    return (ft_store_options){.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = base_format(config),
+                              .io = {.engine = config->io_engine, .depth = (int)config->io_depth, .chunk_bytes = (uint32_t)config->io_chunk}};
+}
+
+static ft_status open_store(ft_session *session, const ft_config *config, volatile int *stop)
+{
+    if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], directories on fast disks for the base store");
+    ft_store_options options = store_options(config);
+    for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directories(config->nvme.items[i]));
+    FT_TRY(ft_store_id(config->base_model, options.format, session->store_id));
+    FT_TRY(ft_store_prepare(config->base_model, &options, stop));
+    FT_TRY(ft_store_open(&session->store, config->base_model, session->store_id, &options));
+    session->layout = session->store->layout;
+    return FT_OK;
+}
+
+// Resident bytes of this process now: libraries, tokenizer, data, BLAS buffers.
+static int64_t resident_bytes(void)
+{
+    FILE *file = fopen("/proc/self/statm", "r");
+    long long size, resident = 0;
+    if (file == NULL) return 0;
+    if (fscanf(file, "%lld %lld", &size, &resident) != 2) resident = 0;
+    fclose(file);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static ft_status open_machine(ft_session *session, const ft_config *config, bool plan_only)
+{
+    if (config->machine && plan_only) return ft_machine_read(&session->machine, config->machine);
+    FT_TRY(ft_device_open(&session->device, config->device, 0));
+    FT_TRY(ft_machine_detect(&session->machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
+    // The store is on the drives already: its room is not missing.
+    if (session->store) session->machine.nvme_bytes += session->layout.bytes;
+    return FT_OK;
+}
+
+static int tier_wish(const char *text)
+{
+    static const char *const names[] = {"hbm", "host", "nvme"};
+    for (int i = 0; i < FT_TIER_COUNT; i++)
+        if (text && strcmp(text, names[i]) == 0) return i;
+    return FT_PLAN_AUTO;
+}
+
+static ft_policy policy_wish(const char *text)
+{
+    if (text && strcmp(text, "keep") == 0) return FT_POLICY_KEEP;
+    return text && strcmp(text, "recompute") == 0 ? FT_POLICY_RECOMPUTE : FT_POLICY_AUTO;
+}
+
+static ft_compute compute_mode(const ft_session *session, const ft_config *config)
+{
+    if (session->machine.device == FT_DEVICE_CPU) return FT_COMPUTE_F32;
+    return strcmp(config->compute, "fp8") == 0 ? FT_COMPUTE_FP8 : FT_COMPUTE_BF16;
+}
+
+static ft_status make_plan(ft_session *session, const ft_config *config, const ft_session_options *options)
+{
+    int64_t accumulation;
+    FT_TRY(ft_config_accumulation(config, &accumulation));
+    if (!options->train && options->micro_batches > 0) accumulation = options->micro_batches;
+    ft_plan_request request = {
+        .layout = &session->layout, .machine = &session->machine, .compute = compute_mode(session, config),
+        .gpus = config->gpus > 0 ? (int)config->gpus : options->plan_only ? session->machine.gpus : 1,
+        .sequence_len = options->sequence_len > 0 ? options->sequence_len : config->sequence_len,
+        .micro_batch_size = config->micro_batch_size, .accumulation = accumulation, .train = options->train,
+        .lora_r = session->adapter.r, .lora_targets = session->adapter.targets, .dropout = session->adapter.dropout > 0 && options->train,
+        .head_chunk = config->head_chunk, .prefetch_depth = config->prefetch_depth, .hbm_budget = config->hbm_budget,
+        .host_budget = config->host_budget, .nvme_budget = config->nvme_budget, .base_placement = tier_wish(config->base_placement),
+        .pinned_hbm = config->pinned_layers_hbm, .pinned_host = config->pinned_layers_host, .policy = policy_wish(config->activation_policy),
+        .boundary = tier_wish(config->boundary_placement), .sweep_micro_batches = config->sweep_micro_batches,
+        .checkpoints_kept = config->save_total_limit, .process_host_bytes = options->plan_only ? 0 : resident_bytes()};
+    if (request.sequence_len > session->shape.max_positions && session->shape.max_positions > 0)
+        ft_warn("sequence_len %lld is longer than the model was trained for (max_position_embeddings %lld)", (long long)request.sequence_len,
+                (long long)session->shape.max_positions);
+    return ft_plan_make(&session->plan, &request);
+}
+
+// The adapter a directory holds, or the config's.
+static ft_status open_adapter(ft_session *session, const ft_config *config, const ft_session_options *options)
+{
+    int64_t r = config->lora_r;
+    double alpha = config->lora_alpha, dropout = config->lora_dropout;
+    bool rslora = config->peft_use_rslora;
+    unsigned targets = 0;
+    if (options->adapter_dir) FT_TRY(ft_adapter_read_config(options->adapter_dir, &r, &alpha, &dropout, &rslora, &targets));
+    else if (options->train || options->plan_only) FT_TRY(ft_config_targets(config, &targets));
+    else return FT_OK;
+    return ft_adapter_layout_make(&session->adapter, &session->shape, r, alpha, dropout, rslora, targets);
+}
+
+static ft_status open_all(ft_session *session, const ft_config *config, const ft_session_options *options)
+{
+    FT_TRY(ft_threads_init((int)config->threads));
+    FT_TRY(open_shape(session, config));
+    FT_TRY(open_adapter(session, config, options));
+    if (options->plan_only) FT_TRY(ft_layout_make(&session->layout, &session->shape, base_format(config), NULL, NULL));
+    else FT_TRY(open_store(session, config, options->stop));
+    FT_TRY(open_machine(session, config, options->plan_only));
+    return make_plan(session, config, options);
+}
+
+ft_status ft_session_open(ft_session *session, ft_settings *settings, const ft_session_options *options)
+{
+    *session = (ft_session){0};
+    ft_status status = open_all(session, &settings->values, options);
+    if (status != FT_OK) ft_session_close(session);
+    return status;
+}
+
+void ft_session_close(ft_session *session)
+{
+    ft_plan_free(&session->plan);
+    ft_adapter_layout_free(&session->adapter);
+    if (session->store) ft_store_close(session->store);
+    else ft_layout_free(&session->layout);
+    if (session->device) ft_device_close(session->device);
+    *session = (ft_session){0};
+}
+
+static ft_status load_adapter(ft_session *session, const ft_settings *settings, const ft_session_options *options, ft_model *model)
+{
+    float *host = ft_model_snapshot(model, 0);
+    const char *directory = options->adapter_dir ? options->adapter_dir : settings->values.lora_model_dir;
+    if (directory) FT_TRY(ft_adapter_load(directory, &session->adapter, &session->shape, host));
+    else ft_adapter_init(&session->adapter, host, (uint64_t)settings->values.seed);
+    FT_TRY(ft_copy_h2d(ft_model_queue(model), ft_model_adapter(model).parameters, host, session->adapter.n_floats * 4));
+    return ft_queue_sync(ft_model_queue(model));
+}
+
+ft_status ft_session_model(ft_session *session, const ft_settings *settings, const ft_session_options *options, ft_model **out)
+{
+    bool adapted = session->adapter.n_tensors > 0;
+    ft_model_options model_options = {.plan = &session->plan, .store = session->store, .device = session->device,
+                                      .adapter = adapted ? &session->adapter : NULL, .train = options->train,
+                                      .seed = (uint64_t)settings->values.seed};
+    ft_model *model;
+    FT_TRY(ft_model_open(&model, &model_options));
+    ft_status status = adapted ? load_adapter(session, settings, options, model) : FT_OK;
+    if (status != FT_OK) ft_model_close(model);
+    else *out = model;
+    return status;
+}

@@ -1,0 +1,218 @@
+// The training loop. See trainer.h for its order; what a step does is one_step() below.
+#include "train/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "common/memory.h"
+#include "train/trainer_internal.h"
+
+#define MAX_SKIPPED_IN_A_ROW 3
+
+int ft_trainer_on_visit(void *context, int64_t sweep, int64_t sweeps, int64_t layer, ft_direction direction)
+{
+    trainer *t = context;
+    ft_progress_note(&t->progress, (double)t->state.step, "loss %.4f  %s layer %lld/%lld%s", t->loss, direction == FT_FORWARD ? "fwd" : "bwd",
+                     (long long)layer + 1, (long long)t->session.shape.layers, sweeps > 1 ? " (several sweeps)" : "");
+    return t->options->stop && *t->options->stop;
+}
+
+// Micro-batches of the step that starts at `row`.
+static int64_t batches_at(const trainer *t, int64_t row)
+{
+    int64_t left = divide_up(t->packs.n_rows - row, t->config->micro_batch_size);
+    return left < t->accumulation ? left : t->accumulation;
+}
+
+// Announces the sweeps up to the next point where the weights' order changes: an evaluation, the end of the epoch (whose
+// packs are made anew) or of the run. Prefetch runs across all steps in between.
+static ft_status announce(trainer *t)
+{
+    if (t->announced > 0) return FT_OK;
+    int64_t interval = t->eval_packs.n_rows > 0 ? ft_trainer_eval_interval(t) : 0, sweeps = 0;
+    int64_t row = t->state.next_row, step = t->state.step;
+    do {
+        sweeps += ft_trainer_sweeps(t, batches_at(t, row));
+        row += t->rows_per_step;
+        step++;
+        t->announced++;
+    } while (row < t->packs.n_rows && step < t->total_steps && !(interval > 0 && step % interval == 0));
+    return ft_model_announce(t->model, FT_SWEEP_TRAIN, sweeps);
+}
+
+typedef struct {
+    ft_streamer_stats stats;
+    double time;
+} counters;
+
+static counters read_counters(const trainer *t)
+{
+    counters c = {.time = ft_now_s()};
+    ft_streamer_get_stats(ft_model_streamer(t->model), &c.stats);
+    return c;
+}
+
+static ft_status write_metrics(trainer *t, const counters *before, int64_t tokens, int64_t trainable)
+{
+    counters now = read_counters(t);
+    t->step_s = now.time - before->time;
+    ft_step_metrics m = {
+        .step = t->state.step, .time = (double)time(NULL), .epoch = (double)t->state.epoch + (double)t->state.next_row / (double)t->packs.n_rows,
+        .loss = t->loss, .lr = t->rate, .grad_norm = t->grad_norm, .tokens = tokens, .trainable_tokens = trainable, .step_s = t->step_s,
+        .tokens_per_s = (double)tokens / t->step_s, .stall_s = now.stats.stall_s - before->stats.stall_s,
+        .hbm_bytes = t->session.plan.tier_bytes[FT_TIER_HBM],
+        .pinned_bytes = t->session.plan.tier_bytes[FT_TIER_HOST] - t->session.plan.line[FT_LINE_PROCESS],
+        .nvme_bytes = now.stats.bytes_nvme_read - before->stats.bytes_nvme_read,
+        .h2d_bytes = now.stats.bytes_h2d - before->stats.bytes_h2d, .d2h_bytes = now.stats.bytes_d2h - before->stats.bytes_d2h};
+    return ft_metrics_step(t->metrics, &m);
+}
+
+// Gradients of one optimizer step: loss is the sum of NLL over the step's trainable tokens divided by their number, however
+// the step is cut into micro-batches and sweeps.
+static ft_status gradients(trainer *t, int64_t n, int64_t *tokens, int64_t *trainable)
+{
+    *tokens = *trainable = 0;
+    for (int64_t i = 0; i < n; i++) {
+        *tokens += t->batch[i].real;
+        *trainable += t->batch[i].trainable;
+    }
+    double nll;
+    ft_step_options options = {.step = t->state.step, .loss_scale = *trainable > 0 ? 1.0 / (double)*trainable : 0,
+                               .on_visit = ft_trainer_on_visit, .context = t};
+    FT_TRY(ft_model_step(t->model, t->model_batch, n, &options, &nll));
+    t->loss = *trainable > 0 ? nll / (double)*trainable : 0;
+    return FT_OK;
+}
+
+static void advance(trainer *t, int64_t tokens, int64_t trainable, bool skipped)
+{
+    t->state.step++;
+    t->state.tokens += tokens;
+    t->state.trainable_tokens += trainable;
+    t->state.skipped += skipped;
+    t->skipped_in_a_row = skipped ? t->skipped_in_a_row + 1 : 0;
+    t->state.next_row += t->rows_per_step;
+    if (t->state.next_row < t->packs.n_rows) return;
+    t->state.epoch++;
+    t->state.next_row = 0;
+}
+
+static ft_status one_step(trainer *t)
+{
+    counters before = read_counters(t);
+    int64_t tokens, trainable;
+    int64_t n = ft_trainer_fill(t, &t->data.train, &t->packs, t->state.next_row, t->accumulation);
+    FT_TRY(gradients(t, n, &tokens, &trainable));
+    t->rate = ft_schedule_rate(&t->schedule, t->state.step);
+    ft_optimizer_result optimizer;
+    FT_TRY(ft_optimizer_step(t->model, &t->session.adapter, t->config, t->rate, t->state.update + 1, &optimizer));
+    t->grad_norm = optimizer.grad_norm;
+    t->state.update += !optimizer.skipped;
+    t->announced--;
+    advance(t, tokens, trainable, optimizer.skipped);
+    return write_metrics(t, &before, tokens, trainable);
+}
+
+static ft_status after_step(trainer *t)
+{
+    if (t->skipped_in_a_row > 0) {
+        ft_memory_unseal();
+        ft_warn("step %lld: the gradient is not finite; nothing was changed (%lld skipped so far)", (long long)t->state.step, (long long)t->state.skipped);
+        ft_status status = ft_metrics_note(t->metrics, t->state.step, "non-finite gradient: step skipped");
+        ft_memory_seal();
+        FT_TRY(status);
+    }
+    if (t->skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW) {
+        FT_TRY(ft_trainer_save(t));
+        return ft_error(FT_E_NUMERIC, "gradients were not finite in %d steps in a row; the last good state is committed in %s; lower learning_rate or look at the data",
+                        MAX_SKIPPED_IN_A_ROW, t->output);
+    }
+    int64_t every = t->config->logging_steps > 0 ? t->config->logging_steps : 1;
+    if (t->state.step % every == 0 && !ft_log_is_terminal())
+        ft_info("step %lld/%lld  loss %.4f  lr %.3g  grad_norm %.3f  %.2f s", (long long)t->state.step, (long long)t->total_steps, t->loss, t->rate,
+                t->grad_norm, t->step_s);
+    if (ft_trainer_eval_due(t)) FT_TRY(ft_trainer_evaluate(t));
+    return ft_trainer_save_due(t) ? ft_trainer_save(t) : FT_OK;
+}
+
+static bool stop_early(const trainer *t)
+{
+    int64_t patience = t->config->early_stopping_patience;
+    return patience > 0 && t->state.evals_without_gain >= patience;
+}
+
+static ft_status loop(trainer *t)
+{
+    // The first save and the first evaluation happen before step 1: a run that cannot save says so at once.
+    if (t->state.step == 0) {
+        if (t->eval_packs.n_rows > 0) FT_TRY(ft_trainer_evaluate(t));
+        FT_TRY(ft_trainer_save(t));
+    }
+    while (t->state.step < t->total_steps && !stop_early(t)) {
+        if (t->options->stop && *t->options->stop) return ft_error(FT_E_STOPPED, "stopped by a signal");
+        ft_memory_unseal();
+        ft_status status = ft_trainer_packs(t, t->state.epoch);
+        ft_memory_seal();
+        FT_TRY(status);
+        FT_TRY(announce(t));
+        FT_TRY(one_step(t));
+        FT_TRY(after_step(t));
+    }
+    return ft_trainer_save(t);
+}
+
+// The state a stopped run leaves is that of its last finished step.
+static ft_status commit_stop(trainer *t)
+{
+    FT_TRY(ft_trainer_save(t));
+    return ft_error(FT_E_STOPPED, "stopped at step %lld of %lld; committed in %s/checkpoint-%lld; continue with --output %s --resume",
+                    (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, t->output);
+}
+
+static ft_status finish(trainer *t)
+{
+    float *host = ft_model_snapshot(t->model, 0);
+    return ft_adapter_save(t->output, "adapter", &t->session.adapter, &t->session.shape, t->config->base_model, host, FT_DTYPE_F32);
+}
+
+static ft_status run(trainer *t)
+{
+    double start = ft_now_s();
+    int64_t tokens_before;
+    FT_TRY(ft_trainer_open(t));
+    tokens_before = t->state.tokens;
+    start = ft_now_s();
+    ft_progress_begin(&t->progress, "training", "steps", (double)t->total_steps);
+    ft_memory_seal();
+    ft_status status = loop(t);
+    if (status == FT_E_STOPPED) status = commit_stop(t);
+    ft_memory_unseal();
+    ft_progress_end(&t->progress);
+    if (status == FT_OK) status = finish(t);
+    t->result->steps = t->state.step;
+    t->result->tokens = t->state.tokens;
+    t->result->train_loss = t->loss;
+    t->result->tokens_per_s = (double)(t->state.tokens - tokens_before) / (ft_now_s() - start);
+    t->result->output = ft_strdup(t->output);
+    return status;
+}
+
+ft_status ft_train(const ft_train_options *options, ft_train_result *result)
+{
+    *result = (ft_train_result){.first_eval_loss = NAN, .last_eval_loss = NAN, .train_loss = NAN};
+    trainer *t = FT_NEW(trainer);
+    FT_ALLOC_CHECK(t);
+    *t = (trainer){.options = options, .settings = options->settings, .config = &options->settings->values, .lock = -1, .packs_epoch = -1,
+                   .result = result};
+    ft_status status = run(t);
+    ft_trainer_close(t);
+    ft_free(t);
+    return status;
+}
+
+void ft_train_result_free(ft_train_result *result)
+{
+    ft_free(result->output);
+    *result = (ft_train_result){0};
+}

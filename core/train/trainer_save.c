@@ -1,0 +1,117 @@
+// Saving and evaluating inside a run.
+#include <math.h>
+
+#include "common/memory.h"
+#include "train/trainer_internal.h"
+
+static ft_status copy_out(trainer *t, float *host[3])
+{
+    ft_adapter_state device = ft_model_adapter(t->model);
+    ft_queue *queue = ft_model_queue(t->model);
+    const float *from[3] = {device.parameters, device.moment1, device.moment2};
+    for (int i = 0; i < 3; i++) {
+        host[i] = ft_model_snapshot(t->model, i);
+        FT_TRY(ft_copy_d2h(queue, host[i], from[i], device.n * (int64_t)sizeof(float)));
+    }
+    return ft_queue_sync(queue);
+}
+
+ft_status ft_trainer_save(trainer *t)
+{
+    if (t->last_saved_step == t->state.step) return FT_OK;
+    float *host[3];
+    ft_memory_unseal();
+    ft_status status = copy_out(t, host);
+    t->state.metrics_bytes = ft_metrics_bytes(t->metrics);
+    t->state.elapsed_s += ft_now_s() - t->started_s;
+    t->started_s = ft_now_s();
+    if (status == FT_OK)
+        status = ft_checkpoint_save(t->output, &t->state, &t->session.adapter, &t->session.shape, t->settings, t->session.store_id, host[0], host[1], host[2]);
+    if (status == FT_OK) status = ft_checkpoint_prune(t->output, t->config->save_total_limit);
+    if (status == FT_OK) {
+        t->last_saved_step = t->state.step;
+        t->last_save_s = ft_now_s();
+    }
+    ft_memory_seal();
+    return status;
+}
+
+static int64_t every(int64_t steps, int64_t per_epoch, int64_t steps_per_epoch)
+{
+    if (steps > 0) return steps;
+    if (per_epoch > 0) return steps_per_epoch / per_epoch > 0 ? steps_per_epoch / per_epoch : 1;
+    return 0;
+}
+
+bool ft_trainer_save_due(const trainer *t)
+{
+    int64_t interval = every(t->config->save_steps, t->config->saves_per_epoch, t->steps_per_epoch);
+    if (interval > 0) return t->state.step % interval == 0;
+    return t->config->save_minutes > 0 && ft_now_s() - t->last_save_s >= t->config->save_minutes * 60;
+}
+
+int64_t ft_trainer_eval_interval(const trainer *t)
+{
+    return every(t->config->eval_steps, t->config->evals_per_epoch, t->steps_per_epoch);
+}
+
+bool ft_trainer_eval_due(const trainer *t)
+{
+    if (t->eval_packs.n_rows == 0) return false;
+    int64_t interval = ft_trainer_eval_interval(t);
+    bool end_of_epoch = t->state.next_row == 0 || t->state.step == t->total_steps;
+    return interval > 0 ? t->state.step % interval == 0 || t->state.step == t->total_steps : end_of_epoch;
+}
+
+int64_t ft_trainer_sweeps(const trainer *t, int64_t micro_batches)
+{
+    return divide_up(micro_batches, t->session.plan.micro_batches);
+}
+
+// Whole calls of `accumulation` micro-batches, then the rest.
+static int64_t evaluation_sweeps(const trainer *t, int64_t batches)
+{
+    return batches / t->accumulation * ft_trainer_sweeps(t, t->accumulation) + ft_trainer_sweeps(t, batches % t->accumulation);
+}
+
+static ft_status evaluate_all(trainer *t, double *nll, int64_t *trainable)
+{
+    int64_t rows = t->config->micro_batch_size, batches = divide_up(t->eval_packs.n_rows, rows);
+    *nll = 0;
+    *trainable = 0;
+    FT_TRY(ft_model_announce(t->model, FT_SWEEP_EVALUATE, evaluation_sweeps(t, batches)));
+    for (int64_t first = 0; first < t->eval_packs.n_rows;) {
+        int64_t n = ft_trainer_fill(t, &t->data.eval, &t->eval_packs, first, t->accumulation);
+        double part;
+        FT_TRY(ft_model_evaluate(t->model, t->model_batch, n, &part, NULL, ft_trainer_on_visit, t));
+        *nll += part;
+        for (int64_t i = 0; i < n; i++) *trainable += t->batch[i].trainable;
+        first += n * rows;
+    }
+    return FT_OK;
+}
+
+static void remember(trainer *t, double loss)
+{
+    if (isnan(t->result->first_eval_loss)) t->result->first_eval_loss = loss;
+    t->result->last_eval_loss = loss;
+    bool better = isnan(t->state.best_eval_loss) || loss < t->state.best_eval_loss;
+    t->state.evals_without_gain = better ? 0 : t->state.evals_without_gain + 1;
+    if (better) t->state.best_eval_loss = loss;
+}
+
+ft_status ft_trainer_evaluate(trainer *t)
+{
+    double start = ft_now_s(), nll;
+    int64_t trainable;
+    FT_TRY(evaluate_all(t, &nll, &trainable));
+    if (trainable == 0) return ft_error(FT_E_INPUT, "the evaluation set has no trainable token");
+    double loss = nll / (double)trainable, seconds = ft_now_s() - start;
+    ft_memory_unseal();
+    remember(t, loss);
+    ft_progress_end(&t->progress);
+    ft_info("step %lld: eval loss %.4f, perplexity %.2f (%lld tokens, %.1f s)", (long long)t->state.step, loss, exp(loss), (long long)trainable, seconds);
+    ft_status status = ft_metrics_eval(t->metrics, t->state.step, (double)t->state.epoch + (double)t->state.next_row / (double)(t->packs.n_rows > 0 ? t->packs.n_rows : 1), loss, trainable, seconds);
+    ft_memory_seal();
+    return status;
+}
