@@ -253,7 +253,7 @@ static ft_status apply(parser *p)
 
 ft_status ft_args_parse(ft_invocation *invocation, const ft_verb *verb, int argc, char *const *argv)
 {
-    *invocation = (ft_invocation){.verb = verb};
+    *invocation = (ft_invocation){.verb = verb, .argc = argc, .argv = argv};
     invocation->value = FT_NEW_ARRAY(const char *, flag_count(verb));
     FT_ALLOC_CHECK(invocation->value);
     parser p = {.invocation = invocation, .argc = argc, .argv = argv};

@@ -40,6 +40,8 @@ struct ft_invocation {
     ft_string_list positional;   // without CONFIG.yaml
     const char **value;          // parallel to verb->flags: text of the flag, "true" for a switch, NULL = not given
     ft_settings settings;        // verbs with takes_config: defaults, then the file, then flags
+    int argc;                    // what was parsed, for parsing it again with more
+    char *const *argv;
 };
 
 // Parses what follows the verb's name (argv[0] is the first argument after it).
@@ -54,9 +56,9 @@ double ft_args_real(const ft_invocation *invocation, const char *flag, double fa
 
 // The verb called `name` (or so by an alias) in a NULL-terminated table. FT_E_USAGE with the nearest one.
 ft_status ft_verb_find(const ft_verb **verb, const ft_verb *const *verbs, const char *name);
-// What `ft-single VERB --help` prints: usage, own flags, config keys by group.
-ft_status ft_verb_help(const ft_verb *verb, ft_text *out);
-// What `ft-single --help` prints: every verb with its summary.
-ft_status ft_verbs_help(const ft_verb *const *verbs, ft_text *out);
+// What `PROGRAM VERB --help` prints: usage, own flags, config keys by group.
+ft_status ft_verb_help(const char *program, const ft_verb *verb, ft_text *out);
+// What `PROGRAM --help` prints: every verb with its summary.
+ft_status ft_verbs_help(const char *program, const ft_verb *const *verbs, ft_text *out);
 
 #endif

@@ -27,8 +27,8 @@ ft_status ft_verb_find(const ft_verb **verb, const ft_verb *const *verbs, const 
     }
     *verb = NULL;
     const char *near = ft_nearest_word(name, candidates, n);
-    if (near) return ft_error(FT_E_USAGE, "ft-single %s: no such verb; did you mean %s?", name, near);
-    return ft_error(FT_E_USAGE, "ft-single %s: no such verb; see ft-single --help", name);
+    if (near) return ft_error(FT_E_USAGE, "%s: no such verb; did you mean %s?", name, near);
+    return ft_error(FT_E_USAGE, "%s: no such verb; see --help", name);
 }
 
 static ft_status flag_row(const ft_flag *flag, ft_text *out)
@@ -40,9 +40,9 @@ static ft_status flag_row(const ft_flag *flag, ft_text *out)
     return status;
 }
 
-ft_status ft_verb_help(const ft_verb *verb, ft_text *out)
+ft_status ft_verb_help(const char *program, const ft_verb *verb, ft_text *out)
 {
-    FT_TRY(ft_text_printf(out, "%s\n\nusage: ft-single %s %s\n", verb->summary, verb->name, verb->synopsis));
+    FT_TRY(ft_text_printf(out, "%s\n\nusage: %s %s %s\n", verb->summary, program, verb->name, verb->synopsis));
     if (verb->aliases) FT_TRY(ft_text_printf(out, "also called: %s\n", verb->aliases));
     FT_TRY(ft_text_printf(out, "\nFlags\n"));
     for (const ft_flag *flag = verb->flags; flag && flag->name; flag++) FT_TRY(flag_row(flag, out));
@@ -53,9 +53,9 @@ ft_status ft_verb_help(const ft_verb *verb, ft_text *out)
     return ft_config_help(out, false);
 }
 
-ft_status ft_verbs_help(const ft_verb *const *verbs, ft_text *out)
+ft_status ft_verbs_help(const char *program, const ft_verb *const *verbs, ft_text *out)
 {
-    FT_TRY(ft_text_printf(out, "usage: ft-single VERB ...\n\n"));
+    FT_TRY(ft_text_printf(out, "usage: %s VERB ...\n\n", program));
     for (const ft_verb *const *verb = verbs; *verb; verb++) FT_TRY(ft_help_row(out, (*verb)->name, (*verb)->summary));
-    return ft_text_printf(out, "\nft-single VERB --help shows the flags of a verb.\n");
+    return ft_text_printf(out, "\n%s VERB --help shows the flags of a verb; %s --version the libraries in use.\n", program, program);
 }

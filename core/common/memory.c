@@ -117,6 +117,7 @@ size_t ft_arena_round(size_t bytes)
 
 void *ft_arena_try(ft_arena *arena, size_t bytes)
 {
+    if (bytes > arena->bytes - arena->used) return NULL;  // before rounding, which could wrap
     size_t rounded = ft_arena_round(bytes);
     if (rounded > arena->bytes - arena->used) return NULL;
     void *piece = arena->base + arena->used;

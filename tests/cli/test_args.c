@@ -225,14 +225,14 @@ static void help_shows_usage_flags_and_keys(void **state)
                                         "--resume-from DIR", "--set KEY=VALUE", "Machine and placement",
                                         "--hbm-budget SIZE"};
     ft_text text = {0};
-    check_ok(ft_verb_help(&train, &text));
+    check_ok(ft_verb_help("ft-single", &train, &text));
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (strstr(text.data, parts[i]) == NULL) fail_msg("the help lacks \"%s\"", parts[i]);
     ft_text_free(&text);
-    check_ok(ft_verb_help(&plain, &text));
+    check_ok(ft_verb_help("ft-single", &plain, &text));
     assert_null(strstr(text.data, "--lora-r"));
     ft_text_free(&text);
-    check_ok(ft_verbs_help(verbs, &text));
+    check_ok(ft_verbs_help("ft-single", verbs, &text));
     assert_non_null(strstr(text.data, "Fine-tunes a model."));
     assert_non_null(strstr(text.data, "store"));
     ft_text_free(&text);

@@ -1,0 +1,134 @@
+// ft-bench model: a random-weight Llama checkpoint of any geometry, for trying stores, budgets and plans without a download.
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/shape.h"
+#include "bench/probes.h"
+#include "common/codec.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/rng.h"
+#include "io/safetensors.h"
+
+static ft_shape shape_of(const ft_bench_options *o)
+{
+    return (ft_shape){.family = ft_families[0], .hidden = o->hidden, .ffn = o->ffn, .layers = o->layers, .q_heads = o->heads, .kv_heads = o->kv_heads,
+                      .head_dim = o->hidden / o->heads, .vocab = o->vocab, .max_positions = 8192, .norm_eps = 1e-5, .rope_theta = 10000,
+                      .dtype = FT_DTYPE_BF16, .tied = false};
+}
+
+static ft_status write_config(const ft_shape *shape, const char *directory)
+{
+    char *path = ft_path_join(directory, "config.json"), text[1024];
+    FT_ALLOC_CHECK(path);
+    int bytes = snprintf(text, sizeof text,
+                         "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": %lld, \"intermediate_size\": %lld,\n"
+                         " \"num_hidden_layers\": %lld, \"num_attention_heads\": %lld, \"num_key_value_heads\": %lld, \"head_dim\": %lld,\n"
+                         " \"vocab_size\": %lld, \"max_position_embeddings\": %lld, \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0,\n"
+                         " \"hidden_act\": \"silu\", \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\"}\n",
+                         (long long)shape->hidden, (long long)shape->ffn, (long long)shape->layers, (long long)shape->q_heads, (long long)shape->kv_heads,
+                         (long long)shape->head_dim, (long long)shape->vocab, (long long)shape->max_positions);
+    ft_status status = ft_file_write(path, text, (size_t)bytes);
+    ft_free(path);
+    return status;
+}
+
+// Calls visit for every tensor of the model, layer by layer.
+typedef ft_status (*tensor_visit)(void *context, const ft_shape *shape, ft_role role, int64_t layer);
+static ft_status each_tensor(const ft_shape *shape, tensor_visit visit, void *context)
+{
+    char name[FT_TENSOR_NAME];
+    for (int64_t layer = 0; layer < shape->layers; layer++)
+        for (int role = 0; role < FT_ROLE_LAYER_COUNT; role++)
+            if (ft_shape_tensor_name(shape, (ft_role)role, layer, name)) FT_TRY(visit(context, shape, (ft_role)role, layer));
+    for (int role = FT_ROLE_EMBED; role < FT_ROLE_COUNT; role++) FT_TRY(visit(context, shape, (ft_role)role, 0));
+    return FT_OK;
+}
+
+typedef struct {
+    ft_safetensors_writer *writer;
+    uint64_t seed;
+    uint32_t number;
+    float *row;
+    ft_bf16 *out;
+    ft_progress progress;
+    double done;
+} generator;
+
+static ft_status declare(void *context, const ft_shape *shape, ft_role role, int64_t layer)
+{
+    generator *g = context;
+    char name[FT_TENSOR_NAME];
+    int64_t sizes[2];
+    ft_shape_role(shape, role, &sizes[0], &sizes[1]);
+    ft_shape_tensor_name(shape, role, layer, name);
+    bool vector = sizes[0] == 1;
+    return ft_safetensors_declare(g->writer, name, FT_DTYPE_BF16, vector ? 1 : 2, vector ? &sizes[1] : sizes);
+}
+
+// Norm weights near 1; matrices normal with deviation 0.02, as checkpoints are initialised.
+static ft_status write_tensor(void *context, const ft_shape *shape, ft_role role, int64_t layer)
+{
+    generator *g = context;
+    int64_t rows, cols;
+    ft_shape_role(shape, role, &rows, &cols);
+    g->number++;
+    for (int64_t row = 0; row < rows; row++) {
+        for (int64_t i = 0; i < cols; i += 4) {
+            ft_rng_block block = ft_rng(g->seed, FT_RNG_DATA, g->number, (uint32_t)row, (uint32_t)i, 0);
+            float normal[4];
+            ft_rng_normal(block.word[0], block.word[1], normal);
+            ft_rng_normal(block.word[2], block.word[3], normal + 2);
+            for (int64_t k = 0; k < 4 && i + k < cols; k++) g->row[i + k] = (rows == 1 ? 1 : 0) + 0.02f * normal[k];
+        }
+        FT_TRY(ft_convert_from_f32(g->out, g->row, FT_DTYPE_BF16, (size_t)cols));
+        FT_TRY(ft_safetensors_write(g->writer, g->out, cols * 2));
+        g->done += (double)cols * 2;
+        ft_progress_update(&g->progress, g->done);
+    }
+    return FT_OK;
+}
+
+static ft_status generate(generator *g, const ft_shape *shape, const char *directory)
+{
+    char *path = ft_path_join(directory, "model.safetensors");
+    FT_ALLOC_CHECK(path);
+    ft_status status = ft_safetensors_create(&g->writer, path);
+    ft_free(path);
+    FT_TRY(status);
+    FT_TRY_GOTO(status, out, ft_safetensors_metadata_add(g->writer, "format", "pt"));
+    FT_TRY_GOTO(status, out, each_tensor(shape, declare, g));
+    FT_TRY_GOTO(status, out, ft_safetensors_begin(g->writer));
+    ft_progress_begin(&g->progress, "writing random weights", "B", 2.0 * (double)ft_shape_parameters(shape));
+    status = each_tensor(shape, write_tensor, g);
+    ft_progress_end(&g->progress);
+    if (status == FT_OK) return ft_safetensors_finish(g->writer, false);
+out:
+    ft_safetensors_discard(g->writer);
+    return status;
+}
+
+ft_status ft_bench_write_model(const ft_bench_options *options, const char *directory)
+{
+    ft_shape shape = shape_of(options);
+    if (options->heads < 1 || options->kv_heads < 1 || options->hidden % options->heads || options->heads % options->kv_heads || options->hidden % 4)
+        return ft_error(FT_E_USAGE, "hidden must be a multiple of heads and of 4, heads of kv-heads");
+    FT_TRY(ft_make_directories(directory));
+    FT_TRY(write_config(&shape, directory));
+    int64_t widest = shape.hidden > shape.ffn ? shape.hidden : shape.ffn;
+    generator g = {.seed = options->seed, .row = ft_malloc((size_t)widest * 4), .out = ft_malloc((size_t)widest * 2)};
+    ft_status status = g.row && g.out ? generate(&g, &shape, directory) : FT_E_NOMEM;
+    ft_free(g.row);
+    ft_free(g.out);
+    return status;
+}
+
+ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *report)
+{
+    if (options->output == NULL) return ft_error(FT_E_USAGE, "ft-bench model: give --output DIR");
+    FT_TRY(ft_bench_write_model(options, options->output));
+    ft_shape shape = shape_of(options);
+    ft_bench_report_add(report, &(ft_bench_result){.name = "random model", .unit = "M parameters", .value = (double)ft_shape_parameters(&shape) / 1e6});
+    return FT_OK;
+}

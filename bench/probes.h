@@ -1,0 +1,34 @@
+// The probes of ft-bench: one row each, one file each.
+#ifndef FT_BENCH_PROBES_H
+#define FT_BENCH_PROBES_H
+
+#include "bench/result.h"
+
+// Options all probes share; each uses what it names in its help.
+typedef struct {
+    const char *const *nvme;
+    int n_nvme;
+    const char *engine;
+    int64_t bytes;          // of data moved per drive measurement
+    int depth;
+    int64_t chunk;
+    int repeat;
+    const char *output;     // model: directory to write
+    int64_t hidden, ffn, layers, heads, kv_heads, vocab;
+    uint64_t seed;
+} ft_bench_options;
+
+// What a probe measures into.
+ft_status ft_bench_io(const ft_bench_options *options, ft_bench_report *report);
+ft_status ft_bench_offload(const ft_bench_options *options, ft_bench_report *report);
+ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *report);
+
+double ft_bench_median(double *values, int n);  // sorts
+// Reads FILE once with fio (io_uring, O_DIRECT, sequential) at this block size and depth: bytes/s. FT_E_NOT_FOUND without fio.
+ft_status ft_bench_fio(const char *const *files, int n_files, int64_t bytes_each, int64_t block, int depth, double *rate);
+// A file of random bytes (never zeros: some storage answers zeros without reading).
+ft_status ft_bench_random_file(const char *path, int64_t bytes, uint64_t seed);
+// Writes a random-weight Llama checkpoint (config.json, model.safetensors in bf16) of the options' geometry.
+ft_status ft_bench_write_model(const ft_bench_options *options, const char *directory);
+
+#endif

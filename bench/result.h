@@ -1,0 +1,29 @@
+// Benchmark results: one object per measurement, printed as text or as the JSON that bench/results/ and BENCHMARKS.md keep.
+#ifndef FT_BENCH_RESULT_H
+#define FT_BENCH_RESULT_H
+
+#include <jansson.h>
+
+#include "common/status.h"
+
+typedef struct {
+    const char *name, *unit;
+    double value;
+    const char *peer_name;   // NULL = none in this run
+    double peer_value;
+    const char *bound_name;  // NULL = none
+    double bound;
+} ft_bench_result;
+
+typedef struct {
+    bool json;
+    const char *command;     // the command line, as typed
+    json_t *array;
+} ft_bench_report;
+
+// argv: what followed the verb on the command line.
+ft_status ft_bench_report_begin(ft_bench_report *report, bool json, const char *verb, int argc, char *const *argv);
+void ft_bench_report_add(ft_bench_report *report, const ft_bench_result *result);  // text is printed at once
+void ft_bench_report_end(ft_bench_report *report);                                 // prints the JSON
+
+#endif

@@ -1,0 +1,9 @@
+// What every program of ours does: finds the verb, parses, runs it, prints the one line of an error, returns the exit code.
+#ifndef FT_CLI_PROGRAM_H
+#define FT_CLI_PROGRAM_H
+
+#include "cli/args.h"
+
+int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, char **argv);
+
+#endif

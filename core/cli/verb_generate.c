@@ -1,0 +1,113 @@
+// ft-single generate: text from a model, with or without an adapter.
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/demo.h"
+#include "cli/signals.h"
+#include "cli/verbs.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "data/formats.h"
+#include "model/decode.h"
+#include "train/trainer.h"
+
+static const ft_flag flags[] = {
+    {"adapter", FT_FLAG_TEXT, "DIR", "with this adapter (or checkpoint)", 0, 0},
+    {"prompt", FT_FLAG_TEXT, "TEXT", "continue this text", 0, 0},
+    {"instruction", FT_FLAG_TEXT, "TEXT", "answer this, asked in the alpaca form the adapter was trained in", 0, 0},
+    {"chat", FT_FLAG_SWITCH, NULL, "answer instructions read from standard input, one a line", 0, 0},
+    {"max-tokens", FT_FLAG_INT, "N", "new tokens at most (default 64)", 1, 1e6},
+    {"temperature", FT_FLAG_REAL, "T", "0 = the most likely token (default)", 0, 100},
+    {"top-p", FT_FLAG_REAL, "P", "sample from the smallest set with this probability (default 1)", 1e-6, 1},
+    {NULL},
+};
+
+typedef struct {
+    const ft_invocation *in;
+    ft_tokenizer *tokenizer;
+    ft_session session;
+    ft_model *model;
+    ft_ids prompt;
+    int32_t *out;
+    int64_t limit;
+} generator;
+
+// Prints what became certain: bytes of the answer so far that were not printed yet.
+static int on_token(void *context, int32_t id)
+{
+    generator *g = context;
+    size_t bytes;
+    const char *text = ft_token_bytes(g->tokenizer, id, &bytes);
+    if (!ft_tokenizer_is_special(g->tokenizer, id)) fwrite(text, 1, bytes, stdout);
+    fflush(stdout);
+    return ft_stop_requested;
+}
+
+static ft_status answer(generator *g, const char *text, bool instruction)
+{
+    ft_text prompt = {0};
+    ft_status status = instruction ? ft_alpaca_prompt(&prompt, text) : ft_text_printf(&prompt, "%s", text);
+    g->prompt.n = 0;
+    if (status == FT_OK) status = ft_tokenize(g->tokenizer, prompt.data, prompt.length, FT_TOKENIZE_BOS | FT_TOKENIZE_SPECIAL, &g->prompt);
+    ft_text_free(&prompt);
+    FT_TRY(status);
+    int32_t stop = ft_tokenizer_eos(g->tokenizer);
+    ft_generate_options options = {.max_new_tokens = g->limit, .temperature = ft_args_real(g->in, "temperature", 0), .top_p = ft_args_real(g->in, "top-p", 1),
+                                   .seed = (uint64_t)g->in->settings.values.seed, .stop_ids = &stop, .n_stop = stop >= 0, .on_token = on_token, .context = g};
+    int64_t n;
+    status = ft_generate(g->model, g->prompt.items, g->prompt.n, &options, g->out, &n);
+    printf("\n");
+    return status;
+}
+
+static ft_status chat(generator *g)
+{
+    char line[8192];
+    while (!ft_stop_requested) {
+        if (ft_log_is_terminal()) fprintf(stderr, "> ");
+        if (fgets(line, sizeof line, stdin) == NULL) return FT_OK;
+        line[strcspn(line, "\r\n")] = 0;
+        if (line[0]) FT_TRY(answer(g, line, true));
+    }
+    return FT_OK;
+}
+
+static ft_status open_generator(generator *g, ft_settings *settings)
+{
+    const ft_config *config = &settings->values;
+    ft_session_options options = {.micro_batches = 1, .adapter_dir = ft_args_text(g->in, "adapter"), .stop = &ft_stop_requested};
+    FT_TRY(ft_settings_derive(settings, "micro_batch_size", "1", "one sequence is generated at a time"));
+    FT_TRY(ft_tokenizer_open(&g->tokenizer, config->tokenizer_config ? config->tokenizer_config : config->base_model));
+    FT_TRY(ft_session_open(&g->session, settings, &options));
+    g->limit = ft_args_int(g->in, "max-tokens", 64);
+    FT_ALLOC_CHECK(g->out = FT_NEW_ARRAY(int32_t, g->limit));
+    return ft_session_model(&g->session, settings, &options, &g->model);
+}
+
+static ft_status generate(ft_invocation *in)
+{
+    generator g = {.in = in};
+    ft_status status = open_generator(&g, &in->settings);
+    if (status == FT_OK) {
+        if (ft_args_given(in, "chat")) status = chat(&g);
+        else if (ft_args_given(in, "instruction")) status = answer(&g, ft_args_text(in, "instruction"), true);
+        else status = answer(&g, ft_args_text(in, "prompt"), false);
+    }
+    ft_model_close(g.model);
+    ft_session_close(&g.session);
+    ft_tokenizer_free(g.tokenizer);
+    ft_ids_free(&g.prompt);
+    ft_free(g.out);
+    return status;
+}
+
+static ft_status run(ft_invocation *in)
+{
+    if (in->settings.values.base_model == NULL) return ft_error(FT_E_USAGE, "generate: give --model DIR");
+    if (ft_args_given(in, "chat") + ft_args_given(in, "prompt") + ft_args_given(in, "instruction") != 1)
+        return ft_error(FT_E_USAGE, "generate: give one of --prompt TEXT, --instruction TEXT and --chat");
+    return generate(in);
+}
+
+const ft_verb ft_verb_generate = {"generate", NULL, "--model DIR --nvme DIR [--adapter DIR] --prompt TEXT | --instruction TEXT | --chat",
+                                  "text from a model, with or without an adapter", flags, true, run, 0};

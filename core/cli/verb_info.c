@@ -1,0 +1,89 @@
+// ft-single info: what a model is, from config.json and, if they are there, the headers of its safetensors files.
+#include <jansson.h>
+#include <stdio.h>
+
+#include "cli/verbs.h"
+#include "common/memory.h"
+#include "io/safetensors.h"
+#include "offload/record.h"
+
+static const ft_flag flags[] = {
+    {"json", FT_FLAG_SWITCH, NULL, "print as JSON", 0, 0},
+    {NULL},
+};
+
+typedef struct {
+    ft_shape shape;
+    int64_t parameters, bf16_bytes, fp8_bytes, layer_fp8_bytes;
+    int files, tensors;
+    int64_t file_bytes;
+} model_info;
+
+static ft_status base_bytes(const ft_shape *shape, ft_base_format format, int64_t *all, int64_t *layer)
+{
+    ft_layout layout;
+    FT_TRY(ft_layout_make(&layout, shape, format, NULL, NULL));
+    *all = layout.bytes;
+    if (layer) *layer = layout.layer_bytes_max;
+    ft_layout_free(&layout);
+    return FT_OK;
+}
+
+static ft_status read_info(model_info *info, const char *directory)
+{
+    FT_TRY(ft_shape_read(&info->shape, directory));
+    info->parameters = ft_shape_parameters(&info->shape);
+    FT_TRY(base_bytes(&info->shape, FT_BASE_BF16, &info->bf16_bytes, NULL));
+    FT_TRY(base_bytes(&info->shape, FT_BASE_FP8, &info->fp8_bytes, &info->layer_fp8_bytes));
+    ft_model_files files;
+    ft_status status = ft_model_files_open(&files, directory);
+    if (status == FT_E_NOT_FOUND) return FT_OK;  // config.json alone is enough
+    FT_TRY(status);
+    info->files = files.n_files;
+    info->tensors = files.n_tensors;
+    info->file_bytes = files.total_bytes;
+    ft_model_files_close(&files);
+    return FT_OK;
+}
+
+static void print_text(const model_info *info)
+{
+    const ft_shape *s = &info->shape;
+    char a[FT_HUMAN_BYTES], b[FT_HUMAN_BYTES];
+    printf("%s (%s), %s\n", s->family->architecture, s->family->model_type, ft_dtype_name(s->dtype));
+    printf("%lld layers, hidden %lld, ffn %lld, heads %lld query / %lld key-value of %lld, vocab %lld, %s embeddings\n", (long long)s->layers,
+           (long long)s->hidden, (long long)s->ffn, (long long)s->q_heads, (long long)s->kv_heads, (long long)s->head_dim, (long long)s->vocab,
+           s->tied ? "tied" : "untied");
+    printf("rope %s, theta %g; %lld positions\n", s->rope == FT_ROPE_LLAMA3 ? "llama3" : "default", s->rope_theta, (long long)s->max_positions);
+    printf("%.3f B parameters; base store %s in FP8 (a layer %s)", (double)info->parameters / 1e9, ft_human_bytes(a, (double)info->fp8_bytes),
+           ft_human_bytes(b, (double)info->layer_fp8_bytes));
+    printf(", %s in BF16\n", ft_human_bytes(a, (double)info->bf16_bytes));
+    if (info->files) printf("%d tensors in %d file%s, %s\n", info->tensors, info->files, info->files == 1 ? "" : "s", ft_human_bytes(a, (double)info->file_bytes));
+    else printf("no weights in the directory\n");
+}
+
+static void print_json(const model_info *info)
+{
+    const ft_shape *s = &info->shape;
+    json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:I}", "architecture", s->family->architecture,
+                             "layers", (json_int_t)s->layers, "hidden", (json_int_t)s->hidden, "ffn", (json_int_t)s->ffn, "q_heads", (json_int_t)s->q_heads,
+                             "kv_heads", (json_int_t)s->kv_heads, "head_dim", (json_int_t)s->head_dim, "vocab", (json_int_t)s->vocab, "tied", s->tied,
+                             "parameters", (json_int_t)info->parameters, "store_fp8_bytes", (json_int_t)info->fp8_bytes, "layer_fp8_bytes",
+                             (json_int_t)info->layer_fp8_bytes, "store_bf16_bytes", (json_int_t)info->bf16_bytes, "files", info->files, "tensors",
+                             info->tensors, "file_bytes", (json_int_t)info->file_bytes);
+    json_dumpf(json, stdout, JSON_INDENT(1));
+    printf("\n");
+    json_decref(json);
+}
+
+static ft_status run(ft_invocation *in)
+{
+    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "info: give one model directory");
+    model_info info = {0};
+    FT_TRY(read_info(&info, in->positional.items[0]));
+    if (ft_args_given(in, "json")) print_json(&info);
+    else print_text(&info);
+    return FT_OK;
+}
+
+const ft_verb ft_verb_info = {"info", NULL, "MODEL [--json]", "parameters, sizes and store bytes of a model, from its headers alone", flags, false, run, 1};

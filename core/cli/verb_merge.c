@@ -1,0 +1,58 @@
+// ft-single merge: the adapter folded into the weights, and proof of it.
+#include <math.h>
+#include <stdio.h>
+
+#include "cli/evaluate.h"
+#include "cli/signals.h"
+#include "cli/verbs.h"
+#include "common/log.h"
+#include "offload/store.h"
+#include "train/merge.h"
+
+static const ft_flag flags[] = {
+    {"adapter", FT_FLAG_TEXT, "DIR", "adapter or checkpoint to merge", 0, 0},
+    {"overwrite", FT_FLAG_SWITCH, NULL, "replace an existing output directory", 0, 0},
+    {"shard-size", FT_FLAG_BYTES, "BYTES", "largest safetensors file (default 5G)", 1 << 20, 0},
+    {NULL},
+};
+
+// The merged model is looked at unquantized; its store is of no further use.
+static ft_status evaluate_merged(ft_invocation *in, const char *output, ft_evaluation *result)
+{
+    char id[FT_HASH_TEXT];
+    FT_TRY(ft_settings_set(&in->settings, "base_model", output, "merge"));
+    FT_TRY(ft_settings_set(&in->settings, "base_format", "bf16", "merge"));
+    FT_TRY(ft_store_id(output, FT_BASE_BF16, id));
+    ft_status status = ft_evaluate(&in->settings, NULL, NULL, result);
+    const ft_string_list *nvme = &in->settings.values.nvme;
+    if (status == FT_OK) status = ft_store_remove((const char *const *)nvme->items, nvme->n, id);
+    return status;
+}
+
+static ft_status evaluate_both(ft_invocation *in, const char *output)
+{
+    ft_evaluation base, merged;
+    if (in->settings.values.nvme.n == 0) return ft_error(FT_E_USAGE, "merge with --data evaluates both models: give --nvme DIR for their stores");
+    FT_TRY(ft_evaluate(&in->settings, ft_args_text(in, "adapter"), NULL, &base));
+    FT_TRY(evaluate_merged(in, output, &merged));
+    printf("eval loss: %.4f with the adapter on the %s base, %.4f merged (%lld tokens)\n", base.loss, "quantized", merged.loss, (long long)base.tokens);
+    return FT_OK;
+}
+
+static ft_status run(ft_invocation *in)
+{
+    const ft_config *config = &in->settings.values;
+    const char *adapter = ft_args_text(in, "adapter");
+    if (config->base_model == NULL || adapter == NULL || config->output_dir == NULL)
+        return ft_error(FT_E_USAGE, "merge: give --model DIR, --adapter DIR and --output DIR");
+    ft_merge_options options = {.model = config->base_model, .adapter = adapter, .output = config->output_dir, .overwrite = ft_args_given(in, "overwrite"),
+                                .shard_bytes = ft_args_int(in, "shard-size", 0), .stop = &ft_stop_requested};
+    ft_merge_result result;
+    FT_TRY(ft_merge(&options, &result));
+    printf("%s: %lld of %lld tensors merged, largest relative change %.4f\n", config->output_dir, (long long)result.merged, (long long)result.tensors,
+           result.largest_relative_change);
+    return config->datasets.n > 0 ? evaluate_both(in, config->output_dir) : FT_OK;
+}
+
+const ft_verb ft_verb_merge = {"merge", NULL, "--model DIR --adapter DIR --output DIR [--data FILE --nvme DIR]",
+                               "write the model with the adapter folded in", flags, true, run, 0};

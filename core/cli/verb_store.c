@@ -1,0 +1,139 @@
+// ft-single prepare | store list|remove | verify: everything about files at rest.
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/signals.h"
+#include "cli/verbs.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "offload/store.h"
+#include "train/checkpoint.h"
+
+#define NVME_FLAG {"nvme", FT_FLAG_TEXT, "DIR[,DIR...]", "drive directories of the store", 0, 0}
+
+static ft_status drives_of(const ft_invocation *in, ft_string_list *drives)
+{
+    *drives = (ft_string_list){0};
+    const char *text = ft_args_text(in, "nvme");
+    if (text == NULL) return ft_error(FT_E_USAGE, "%s: give --nvme DIR[,DIR...]", in->verb->name);
+    FT_TRY(ft_string_list_split(drives, text));
+    return drives->n > 0 ? FT_OK : ft_error(FT_E_USAGE, "%s: --nvme names no directory", in->verb->name);
+}
+
+// --- prepare -----------------------------------------------------------------------------------------------------------------
+
+static const ft_flag prepare_flags[] = {
+    NVME_FLAG,
+    {"base-format", FT_FLAG_TEXT, "fp8|bf16", "what linears are held in (default fp8)", 0, 0},
+    {"io-engine", FT_FLAG_TEXT, "NAME", "auto, io_uring, posix", 0, 0},
+    {NULL},
+};
+
+static ft_status prepare(ft_invocation *in)
+{
+    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "prepare: give one model directory");
+    const char *format = ft_args_text(in, "base-format");
+    if (format && strcmp(format, "fp8") != 0 && strcmp(format, "bf16") != 0) return ft_error(FT_E_USAGE, "--base-format %s: fp8 or bf16", format);
+    ft_string_list drives;
+    char id[FT_HASH_TEXT];
+    ft_status status = drives_of(in, &drives);
+    ft_store_options options = {.nvme = (const char *const *)drives.items, .n_nvme = drives.n, .io = {.engine = ft_args_text(in, "io-engine")},
+                                .format = format && strcmp(format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8};
+    if (options.io.engine == NULL) options.io.engine = "auto";
+    for (int i = 0; i < drives.n && status == FT_OK; i++) status = ft_make_directories(drives.items[i]);
+    if (status == FT_OK) status = ft_store_id(in->positional.items[0], options.format, id);
+    if (status == FT_OK) status = ft_store_prepare(in->positional.items[0], &options, &ft_stop_requested);
+    if (status == FT_OK) printf("%s\n", id);
+    ft_string_list_free(&drives);
+    return status;
+}
+
+const ft_verb ft_verb_prepare = {"prepare", "quantize", "MODEL --nvme DIR[,DIR...] [--base-format fp8|bf16]",
+                                 "convert a model's weights into its store, once; an interrupted one continues", prepare_flags, false, prepare, 1};
+
+// --- store -------------------------------------------------------------------------------------------------------------------
+
+static const ft_flag store_flags[] = {NVME_FLAG, {NULL}};
+
+static ft_status list_stores(const ft_string_list *drives)
+{
+    ft_store_entry *entries;
+    int n;
+    FT_TRY(ft_store_list((const char *const *)drives->items, drives->n, &entries, &n));
+    char bytes[FT_HUMAN_BYTES];
+    for (int i = 0; i < n; i++)
+        printf("%s  %-4s  %10s  %d of %d drive%s  %-10s  %s\n", entries[i].id, entries[i].format == FT_BASE_FP8 ? "fp8" : "bf16",
+               ft_human_bytes(bytes, (double)entries[i].bytes), entries[i].found_drives, entries[i].n_drives, entries[i].n_drives == 1 ? "" : "s",
+               entries[i].complete ? "complete" : "unfinished", entries[i].source ? entries[i].source : "?");
+    if (n == 0) ft_info("no store in these directories");
+    ft_store_list_free(entries, n);
+    return FT_OK;
+}
+
+static ft_status store(ft_invocation *in)
+{
+    ft_string_list drives = {0};
+    const char *what = in->positional.n > 0 ? in->positional.items[0] : "";
+    ft_status status = drives_of(in, &drives);
+    if (status == FT_OK && strcmp(what, "list") == 0 && in->positional.n == 1) {
+        status = list_stores(&drives);
+    } else if (status == FT_OK && strcmp(what, "remove") == 0 && in->positional.n == 2) {
+        status = ft_store_remove((const char *const *)drives.items, drives.n, in->positional.items[1]);
+        if (status == FT_OK) printf("removed %s\n", in->positional.items[1]);
+    } else if (status == FT_OK) {
+        status = ft_error(FT_E_USAGE, "store: `store list --nvme DIR` or `store remove ID --nvme DIR`");
+    }
+    ft_string_list_free(&drives);
+    return status;
+}
+
+const ft_verb ft_verb_store = {"store", NULL, "list|remove [ID] --nvme DIR[,DIR...]", "list the stores on the drives, or remove one", store_flags, false, store, 2};
+
+// --- verify ------------------------------------------------------------------------------------------------------------------
+
+static const ft_flag verify_flags[] = {NVME_FLAG, {NULL}};
+
+static bool holds(const char *directory, const char *file)
+{
+    char *path = ft_path_join(directory, file);
+    bool there = path && ft_path_exists(path);
+    ft_free(path);
+    return there;
+}
+
+static ft_status verify_store(const ft_invocation *in, const char *id)
+{
+    ft_string_list drives;
+    ft_store *opened;
+    FT_TRY(drives_of(in, &drives));
+    ft_store_options options = {.nvme = (const char *const *)drives.items, .n_nvme = drives.n, .io = {.engine = "auto"}};
+    ft_status status = ft_store_open(&opened, NULL, id, &options);
+    if (status == FT_OK) {
+        status = ft_store_verify(opened);
+        if (status == FT_OK) printf("store %s: %lld stripes verified\n", id, (long long)opened->n_stripes);
+        ft_store_close(opened);
+    }
+    ft_string_list_free(&drives);
+    return status;
+}
+
+static ft_status verify(ft_invocation *in)
+{
+    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "verify: give a checkpoint directory, an adapter directory, or a store id with --nvme");
+    const char *what = in->positional.items[0];
+    if (holds(what, "manifest.json") && holds(what, "state.json")) {
+        FT_TRY(ft_checkpoint_verify(what));
+        printf("checkpoint %s: verified\n", what);
+        return FT_OK;
+    }
+    if (holds(what, "adapter_config.json")) {
+        FT_TRY(ft_adapter_verify(what));
+        printf("adapter %s: verified\n", what);
+        return FT_OK;
+    }
+    if (ft_path_is_directory(what)) return ft_error(FT_E_INPUT, "%s: neither a checkpoint nor an adapter (no manifest.json, no adapter_config.json)", what);
+    return verify_store(in, what);
+}
+
+const ft_verb ft_verb_verify = {"verify", NULL, "STORE_ID --nvme DIR | CHECKPOINT | ADAPTER", "read everything and check every hash", verify_flags, false, verify, 1};

@@ -1,0 +1,92 @@
+// ft-single train: a run from a config, from flags, or, with neither model nor data, the bundled demo.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/demo.h"
+#include "cli/signals.h"
+#include "cli/verbs.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "train/trainer.h"
+
+static const ft_flag flags[] = {
+    {"resume", FT_FLAG_SWITCH, NULL, "continue the run in --output from its newest valid checkpoint", 0, 0},
+    {"resume-from", FT_FLAG_TEXT, "DIR", "continue from this checkpoint", 0, 0},
+    {"overwrite", FT_FLAG_SWITCH, NULL, "start over in an output directory that holds a run", 0, 0},
+    {"hostfile", FT_FLAG_TEXT, "FILE", "nodes to run on (`host slots=N` a line)", 0, 0},
+    {NULL},
+};
+
+// Newest valid checkpoint of the output directory, or the one named; NULL for a fresh run.
+static ft_status find_checkpoint(const ft_invocation *in, char **directory)
+{
+    *directory = NULL;
+    const char *named = ft_args_text(in, "resume-from"), *output = in->settings.values.output_dir;
+    if (named) {
+        FT_TRY(ft_checkpoint_verify(named));
+        *directory = ft_strdup(named);
+        return *directory ? FT_OK : FT_E_NOMEM;
+    }
+    if (!ft_args_given(in, "resume")) return FT_OK;
+    if (output == NULL) return ft_error(FT_E_USAGE, "--resume needs --output DIR, the run to continue");
+    return ft_checkpoint_latest(output, directory);
+}
+
+static void print_result(const ft_train_result *result, double seconds)
+{
+    char text[FT_HUMAN_BYTES];
+    printf("%lld steps, %lld tokens in %s (%.0f tokens/s)\n", (long long)result->steps, (long long)result->tokens, ft_human_seconds(text, seconds),
+           result->tokens_per_s);
+    if (!isnan(result->first_eval_loss)) printf("eval loss %.4f -> %.4f\n", result->first_eval_loss, result->last_eval_loss);
+    else printf("train loss of the last step %.4f\n", result->train_loss);
+    printf("adapter: %s/adapter\n", result->output);
+}
+
+static ft_status train(ft_invocation *in)
+{
+    if (ft_args_given(in, "hostfile")) return ft_error(FT_E_UNSUPPORTED, "--hostfile: training on several nodes is not implemented yet");
+    if (ft_args_given(in, "resume") && ft_args_given(in, "overwrite")) return ft_error(FT_E_USAGE, "--resume and --overwrite exclude each other");
+    char *checkpoint;
+    FT_TRY(find_checkpoint(in, &checkpoint));
+    ft_train_options options = {.settings = &in->settings, .resume_from = checkpoint, .overwrite = ft_args_given(in, "overwrite"), .stop = &ft_stop_requested};
+    ft_train_result result;
+    double start = ft_now_s();
+    ft_status status = ft_train(&options, &result);
+    if (status == FT_OK) print_result(&result, ft_now_s() - start);
+    ft_train_result_free(&result);
+    ft_free(checkpoint);
+    return status;
+}
+
+// The defaults that matter, with where each came from.
+static void print_choices(const ft_settings *settings)
+{
+    static const char *const keys[] = {"adapter", "lora_r", "lora_alpha", "learning_rate", "lr_scheduler", "warmup_ratio", "sequence_len",
+                                       "micro_batch_size", "gradient_accumulation_steps", "base_format", "compute"};
+    ft_text line = {0};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        const ft_config_key *key = ft_config_find(keys[i]);
+        ft_text value = {0};
+        if (ft_settings_format(settings, key, &value) == FT_OK && value.data)
+            ft_text_printf(&line, "%s%s %s", i ? ", " : "", keys[i], value.data);
+        if (!ft_settings_given(settings, keys[i])) ft_text_printf(&line, " (default)");
+        ft_text_free(&value);
+    }
+    ft_info("%s", line.data ? line.data : "");
+    ft_text_free(&line);
+}
+
+static ft_status run(ft_invocation *in)
+{
+    const ft_config *config = &in->settings.values;
+    if (config->base_model == NULL && config->datasets.n == 0 && !ft_args_given(in, "resume")) return ft_demo_run(in, train);
+    if (config->base_model == NULL) return ft_error(FT_E_USAGE, "there is data but no model: give --model DIR (or base_model in the config)");
+    print_choices(&in->settings);
+    return train(in);
+}
+
+const ft_verb ft_verb_train = {
+    "train", NULL, "[CONFIG.yaml] [--model DIR] [--data FILE] [--nvme DIR[,DIR...]] [--output DIR] [--resume]",
+    "fine-tune a model; with --nvme DIR alone, the bundled demo", flags, true, run, 0};
