@@ -16,9 +16,11 @@
 
 #define FT_LABEL_IGNORE (-100)
 
-// What a record format produces for one record.
+// What a record format produces for one record. Each segment is tokenized by itself: no token spans the border between what is
+// trained and what is not.
 typedef struct {
     char *text;         // heap; NULL for ready ids
+    size_t bytes;       // of text, which may hold NULs
     int32_t *ids;       // heap; used when text is NULL
     int32_t *labels;    // heap or NULL (with ids): explicit labels
     int64_t n_ids;
@@ -29,16 +31,18 @@ typedef struct {
 typedef struct {
     ft_segment *items;
     int n, capacity;
-    bool add_bos, add_eos;  // put BOS first / a trained EOS last
+    bool add_bos, add_eos;  // put BOS first (if the tokenizer adds one) / a trained EOS last
 } ft_segments;
 
+// Takes over the segment's arrays, also on failure.
 ft_status ft_segments_add(ft_segments *segments, ft_segment segment);
-void ft_segments_clear(ft_segments *segments);
+void ft_segments_clear(ft_segments *segments);  // frees everything
 
-// A record format: one row, one file.
+// A record format: one row, one file. parse is called by several threads at once.
 typedef struct {
-    const char *name;        // the `type:` of a dataset
+    const char *name;           // the `type:` of a dataset
     const char *help;
+    const char *const *fields;  // NULL-terminated names of the dataset keys it reads ("field_output"); others are refused
     // How sure it is that `record` is of this format: 0 no .. 100 certain (for datasets without a type).
     int (*detect)(const json_t *record, const ft_dataset_config *config);
     // FT_E_INPUT with what is missing ("no 'output'"); the caller adds file and line.
@@ -48,7 +52,8 @@ typedef struct {
 extern const ft_record_format *const ft_record_formats[];  // alpaca, completion, tokens; NULL-terminated
 const ft_record_format *ft_record_format_find(const char *name);
 
-// A record reader: one row, one file. Streams records of a file with their line numbers.
+// A record reader: one row, one file. Streams records of a file with their line numbers, in bounded memory. A record that is
+// not a JSON object is FT_E_INPUT "FILE:LINE: ...". A failing visit ends the reading with its status.
 typedef ft_status (*ft_record_visit)(void *context, const json_t *record, const char *path, int64_t line);
 typedef struct {
     const char *name;
@@ -56,6 +61,7 @@ typedef struct {
     ft_status (*read)(const char *path, ft_record_visit visit, void *context);
 } ft_record_reader;
 extern const ft_record_reader *const ft_record_readers[];  // jsonl, json; NULL-terminated
+const ft_record_reader *ft_record_reader_find(const char *path);  // NULL if no reader takes the file
 
 // Tokenized samples, flat.
 typedef struct {
@@ -68,9 +74,17 @@ void ft_samples_free(ft_samples *samples);
 
 // What became of the records. Printed as a table by ft_data_report_print.
 typedef struct {
-    int64_t records, kept, dropped_long, dropped_untrained, dropped_short, truncated;
-    int64_t tokens, trainable_tokens, longest, truncated_tokens;
+    int64_t records;             // records = kept + dropped_*
+    int64_t kept;
+    int64_t dropped_long;        // longer than sequence_len, excess_length_strategy drop
+    int64_t dropped_untrained;   // no label that counts
+    int64_t dropped_short;       // fewer than two tokens: nothing to predict
+    int64_t truncated;           // kept with their first sequence_len tokens
+    int64_t tokens, trainable_tokens;  // of kept samples
+    int64_t truncated_tokens;    // cut off
+    int64_t longest;             // tokens of the longest record, dropped ones included
 } ft_data_counts;
+void ft_data_counts_add(ft_data_counts *sum, const ft_data_counts *counts);
 
 typedef struct {
     ft_samples train, eval;
@@ -80,15 +94,19 @@ typedef struct {
 } ft_dataset;
 
 // Reads, detects, tokenizes (in parallel, with progress), filters by sequence_len, splits off the eval set (val_set_size,
-// deterministic in `seed`) or reads test_datasets. Hard checks: at most one BOS and only at position 0, the closing token
-// trained, at least one trainable token in the whole set. FT_E_INPUT names file and line of a bad record.
+// deterministic in `seed`) or reads test_datasets. Hard checks: at most one BOS and only at position 0 (where the tokenizer
+// adds one), the closing token trained, at least one trainable token in the training set. FT_E_INPUT names file and line of a
+// bad record; dataset keys without effect on the chosen format are FT_E_UNSUPPORTED. `tokenizer` may be NULL if every dataset
+// holds ready tokens. With dataset_prepared_path the result is kept there and reused as long as nothing that decides it changes
+// (prepared.h). On failure the dataset is empty.
 ft_status ft_dataset_load(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer);
 void ft_dataset_free(ft_dataset *dataset);
 ft_status ft_data_report_print(const ft_dataset *dataset, ft_text *out);
 
 // Rows of exactly sequence_len slots. A row holds whole samples (documents); what is left over is one masked document.
-// First-fit decreasing over the shuffled order of the epoch within a bounded window, so a pack depends on
-// (seed, epoch, samples) only. packing = false: one sample per row.
+// First-fit decreasing within bounded windows of the epoch's shuffled order; with `shuffle` the rows are then shuffled too, so
+// that long documents do not come first. A pack depends on (seed, epoch, samples) only. packing = false: one sample per row.
+// FT_E_INPUT for a sample longer than sequence_len.
 typedef struct {
     int64_t *sample;        // samples of all rows, one after the other
     int64_t *row_begin;     // [n_rows + 1]

@@ -1,6 +1,9 @@
 // Tokenizers as Hugging Face's tokenizer.json describes them. Here: byte-level BPE of the Llama 3 kind (Split by regex +
 // ByteLevel) and the GPT-2 / SmolLM kind (Digits, ByteLevel with its own regex), added and special tokens, ignore_merges.
-// Anything in the file that would change the ids and is not implemented is FT_E_UNSUPPORTED and names the component.
+// Anything in the file that would change the ids and is not implemented is FT_E_UNSUPPORTED and names the component:
+// normalizers, models other than BPE, Split behaviors other than Isolated, added tokens that strip or want whole words, ... Ids
+// are those of Hugging Face's `tokenizers`: bytes for which the vocabulary has no token become unk_token or, without one,
+// vanish.
 #ifndef FT_DATA_TOKENIZER_H
 #define FT_DATA_TOKENIZER_H
 
@@ -21,22 +24,31 @@ ft_status ft_ids_add(ft_ids *ids, const int32_t *items, int64_t n);
 void ft_ids_free(ft_ids *ids);
 
 enum {
-    FT_TOKENIZE_BOS = 1,      // put the BOS token first, if the tokenizer has one
-    FT_TOKENIZE_SPECIAL = 2,  // text of special tokens inside `text` becomes their id (else it is ordinary text)
+    FT_TOKENIZE_BOS = 1,      // put the BOS token first, if the tokenizer adds one and the text does not start with it
+    FT_TOKENIZE_SPECIAL = 2,  // text of special tokens inside `text` becomes their id (else it is ordinary text); added
+                              // tokens that are not special become their id either way
 };
-// Appends the ids of `text` (UTF-8; invalid bytes are tokenized as bytes). Thread-safe on one tokenizer.
+// Appends the ids of `text` (UTF-8; invalid bytes are tokenized as bytes). Thread-safe on one tokenizer. On failure `ids` may
+// hold part of the text.
 ft_status ft_tokenize(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids);
-// The bytes of ids as one heap string with its length. skip_special drops special tokens.
-ft_status ft_detokenize(const ft_tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special, char **text, size_t *bytes);
-// The raw bytes of one token (for viewers), pointing into the tokenizer.
+// The bytes of ids as one heap string with its length (terminated past it). skip_special drops special tokens; ids without a
+// token are nothing.
+ft_status ft_detokenize(const ft_tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special, char **text,
+                        size_t *bytes);
+// The raw bytes of one token (for viewers), pointing into the tokenizer, not terminated. NULL and 0 for an unknown id.
 const char *ft_token_bytes(const ft_tokenizer *tokenizer, int32_t id, size_t *bytes);
 
 int32_t ft_tokenizer_vocab(const ft_tokenizer *tokenizer);         // number of ids, added tokens included
-int32_t ft_tokenizer_id(const ft_tokenizer *tokenizer, const char *token);  // -1 if absent
+// The id of an added token or of a token as the file writes it ("Ġthe"); -1 if absent.
+int32_t ft_tokenizer_id(const ft_tokenizer *tokenizer, const char *token);
 int32_t ft_tokenizer_bos(const ft_tokenizer *tokenizer);           // -1 if none
 int32_t ft_tokenizer_eos(const ft_tokenizer *tokenizer);
 int32_t ft_tokenizer_pad(const ft_tokenizer *tokenizer);           // eos if none is named
-// special_tokens of the config; FT_E_INPUT if the token is not in the vocabulary.
+// Whether texts start with BOS: the post_processor of the file puts it there, or tokenizer_config.json says add_bos_token. Some
+// tokenizers name a BOS token and never add it.
+bool ft_tokenizer_adds_bos(const ft_tokenizer *tokenizer);
+// special_tokens of the config; FT_E_INPUT if the token is not in the vocabulary. Another BOS does not change whether one is
+// added.
 ft_status ft_tokenizer_set_special(ft_tokenizer *tokenizer, const char *role /* bos|eos|pad */, const char *token);
 bool ft_tokenizer_is_special(const ft_tokenizer *tokenizer, int32_t id);
 const char *ft_tokenizer_path(const ft_tokenizer *tokenizer);      // the file it came from

@@ -1,0 +1,156 @@
+#include "data/bpe.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "data/word_cache.h"
+
+#define SHORT_WORD 64  // symbols up to which the linear scan wins over the heap
+
+ft_status ft_bpe_init(ft_bpe *bpe, const ft_vocab *vocab, size_t n_merges)
+{
+    size_t slots = 16;
+    while (slots < 2 * n_merges) slots *= 2;
+    bpe->merges = ft_malloc(slots * sizeof *bpe->merges);
+    FT_ALLOC_CHECK(bpe->merges);
+    for (size_t i = 0; i < slots; i++) bpe->merges[i] = (ft_merge){.rank = -1};
+    bpe->merges_mask = slots - 1;
+    bpe->vocab = vocab;
+    for (int byte = 0; byte < 256; byte++) {
+        char text = (char)byte;
+        bpe->byte_id[byte] = ft_vocab_find(vocab, &text, 1);
+    }
+    return FT_OK;
+}
+
+void ft_bpe_free(ft_bpe *bpe)
+{
+    ft_free(bpe->merges);
+    bpe->merges = NULL;
+}
+
+static ft_status unknown_part(int32_t rank, const char *bytes, size_t n)
+{
+    return ft_error(FT_E_INPUT, "merge %d needs the token '%.*s', which is not in the vocabulary", rank, (int)n, bytes);
+}
+
+static int32_t find_concatenation(const ft_vocab *vocab, const char *left, size_t left_bytes, const char *right,
+                                  size_t right_bytes)
+{
+    char joined[1024];
+    if (left_bytes + right_bytes > sizeof joined) return -1;
+    memcpy(joined, left, left_bytes);
+    memcpy(joined + left_bytes, right, right_bytes);
+    return ft_vocab_find(vocab, joined, left_bytes + right_bytes);
+}
+
+ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t left_bytes, const char *right,
+                           size_t right_bytes)
+{
+    int32_t a = ft_vocab_find(bpe->vocab, left, left_bytes);
+    int32_t b = ft_vocab_find(bpe->vocab, right, right_bytes);
+    int32_t id = find_concatenation(bpe->vocab, left, left_bytes, right, right_bytes);
+    if (a < 0) return unknown_part(rank, left, left_bytes);
+    if (b < 0) return unknown_part(rank, right, right_bytes);
+    if (id < 0) return ft_error(FT_E_INPUT, "what merge %d makes is not in the vocabulary", rank);
+    ft_merge *merge = (ft_merge *)ft_merge_find(bpe, a, b);
+    if (merge == NULL) {
+        size_t slot = (ft_merge_pair(a, b) * 0x9E3779B97F4A7C15u >> 24) & bpe->merges_mask;
+        while (bpe->merges[slot].rank >= 0) slot = (slot + 1) & bpe->merges_mask;
+        merge = &bpe->merges[slot];
+    }
+    *merge = (ft_merge){.pair = ft_merge_pair(a, b), .rank = rank, .id = id};  // the last of repeated merges counts
+    return FT_OK;
+}
+
+ft_status ft_bpe_work_init(ft_bpe_work *work)
+{
+    *work = (ft_bpe_work){0};
+    return ft_word_cache_new(&work->cache);
+}
+
+void ft_bpe_work_free(ft_bpe_work *work)
+{
+    ft_word_cache_free(work->cache);
+    ft_ids_free(&work->word);
+    ft_free(work->symbols);
+    ft_free(work->heap);
+    *work = (ft_bpe_work){0};
+}
+
+// The word as single-byte tokens.
+static ft_status start_from_bytes(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes)
+{
+    bool after_unknown = false;
+    for (size_t i = 0; i < bytes; i++) {
+        int32_t id = bpe->byte_id[(uint8_t)word[i]];
+        bool known = id >= 0;
+        if (!known) {
+            if (bpe->unknown < 0 || (after_unknown && bpe->fuse_unknown)) continue;
+            id = bpe->unknown;
+        }
+        FT_TRY(ft_ids_add(&work->word, &id, 1));
+        after_unknown = !known;
+    }
+    return FT_OK;
+}
+
+static int32_t pair_rank(const ft_bpe *bpe, const int32_t *ids, int i, int n)
+{
+    if (i < 0 || i + 1 >= n) return INT_MAX;
+    const ft_merge *merge = ft_merge_find(bpe, ids[i], ids[i + 1]);
+    return merge ? merge->rank : INT_MAX;
+}
+
+static int lowest(const int32_t *ranks, int n)
+{
+    int best = 0;
+    for (int i = 1; i < n; i++) {
+        if (ranks[i] < ranks[best]) best = i;
+    }
+    return best;
+}
+
+// ranks[i] belongs to the pair (i, i + 1); only the two pairs around a merge change.
+static void merge_short(const ft_bpe *bpe, ft_ids *word)
+{
+    int32_t ranks[SHORT_WORD];
+    int32_t *ids = word->items;
+    int n = (int)word->n;
+    for (int i = 0; i < n; i++) ranks[i] = pair_rank(bpe, ids, i, n);
+    while (n > 1) {
+        int i = lowest(ranks, n - 1);
+        if (ranks[i] == INT_MAX) break;
+        ids[i] = ft_merge_find(bpe, ids[i], ids[i + 1])->id;
+        memmove(ids + i + 1, ids + i + 2, (size_t)(n - i - 2) * sizeof *ids);
+        memmove(ranks + i + 1, ranks + i + 2, (size_t)(n - i - 2) * sizeof *ranks);
+        n--;
+        if (i > 0) ranks[i - 1] = pair_rank(bpe, ids, i - 1, n);
+        ranks[i] = pair_rank(bpe, ids, i, n);
+    }
+    word->n = n;
+}
+
+static ft_status merge_word(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes)
+{
+    work->word.n = 0;
+    if (bpe->ignore_merges) {
+        int32_t id = ft_vocab_find(bpe->vocab, word, bytes);
+        if (id >= 0) return ft_ids_add(&work->word, &id, 1);
+    }
+    FT_TRY(start_from_bytes(bpe, work, word, bytes));
+    if (work->word.n > SHORT_WORD) return ft_bpe_merge_long(bpe, work);
+    merge_short(bpe, &work->word);
+    return FT_OK;
+}
+
+ft_status ft_bpe_encode(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes, ft_ids *ids)
+{
+    int n;
+    const int32_t *cached = ft_word_cache_find(work->cache, word, bytes, &n);
+    if (cached != NULL) return ft_ids_add(ids, cached, n);
+    FT_TRY(merge_word(bpe, work, word, bytes));
+    ft_word_cache_put(work->cache, word, bytes, work->word.items, work->word.n);
+    return ft_ids_add(ids, work->word.items, work->word.n);
+}

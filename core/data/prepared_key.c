@@ -1,0 +1,83 @@
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/memory.h"
+#include "common/text.h"
+#include "data/prepared.h"
+
+#define LAYOUT_VERSION 1  // raise when formats, tokenizer or file layout change what an entry holds
+#define BLOCK (1u << 20)
+
+static ft_status describe_tokenizer(const ft_tokenizer *tokenizer, ft_text *out)
+{
+    if (tokenizer == NULL) return ft_text_printf(out, "no tokenizer\n");
+    return ft_text_printf(out, "tokenizer %016llx %d %d %d\n", (unsigned long long)ft_tokenizer_hash(tokenizer),
+                          ft_tokenizer_bos(tokenizer), ft_tokenizer_eos(tokenizer), ft_tokenizer_adds_bos(tokenizer));
+}
+
+// Lengths go with the texts, so that no two configurations have one description.
+static ft_status describe_text(const char *text, ft_text *out)
+{
+    return text ? ft_text_printf(out, "%zu %s\n", strlen(text), text) : ft_text_printf(out, "unset\n");
+}
+
+static ft_status describe_dataset(const ft_dataset_config *dataset, ft_text *out)
+{
+    const char *const texts[] = {dataset->path,          dataset->type,         dataset->field_instruction,
+                                 dataset->field_input,   dataset->field_output, dataset->field};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) FT_TRY(describe_text(texts[i], out));
+    return ft_text_printf(out, "%lld\n", (long long)dataset->max_samples);
+}
+
+static ft_status describe_run(const ft_config *config, ft_text *out)
+{
+    FT_TRY(describe_text(config->excess_length_strategy, out));
+    return ft_text_printf(out, "layout %d length %lld inputs %d eval %.17g seed %lld data %d test %d\n", LAYOUT_VERSION,
+                          (long long)config->sequence_len, config->train_on_inputs, config->val_set_size,
+                          (long long)config->seed, config->datasets.n, config->test_datasets.n);
+}
+
+static ft_status hash_file(const char *path, ft_hasher *hasher, char *block, int64_t *bytes)
+{
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) return ft_error_errno(FT_E_IO, errno, "%s: cannot be opened", path);
+    size_t n;
+    for (*bytes = 0; (n = fread(block, 1, BLOCK, file)) > 0; *bytes += (int64_t)n) ft_hasher_add(hasher, block, n);
+    bool failed = ferror(file);
+    fclose(file);
+    return failed ? ft_error(FT_E_IO, "%s: reading failed", path) : FT_OK;
+}
+
+// The sizes in the description say where one file ends and the next begins.
+static ft_status hash_list(const ft_dataset_list *list, ft_hasher *hasher, char *block, ft_text *description)
+{
+    for (int i = 0; i < list->n; i++) {
+        int64_t bytes = 0;
+        FT_TRY(hash_file(list->items[i].path, hasher, block, &bytes));
+        FT_TRY(ft_text_printf(description, "%lld bytes\n", (long long)bytes));
+        FT_TRY(describe_dataset(&list->items[i], description));
+    }
+    return FT_OK;
+}
+
+ft_status ft_prepared_key(const ft_config *config, const ft_tokenizer *tokenizer, ft_hash128 *key)
+{
+    ft_hasher *hasher = NULL;
+    ft_text description = {0};
+    ft_status status = FT_E_NOMEM;
+    char *block = ft_malloc(BLOCK);
+    if (block == NULL) goto out;
+    FT_TRY_GOTO(status, out, ft_hasher_new(&hasher));
+    FT_TRY_GOTO(status, out, describe_run(config, &description));
+    FT_TRY_GOTO(status, out, describe_tokenizer(tokenizer, &description));
+    FT_TRY_GOTO(status, out, hash_list(&config->datasets, hasher, block, &description));
+    FT_TRY_GOTO(status, out, hash_list(&config->test_datasets, hasher, block, &description));
+    ft_hasher_add(hasher, description.data, description.length);
+    *key = ft_hasher_finish(hasher);
+out:
+    ft_text_free(&description);
+    ft_hasher_free(hasher);
+    ft_free(block);
+    return status;
+}

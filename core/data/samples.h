@@ -1,0 +1,19 @@
+// Growing and splitting ft_samples.
+#ifndef FT_DATA_SAMPLES_H
+#define FT_DATA_SAMPLES_H
+
+#include "data/dataset.h"
+
+// Appends one sample (copied). labels NULL: the ids themselves.
+ft_status ft_samples_add(ft_samples *samples, const int32_t *ids, const int32_t *labels, int64_t n, int32_t source);
+// Moves `count` samples, chosen by `seed`, from `samples` to the end of `other`; both keep their order.
+ft_status ft_samples_move(ft_samples *samples, ft_samples *other, int64_t count, uint64_t seed);
+// Labels of a sample that count: all but FT_LABEL_IGNORE, and never the first.
+int64_t ft_labels_trainable(const int32_t *labels, int64_t n);
+
+static inline int64_t ft_sample_length(const ft_samples *samples, int64_t i)
+{
+    return samples->begin[i + 1] - samples->begin[i];
+}
+
+#endif

@@ -1,0 +1,149 @@
+#include "data/tokenizer.h"
+
+#include <string.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "data/byte_level.h"
+#include "data/tokenizer_impl.h"
+#include "io/hash.h"
+
+#define FILE_BYTES (512u << 20)  // the largest published tokenizer.json is about 33 MB
+
+static ft_status find_file(const char *path, char **file, char **directory)
+{
+    if (ft_path_is_directory(path)) {
+        *directory = ft_strdup(path);
+        *file = ft_path_join(path, "tokenizer.json");
+    } else {
+        const char *base = ft_path_base(path);
+        *directory = base == path ? ft_strdup(".") : ft_strndup(path, (size_t)(base - path));
+        *file = ft_strdup(path);
+    }
+    if (*file == NULL || *directory == NULL) return FT_E_NOMEM;
+    if (ft_path_exists(*file)) return FT_OK;
+    return ft_error(FT_E_NOT_FOUND, "%s: no such file; a model directory needs a tokenizer.json (transformers can save one)",
+                    *file);
+}
+
+static ft_status read_file(ft_tokenizer *tokenizer)
+{
+    char *text;
+    size_t bytes;
+    FT_TRY(ft_file_read(tokenizer->path, FILE_BYTES, &text, &bytes));
+    tokenizer->hash = ft_hash64(text, bytes);
+    ft_status status = ft_tokenizer_parse(tokenizer, text, bytes);
+    ft_free(text);
+    return status == FT_OK ? FT_OK : ft_error_prefix(status, "%s", tokenizer->path);
+}
+
+ft_status ft_tokenizer_open(ft_tokenizer **result, const char *path)
+{
+    char *directory = NULL;
+    ft_status status;
+    *result = NULL;
+    ft_tokenizer *tokenizer = FT_NEW(ft_tokenizer);
+    FT_ALLOC_CHECK(tokenizer);
+    tokenizer->bos = tokenizer->eos = tokenizer->pad = -1;
+    FT_TRY_GOTO(status, out, ft_tokenizer_works_new(&tokenizer->works));
+    FT_TRY_GOTO(status, out, find_file(path, &tokenizer->path, &directory));
+    FT_TRY_GOTO(status, out, read_file(tokenizer));
+    status = ft_tokenizer_read_special(tokenizer, directory);
+    if (status != FT_OK) ft_error_prefix(status, "%s", directory);
+out:
+    ft_free(directory);
+    if (status == FT_OK) *result = tokenizer;
+    else ft_tokenizer_free(tokenizer);
+    return status;
+}
+
+void ft_tokenizer_free(ft_tokenizer *tokenizer)
+{
+    if (tokenizer == NULL) return;
+    ft_tokenizer_works_free(tokenizer->works);
+    ft_pretokenizer_free(&tokenizer->pretokenizer);
+    ft_added_tokens_free(&tokenizer->added);
+    ft_bpe_free(&tokenizer->bpe);
+    ft_vocab_free(&tokenizer->vocab);
+    ft_free(tokenizer->path);
+    ft_free(tokenizer);
+}
+
+const char *ft_token_bytes(const ft_tokenizer *tokenizer, int32_t id, size_t *bytes)
+{
+    return ft_vocab_bytes(&tokenizer->vocab, id, bytes);
+}
+
+int32_t ft_tokenizer_vocab(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->vocab.n;
+}
+
+static int32_t find_added(const ft_tokenizer *tokenizer, const char *token)
+{
+    size_t n = strlen(token), bytes;
+    for (int i = 0; i < tokenizer->added.n; i++) {
+        int32_t id = tokenizer->added.items[i].id;
+        const char *content = ft_vocab_bytes(&tokenizer->vocab, id, &bytes);
+        if (bytes == n && memcmp(content, token, n) == 0) return id;
+    }
+    return -1;
+}
+
+int32_t ft_tokenizer_id(const ft_tokenizer *tokenizer, const char *token)
+{
+    char bytes[1024];
+    int32_t id = find_added(tokenizer, token);
+    if (id >= 0 || strlen(token) > sizeof bytes) return id;
+    int64_t n = ft_byte_level_decode(token, strlen(token), bytes);
+    return n < 0 ? -1 : ft_vocab_find(&tokenizer->vocab, bytes, (size_t)n);
+}
+
+int32_t ft_tokenizer_bos(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->bos;
+}
+
+int32_t ft_tokenizer_eos(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->eos;
+}
+
+int32_t ft_tokenizer_pad(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->pad >= 0 ? tokenizer->pad : tokenizer->eos;
+}
+
+bool ft_tokenizer_adds_bos(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->adds_bos;
+}
+
+ft_status ft_tokenizer_set_special(ft_tokenizer *tokenizer, const char *role, const char *token)
+{
+    int32_t id = ft_tokenizer_id(tokenizer, token);
+    if (id < 0) {
+        return ft_error(FT_E_INPUT, "special_tokens: %s_token '%.80s' is not in the vocabulary of %s", role, token,
+                        tokenizer->path);
+    }
+    if (strcmp(role, "bos") == 0) tokenizer->bos = id;
+    else if (strcmp(role, "eos") == 0) tokenizer->eos = id;
+    else if (strcmp(role, "pad") == 0) tokenizer->pad = id;
+    else return ft_error(FT_E_USAGE, "special_tokens: '%s_token' is not one of bos_token, eos_token, pad_token", role);
+    return FT_OK;
+}
+
+bool ft_tokenizer_is_special(const ft_tokenizer *tokenizer, int32_t id)
+{
+    return id >= 0 && id < tokenizer->vocab.n && tokenizer->vocab.tokens[id].special;
+}
+
+const char *ft_tokenizer_path(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->path;
+}
+
+uint64_t ft_tokenizer_hash(const ft_tokenizer *tokenizer)
+{
+    return tokenizer->hash;
+}
