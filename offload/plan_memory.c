@@ -125,9 +125,9 @@ static void activation_lines(ft_plan *plan)
     line[FT_LINE_RECOMPUTE] = act->saved_bytes;
     line[FT_LINE_SCRATCH] = act->scratch_bytes;
     line[FT_LINE_WORKSPACE] = ft_plan_max64(act->workspace_bytes, act->head_workspace_bytes);
-    line[FT_LINE_HOST_BOUNDARIES] = boundaries_at(plan, FT_TIER_HOST);
-    line[FT_LINE_SPILL] = boundaries_at(plan, FT_TIER_NVME);
-    if (line[FT_LINE_SPILL] > 0) line[FT_LINE_HOST_RING] += FT_SPILL_POOL_BYTES;
+    line[FT_LINE_HOST_BOUNDARIES] = boundaries_at(plan, FT_TIER_HOST) * plan->request.gpus;
+    line[FT_LINE_SPILL] = boundaries_at(plan, FT_TIER_NVME) * plan->request.gpus;
+    if (line[FT_LINE_SPILL] > 0) line[FT_LINE_HOST_RING] += ft_spill_pool_bytes(act->boundary_bytes);
 }
 
 // Device: labels, positions, document starts per micro-batch; one buffer of embedding rows; rope tables; rstd and norm weight
@@ -141,8 +141,9 @@ static void batch_lines(ft_plan *plan)
     plan->line[FT_LINE_BATCH] = plan->micro_batches * ints + round_piece(tokens * embed_row) + rope +
                                 round_piece(tokens * 4) + round_piece(shape->hidden * 4) + 4096;
     int64_t snapshot = (plan->request.train ? 3 : 1) * round_page(plan->lora_parameters * 4);
-    plan->line[FT_LINE_HOST_STAGING] = plan->micro_batches * (2 * round_page(tokens * 4) + round_page((tokens + 1) * 4)) +
-                                       2 * round_page(tokens * embed_row) + snapshot + round_page(64);
+    int64_t per_device = plan->micro_batches * (2 * round_page(tokens * 4) + round_page((tokens + 1) * 4)) +
+                         2 * round_page(tokens * embed_row) + round_page(64);
+    plan->line[FT_LINE_HOST_STAGING] = per_device * plan->request.gpus + snapshot;
     plan->line[FT_LINE_PROCESS] = plan->request.process_host_bytes;
 }
 

@@ -95,13 +95,13 @@ static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction)
 {
     const ft_machine *machine = &plan->machine;
     double gpus = plan->request.gpus, records = 0;
-    double boundaries = (double)(plan->line[FT_LINE_HOST_BOUNDARIES] + plan->line[FT_LINE_SPILL]);
+    double boundaries = (double)(plan->line[FT_LINE_HOST_BOUNDARIES] + plan->line[FT_LINE_SPILL]) / gpus;
     double spill = (double)plan->line[FT_LINE_SPILL];
     for (int64_t i = 0; i < plan->layout.shape.layers; i++) records += (double)plan->layout.record[i].bytes;
     double *amount = phase->amount;
     amount[FT_RESOURCE_H2D] = loaded_bytes(plan, direction, false) / gpus + (direction == FT_BACKWARD ? boundaries : 0);
     amount[FT_RESOURCE_D2H] = direction == FT_FORWARD ? boundaries : 0;
-    amount[FT_RESOURCE_NVME] = loaded_bytes(plan, direction, true) + spill * gpus;
+    amount[FT_RESOURCE_NVME] = loaded_bytes(plan, direction, true) + spill;
     amount[FT_RESOURCE_GATHER] = (gpus - 1) / gpus * records;
     amount[FT_RESOURCE_DRAM] = gpus * (amount[FT_RESOURCE_H2D] + amount[FT_RESOURCE_D2H]) + amount[FT_RESOURCE_NVME];
     double nvme_rate = machine->drives * (direction == FT_FORWARD && spill > 0 ? machine->nvme_write : machine->nvme_read);
