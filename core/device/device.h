@@ -4,8 +4,10 @@
 // the CPU a compute queue runs each call before it returns, and a copy queue is a thread, so that streaming overlaps compute
 // there as well and the same races exist to be caught.
 // Events order queues: ft_event_wait(event, queue) makes later work of `queue` wait for what the event's last record covers.
-// Waiting on an event that was never recorded does nothing. No call here blocks the host except ft_*_sync, open and close
-// (and, on the CPU, ft_event_wait on a compute queue).
+// Waiting on an event that was never recorded does nothing. No call here blocks the host except ft_*_sync, open, close and
+// destroy, a call on a queue that already has about a thousand calls pending and, on the CPU, ft_event_wait on a compute queue.
+// A queue and an event are used by one host thread at a time, except that any thread may wait on, sync or query an event.
+// An event last recorded on a queue that has been destroyed must be recorded again before it is used.
 // Errors of asynchronous work are reported by the next ft_queue_sync / ft_event_sync of that queue.
 #ifndef FT_DEVICE_DEVICE_H
 #define FT_DEVICE_DEVICE_H
@@ -14,6 +16,7 @@
 
 typedef enum { FT_DEVICE_CPU, FT_DEVICE_CUDA } ft_device_kind;
 typedef enum { FT_QUEUE_COMPUTE, FT_QUEUE_COPY } ft_queue_kind;
+typedef enum { FT_COPY_H2D, FT_COPY_D2H, FT_COPY_D2D } ft_copy_direction;
 
 typedef struct ft_device ft_device;
 typedef struct ft_queue ft_queue;
@@ -34,12 +37,14 @@ typedef struct {
     bool graphs;              // capture is possible
 } ft_device_info;
 
-// "cpu", "cuda", or "auto" (CUDA if this build and machine have it). FT_E_UNSUPPORTED in one line otherwise.
+// "cpu", "cuda", or "auto" (CUDA if this build and machine have it). FT_E_UNSUPPORTED in one line otherwise. The CPU device has
+// ordinals 0, 1, ... as well (ranks of one process); they share the memory. ft_threads_init comes first: sm_count is its count.
 ft_status ft_device_open(ft_device **device, const char *kind, int ordinal);
 void ft_device_close(ft_device *device);
 const ft_device_info *ft_device_get_info(const ft_device *device);
 
-// Device memory, FT_ARENA_ALIGN-aligned, zeroed. A handful of calls before step 0: everything else comes from arenas.
+// Device memory, FT_ARENA_ALIGN-aligned, zeroed and resident. A handful of calls before step 0: everything else comes from
+// arenas. FT_E_NOMEM names what was asked and what there is.
 ft_status ft_device_alloc(ft_device *device, int64_t bytes, void **pointer);
 void ft_device_free(ft_device *device, void *pointer);
 // Makes host memory (page-aligned, anonymous) a fast and asynchronous source and target of copies. CPU: nothing to do.
@@ -83,7 +88,7 @@ typedef struct {
     ft_status (*queue_create)(ft_device *device, ft_queue_kind kind, const char *name, ft_queue **queue);
     void (*queue_destroy)(ft_queue *queue);
     ft_status (*queue_sync)(ft_queue *queue);
-    ft_status (*copy)(ft_queue *queue, void *dst, const void *src, int64_t bytes, int direction);
+    ft_status (*copy)(ft_queue *queue, void *dst, const void *src, int64_t bytes, ft_copy_direction direction);
     ft_status (*fill)(ft_queue *queue, void *dst, int byte, int64_t bytes);
     ft_status (*event_create)(ft_device *device, ft_event **event);
     void (*event_destroy)(ft_event *event);
