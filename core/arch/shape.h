@@ -67,8 +67,8 @@ extern const ft_family *const ft_families[];  // NULL-terminated
 
 // Reads DIRECTORY/config.json in both dialects (rope_scaling / torch_dtype, and transformers 5's rope_parameters / dtype).
 // A field that changes the maths and is not implemented (other rope types, sliding window in use, other activations, biases
-// where the family has none, quantization_config) is FT_E_UNSUPPORTED naming the field and its value. Head_dim defaults to
-// hidden / q_heads. Checks divisibility and positivity.
+// where the family has none, attention dropout, quantization_config) is FT_E_UNSUPPORTED naming the field and its value, as is an
+// unknown architecture; a missing, mistyped or inconsistent field is FT_E_INPUT naming it. Head_dim defaults to hidden / q_heads.
 ft_status ft_shape_read(ft_shape *shape, const char *directory);
 ft_status ft_shape_parse(ft_shape *shape, const char *json_text, const char *path_for_messages);
 
@@ -93,7 +93,7 @@ void ft_group_linears(ft_group group, ft_linear *first, int *count);
 const char *ft_group_name(ft_group group);
 int64_t ft_lora_parameters(const ft_shape *shape, int64_t r, unsigned targets);  // whole model
 
-// Built-in geometries by name ("llama3-8b", "llama3-70b", "llama3-405b", "qwen3-32b"); FT_E_NOT_FOUND lists them.
+// Built-in geometries by name ("llama3-8b", "llama3-70b", "llama3-405b": Llama 3.1); FT_E_NOT_FOUND lists them.
 ft_status ft_shape_geometry(ft_shape *shape, const char *name);
 
 #endif

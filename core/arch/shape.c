@@ -1,0 +1,84 @@
+// What follows from a shape: names and sizes of tensors, parameter counts.
+#include "arch/shape.h"
+
+#include <stdio.h>
+
+bool ft_shape_tensor_name(const ft_shape *shape, ft_role role, int64_t layer, char name[FT_TENSOR_NAME])
+{
+    const char *format = shape->family->roles[role];
+    if (format == NULL || (role == FT_ROLE_HEAD && shape->tied)) return false;
+    int length = snprintf(name, FT_TENSOR_NAME, format, (long long)layer);
+    FT_ASSERT(length > 0 && length < FT_TENSOR_NAME);
+    return true;
+}
+
+void ft_shape_role(const ft_shape *shape, ft_role role, int64_t *rows, int64_t *cols)
+{
+    int64_t q = shape->q_heads * shape->head_dim, kv = shape->kv_heads * shape->head_dim;
+    const int64_t sizes[FT_ROLE_COUNT][2] = {
+        [FT_ROLE_ATTN_NORM] = {1, shape->hidden},
+        [FT_ROLE_Q] = {q, shape->hidden},
+        [FT_ROLE_K] = {kv, shape->hidden},
+        [FT_ROLE_V] = {kv, shape->hidden},
+        [FT_ROLE_O] = {shape->hidden, q},
+        [FT_ROLE_MLP_NORM] = {1, shape->hidden},
+        [FT_ROLE_GATE] = {shape->ffn, shape->hidden},
+        [FT_ROLE_UP] = {shape->ffn, shape->hidden},
+        [FT_ROLE_DOWN] = {shape->hidden, shape->ffn},
+        [FT_ROLE_Q_BIAS] = {1, q},
+        [FT_ROLE_K_BIAS] = {1, kv},
+        [FT_ROLE_V_BIAS] = {1, kv},
+        [FT_ROLE_Q_NORM] = {1, shape->head_dim},
+        [FT_ROLE_K_NORM] = {1, shape->head_dim},
+        [FT_ROLE_EMBED] = {shape->vocab, shape->hidden},
+        [FT_ROLE_FINAL_NORM] = {1, shape->hidden},
+        [FT_ROLE_HEAD] = {shape->vocab, shape->hidden},
+    };
+    *rows = sizes[role][0];
+    *cols = sizes[role][1];
+}
+
+// Values of a role, 0 if the model has no such tensor.
+static int64_t role_parameters(const ft_shape *shape, ft_role role)
+{
+    int64_t rows, cols;
+    char name[FT_TENSOR_NAME];
+    if (!ft_shape_tensor_name(shape, role, 0, name)) return 0;
+    ft_shape_role(shape, role, &rows, &cols);
+    return rows * cols;
+}
+
+int64_t ft_shape_parameters(const ft_shape *shape)
+{
+    int64_t layer = 0, rest = 0;
+    for (int role = 0; role < FT_ROLE_LAYER_COUNT; role++) layer += role_parameters(shape, (ft_role)role);
+    for (int role = FT_ROLE_LAYER_COUNT; role < FT_ROLE_COUNT; role++) rest += role_parameters(shape, (ft_role)role);
+    return layer * shape->layers + rest;
+}
+
+int64_t ft_shape_layer_parameters(const ft_shape *shape)
+{
+    int64_t sum = 0;
+    for (int linear = 0; linear < FT_LINEAR_COUNT; linear++) {
+        int64_t out, in;
+        ft_shape_linear(shape, (ft_linear)linear, &out, &in);
+        sum += out * in;
+    }
+    return sum;
+}
+
+int64_t ft_shape_head_parameters(const ft_shape *shape)
+{
+    return shape->vocab * shape->hidden;
+}
+
+int64_t ft_lora_parameters(const ft_shape *shape, int64_t r, unsigned targets)
+{
+    int64_t layer = 0;
+    for (int linear = 0; linear < FT_LINEAR_COUNT; linear++) {
+        int64_t out, in;
+        ft_shape_linear(shape, (ft_linear)linear, &out, &in);
+        if (targets & 1u << linear) layer += r * (out + in);
+    }
+    return layer * shape->layers;
+}
