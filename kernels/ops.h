@@ -1,8 +1,8 @@
 // The operations of a transformer step: one interface, a CPU reference and a CUDA version of each.
 //
 // Grain is what fusion needs, not BLAS grain. Rules for every op:
-//  - It is asynchronous on `queue` and allocates nothing; scratch comes in as (workspace, workspace_bytes), at least
-//    ft_op_workspace(op, shape, kind) bytes.
+//  - It is asynchronous on `queue` and allocates nothing; scratch comes in as (workspace, workspace_bytes), aligned to
+//    FT_ARENA_ALIGN, at least ft_op_workspace(op, shape, kind) bytes. What it holds afterwards means nothing.
 //  - Activations are views: row-major [rows = tokens, cols], leading dimension ld in elements, representation repr. The CPU
 //    device computes in float32 and takes FT_REPR_F32 only; CUDA takes bf16 and, where said, fp8.
 //  - Reductions are FP32 with a fixed tree; no atomics on floats: same inputs, same device, same build -> same bits.
@@ -56,7 +56,8 @@ typedef struct {
 } ft_lora;
 
 // Counter of a dropout mask (one mask per input of a group): element (token, feature) is kept iff
-// uniform(rng(seed, DROPOUT, step, layer << 8 | group, token_base + token, feature)) >= p, and then scaled by 1/(1-p).
+// uniform(word feature % 4 of rng(seed, DROPOUT, step, layer << 8 | group, token_base + token, feature / 4)) >= p, and then
+// scaled by 1/(1-p).
 typedef struct {
     float p;                  // 0 = no dropout
     uint64_t seed;
@@ -90,7 +91,7 @@ typedef struct {
     float scale;              // 1/sqrt(head_dim)
 } ft_attention;
 
-// cos/sin tables [positions, head_dim/2], float32, made once by ft_rope_tables (kernels/rope.c) from float64.
+// cos/sin tables [positions, head_dim/2], float32, made once by ft_rope_tables (kernels/rope_tables.c) from float64.
 typedef struct {
     const float *cosine, *sine;
     int64_t positions, half;
@@ -104,9 +105,10 @@ typedef struct {
     float *logits;            // optional [rows, vocab] float32 output (evaluation), else NULL
 } ft_head_options;
 
+// double: 1 - beta2 of a float32 beta2 is off by 5e-5, which the update would show.
 typedef struct {
-    float lr, beta1, beta2, eps, weight_decay;
-    float bias1, bias2;       // 1 - beta^t
+    double lr, beta1, beta2, eps, weight_decay;
+    double bias1, bias2;      // 1 - beta^t
 } ft_adamw;
 
 // One device's implementations.
@@ -119,15 +121,16 @@ typedef struct {
     // x rows (any float dtype, contiguous) -> view.
     ft_status (*embed)(ft_queue *queue, ft_view dst, const void *rows, ft_dtype dtype);
     // h = x + residual (residual may be empty: data NULL, then h is x and sum_out unused); y = h * rsqrt(mean(h^2) + eps) * w;
-    // rstd[row]. y.data NULL computes only the sum and rstd.
+    // rstd[row]. y.data NULL computes only the sum and rstd. sum_out may be x or residual.
     ft_status (*rmsnorm_forward)(ft_queue *queue, ft_view y, ft_view sum_out, float *rstd, ft_view x, ft_view residual,
                                  const float *weight, float eps);
     // y = x * rstd * w again from saved rstd (recompute in backward).
     ft_status (*rmsnorm_apply)(ft_queue *queue, ft_view y, ft_view x, const float *rstd, const float *weight);
-    // dx = dres + rstd * (m - x * rstd^2 * mean(m * x)), m = dy * w. dx may alias dres.
+    // dx = dres + rstd * (m - x * rstd^2 * mean(m * x)), m = dy * w. dx may alias dres; dres.data NULL counts as zero.
     ft_status (*rmsnorm_backward)(ft_queue *queue, ft_view dx, ft_view dres, ft_view dy, ft_view x, const float *rstd,
                                   const float *weight);
-    // y = group(x). `low_rank` [rows, sum of r] keeps S = dropout(x) A^T for the backward pass.
+    // y = group(x). `low_rank` [rows, sum of r] keeps S = dropout(x) A^T for the backward pass. y.data NULL: only S (recompute
+    // of a layer whose output is not needed).
     ft_status (*linear_forward)(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, float *low_rank,
                                 void *workspace, int64_t workspace_bytes);
     // dx = dy W (+ LoRA), dA += , dB +=. dx.data NULL skips the input gradient. accumulate: dx += .
@@ -145,16 +148,19 @@ typedef struct {
     // One query row per sequence against a cache (generation): q [1, q_heads*d], k/v cache [length, kv_heads*d].
     ft_status (*attention_decode)(ft_queue *queue, ft_view o, ft_view q, const void *k_cache, const void *v_cache,
                                   int64_t length, const ft_attention *shape, void *workspace, int64_t workspace_bytes);
-    // y = silu(gate) * up, gate_up [rows, 2 ffn] (gate first).
+    // y = silu(gate) * up, gate_up [rows, 2 ffn] (gate first). dgate_up may be gate_up.
     ft_status (*swiglu_forward)(ft_queue *queue, ft_view y, ft_view gate_up);
     ft_status (*swiglu_backward)(ft_queue *queue, ft_view dgate_up, ft_view dy, ft_view gate_up);
     // x [rows, hidden] is already normed. Adds sum of nll of trainable rows to *nll_sum (double, device) and, if wanted,
-    // writes dx. Rows with label < 0 give dx 0. Chunks are options.chunk rows counted from row 0, ascending.
+    // writes dx (which may be x). Rows with label < 0 give dx 0. Chunks are options.chunk rows counted from row 0, ascending.
+    // Head: BF16, F16 or F32. Asking for options.logits computes every row, which may round the loss differently.
     ft_status (*head_loss)(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head,
                            const int32_t *labels, const ft_head_options *options, void *workspace, int64_t workspace_bytes);
+    // y = a + b, same shape; y may alias either.
+    ft_status (*add)(ft_queue *queue, ft_view y, ft_view a, ft_view b);
     // y += x * factor over n floats; y = x * factor when overwrite.
     ft_status (*scale_add)(ft_queue *queue, float *y, const float *x, float factor, int64_t n, bool overwrite);
-    // *sum = sum of squares in double, fixed tree; *finite = 0 if any value is NaN or Inf.
+    // *sum = sum of squares in double, fixed tree; *finite = 0 if any value is NaN or Inf, else 1.
     ft_status (*sum_squares)(ft_queue *queue, double *sum, int32_t *finite, const float *x, int64_t n, void *workspace,
                              int64_t workspace_bytes);
     // Decoupled AdamW (Loshchilov & Hutter 2019) on n parameters; gradient is multiplied by *gradient_factor first.
@@ -185,8 +191,10 @@ typedef enum {
 // Shape of one call. Unused members are 0.
 typedef struct {
     int64_t rows;             // tokens
-    int64_t in, out;          // linear: in and sum of out features; rmsnorm, swiglu: in = cols
+    int64_t in, out;          // linear, weight_prepare: in and sum of out features
+                              // rmsnorm, head_loss: in = hidden; swiglu: in = ffn
     int64_t rank;             // linear: sum of r of the group
+    int64_t parts;            // linear: parts of the group, 0 = 1 (FLOPs and bytes take them to be alike)
     int64_t q_heads, kv_heads, head_dim, max_length;
     int64_t vocab, chunk;
     int64_t n;                // elementwise ops over n values
@@ -203,11 +211,12 @@ typedef struct {
 } ft_op_info;
 
 extern const ft_op_info ft_op_table[FT_OP_COUNT];
-int64_t ft_op_workspace(ft_op op, const ft_op_shape *shape, ft_device_kind kind);
+int64_t ft_op_workspace(ft_op op, const ft_op_shape *shape, ft_device_kind kind);  // bytes
 
 // Fills cos and sin [positions, head_dim/2] for the given inverse frequencies (float64 arithmetic, rounded once).
 void ft_rope_tables(float *cosine, float *sine, const double *inverse_frequency, int64_t positions, int64_t half);
-// Inverse frequencies theta^(-2i/d); llama3 scaling as in Llama 3.1's reference (HF modeling_rope_utils, "llama3"): factor 0 = none.
+// Inverse frequencies theta^(-2i/d); llama3 scaling as in Llama 3.1's reference (HF modeling_rope_utils, "llama3"); factor 0
+// is none.
 void ft_rope_frequencies(double *inverse_frequency, int64_t head_dim, double theta, double factor, double low_freq,
                          double high_freq, int64_t original_positions);
 

@@ -1,0 +1,208 @@
+// Final norm output -> logits -> loss and its gradient, a chunk of rows at a time. The head is frozen, so a chunk's gradient
+// needs no second pass: once its softmax is known, dX = (softmax - onehot) W.
+//
+// Only trainable rows are computed: a chunk gathers them, so its cost follows the number of labels. The head is converted to
+// float32 a panel of vocabulary rows at a time, once for the logits and once for dX.
+#include <math.h>
+
+#include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/vector.h"
+
+enum { PANEL = 512, SUM_BLOCK = 1024 };
+
+typedef struct {
+    const ft_matrix *head;
+    const ft_head_options *options;
+    const int32_t *labels;
+    ft_view x, dx;
+    float *logits;   // [chunk, vocab]
+    float *dense;    // [chunk, hidden]: gathered x, then dX
+    float *panel;    // [PANEL, hidden]
+    double *nll;     // [chunk]
+    int32_t *row;    // [chunk] row in x of a gathered row
+    int64_t n;       // gathered rows
+} head_job;
+
+// Rows [begin, end) that matter: the trainable ones, or all if their logits are wanted.
+static void select_rows(head_job *job, int64_t begin, int64_t end)
+{
+    job->n = 0;
+    for (int64_t row = begin; row < end; row++) {
+        FT_ASSERT(job->labels[row] < job->head->rows, "label %d of row %lld", job->labels[row], (long long)row);
+        if (job->labels[row] >= 0 || job->options->logits != NULL) job->row[job->n++] = (int32_t)row;
+    }
+}
+
+static void gather(void *context, int64_t begin, int64_t end)
+{
+    const head_job *job = context;
+    const float *x = job->x.data;
+    for (int64_t i = begin; i < end; i++) {
+        memcpy(job->dense + i * job->x.cols, x + job->row[i] * job->x.ld, (size_t)job->x.cols * sizeof(float));
+    }
+}
+
+static void scatter(void *context, int64_t begin, int64_t end)
+{
+    const head_job *job = context;
+    float *dx = job->dx.data;
+    for (int64_t i = begin; i < end; i++) {
+        memcpy(dx + job->row[i] * job->dx.ld, job->dense + i * job->x.cols, (size_t)job->x.cols * sizeof(float));
+    }
+}
+
+static void clear_rows(ft_view view, int64_t begin, int64_t end)
+{
+    for (int64_t row = begin; row < end; row++) {
+        memset((float *)view.data + row * view.ld, 0, (size_t)view.cols * sizeof(float));
+    }
+}
+
+// Rows [first, first + n) of the head in float32: in place if it is float32 already.
+static ft_status read_panel(const head_job *job, int64_t first, int64_t n, const float **panel)
+{
+    const ft_matrix *head = job->head;
+    *panel = job->panel;
+    if (head->dtype == FT_DTYPE_F32) *panel = (const float *)head->codes + first * head->cols;
+    else FT_TRY(ft_cpu_convert_rows(job->panel, head->cols, head, first, n));
+    return FT_OK;
+}
+
+static ft_status multiply_logits(const head_job *job)
+{
+    int64_t vocab = job->head->rows, hidden = job->head->cols;
+    for (int64_t first = 0; first < vocab; first += PANEL) {
+        int64_t n = vocab - first < PANEL ? vocab - first : PANEL;
+        const float *panel;
+        FT_TRY(read_panel(job, first, n, &panel));
+        ft_gemm_parallel(&(ft_gemm){.m = job->n, .n = n, .k = hidden, .a = job->dense, .lda = hidden, .b = panel, .ldb = hidden,
+                                    .b_transposed = true, .c = job->logits + first, .ldc = vocab, .alpha = 1});
+    }
+    return FT_OK;
+}
+
+static ft_status multiply_gradient(const head_job *job)
+{
+    int64_t vocab = job->head->rows, hidden = job->head->cols;
+    for (int64_t first = 0; first < vocab; first += PANEL) {
+        int64_t n = vocab - first < PANEL ? vocab - first : PANEL;
+        const float *panel;
+        FT_TRY(read_panel(job, first, n, &panel));
+        ft_gemm_parallel(&(ft_gemm){.m = job->n, .n = hidden, .k = n, .a = job->logits + first, .lda = vocab, .b = panel,
+                                    .ldb = hidden, .c = job->dense, .ldc = hidden, .alpha = 1, .beta = first > 0});
+    }
+    return FT_OK;
+}
+
+FT_VECTOR static float row_maximum(const float *z, int64_t n)
+{
+    return ft_largest(z, n);
+}
+
+// z becomes exp(z - maximum); returns the sum, blocks of it added in double.
+FT_VECTOR static double exponentials(float *z, float maximum, int64_t n)
+{
+    double sum = 0;
+    for (int64_t first = 0; first < n; first += SUM_BLOCK) {
+        int64_t count = n - first < SUM_BLOCK ? n - first : SUM_BLOCK;
+        for (int64_t i = first; i < first + count; i++) z[i] = ft_exp(z[i] - maximum);
+        sum += (double)ft_sum(z + first, count);
+    }
+    return sum;
+}
+
+FT_VECTOR static void multiply(float *z, float factor, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) z[i] *= factor;
+}
+
+// One gathered row: its logits become loss_scale * (softmax - onehot). The label's term is kept apart from the sum of the
+// others in double, so that p - 1 = -others/sum does not cancel when the prediction is certain.
+static double finish_row(float *z, int64_t vocab, int32_t label, float loss_scale)
+{
+    double true_logit = z[label];
+    float maximum = row_maximum(z, vocab);
+    z[label] = -INFINITY;
+    double others = exponentials(z, maximum, vocab);
+    double sum = others + exp(true_logit - (double)maximum);
+    multiply(z, (float)(loss_scale / sum), vocab);
+    z[label] = (float)(-others / sum * loss_scale);
+    return log(sum) + (double)maximum - true_logit;
+}
+
+static void finish_rows(void *context, int64_t begin, int64_t end)
+{
+    const head_job *job = context;
+    int64_t vocab = job->head->rows;
+    for (int64_t i = begin; i < end; i++) {
+        float *z = job->logits + i * vocab;
+        int32_t label = job->labels[job->row[i]];
+        if (job->options->logits != NULL) memcpy(job->options->logits + job->row[i] * vocab, z, (size_t)vocab * sizeof *z);
+        if (label >= 0) job->nll[i] = finish_row(z, vocab, label, job->options->loss_scale);
+        else memset(z, 0, (size_t)vocab * sizeof *z);
+    }
+}
+
+static ft_status run_chunk(head_job *job, double *nll_sum, int64_t begin, int64_t end)
+{
+    bool gradient = job->options->want_gradient;
+    select_rows(job, begin, end);
+    ft_parallel_for(job->n, ft_cpu_grain(job->x.cols), gather, job);
+    if (gradient) clear_rows(job->dx, begin, end);  // after x is read: dx may be x
+    if (job->n == 0) return FT_OK;
+    FT_TRY(multiply_logits(job));
+    ft_parallel_for(job->n, 1, finish_rows, job);
+    for (int64_t i = 0; i < job->n; i++) {
+        if (job->labels[job->row[i]] >= 0) *nll_sum += job->nll[i];
+    }
+    if (!gradient) return FT_OK;
+    FT_TRY(multiply_gradient(job));
+    ft_parallel_for(job->n, ft_cpu_grain(job->x.cols), scatter, job);
+    return FT_OK;
+}
+
+// Pieces in the order run takes them.
+typedef struct {
+    size_t logits, dense, panel, nll, row;
+} layout;
+
+static layout make_layout(int64_t chunk, int64_t vocab, int64_t hidden)
+{
+    return (layout){
+        .logits = (size_t)(chunk * vocab) * sizeof(float),
+        .dense = (size_t)(chunk * hidden) * sizeof(float),
+        .panel = (size_t)(PANEL * hidden) * sizeof(float),
+        .nll = (size_t)chunk * sizeof(double),
+        .row = (size_t)chunk * sizeof(int32_t),
+    };
+}
+
+int64_t ft_cpu_head_loss_workspace(const ft_op_shape *shape)
+{
+    layout l = make_layout(shape->rows < shape->chunk ? shape->rows : shape->chunk, shape->vocab, shape->in);
+    return (int64_t)(ft_arena_round(l.logits) + ft_arena_round(l.dense) + ft_arena_round(l.panel) + ft_arena_round(l.nll) +
+                     ft_arena_round(l.row));
+}
+
+ft_status ft_cpu_head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head, const int32_t *labels,
+                           const ft_head_options *options, void *workspace, int64_t workspace_bytes)
+{
+    ft_cpu_check(queue);
+    ft_cpu_data(x);
+    FT_ASSERT(options->chunk > 0 && head->cols == x.cols && (!options->want_gradient || ft_cpu_data(dx) != NULL));
+    int64_t chunk = x.rows < options->chunk ? x.rows : options->chunk;
+    layout l = make_layout(chunk, head->rows, head->cols);
+    ft_arena arena;
+    ft_arena_init(&arena, "head_loss", workspace, (size_t)workspace_bytes);
+    head_job job = {.head = head, .options = options, .labels = labels, .x = x, .dx = dx};
+    job.logits = ft_arena_take(&arena, l.logits);
+    job.dense = ft_arena_take(&arena, l.dense);
+    job.panel = ft_arena_take(&arena, l.panel);
+    job.nll = ft_arena_take(&arena, l.nll);
+    job.row = ft_arena_take(&arena, l.row);
+    for (int64_t begin = 0; begin < x.rows; begin += chunk) {
+        FT_TRY(run_chunk(&job, nll_sum, begin, begin + chunk < x.rows ? begin + chunk : x.rows));
+    }
+    return FT_OK;
+}

@@ -1,0 +1,81 @@
+// A linear group, forward: y = x W^T + bias + scale (dropout(x) A^T) B^T.
+#include "kernels/cpu/linear_parts.h"
+
+typedef struct {
+    float *y;
+    int64_t ld;
+    const ft_linear_group *group;
+} bias_job;
+
+static void fill_bias(void *context, int64_t begin, int64_t end)
+{
+    const bias_job *job = context;
+    const ft_linear_group *group = job->group;
+    for (int64_t row = begin; row < end; row++) {
+        float *y = job->y + row * job->ld;
+        for (int p = 0; p < group->n_parts; y += group->out[p], p++) {
+            if (group->bias[p] != NULL) memcpy(y, group->bias[p], (size_t)group->out[p] * sizeof *y);
+            else memset(y, 0, (size_t)group->out[p] * sizeof *y);
+        }
+    }
+}
+
+static bool has_bias(const ft_linear_group *group)
+{
+    for (int p = 0; p < group->n_parts; p++) {
+        if (group->bias[p] != NULL) return true;
+    }
+    return false;
+}
+
+// y = x W^T, on top of the bias if there is one.
+static void multiply_base(const ft_linear_group *group, ft_view y, ft_view x)
+{
+    bool bias = has_bias(group);
+    bias_job job = {y.data, y.ld, group};
+    if (bias) ft_parallel_for(y.rows, ft_cpu_grain(y.cols), fill_bias, &job);
+    float *c = y.data;
+    for (int w = 0; w < group->n_weights; c += group->weight[w].rows, w++) {
+        const ft_weight *weight = &group->weight[w];
+        ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = weight->rows, .k = x.cols, .a = x.data, .lda = x.ld, .b = weight->data,
+                                    .ldb = weight->ld, .b_transposed = true, .c = c, .ldc = y.ld, .alpha = 1, .beta = bias});
+    }
+}
+
+// S = x A^T into its columns of low_rank, then y += scale S B^T (unless only S is wanted).
+static void add_lora(ft_part part, ft_view y, ft_view x, float *low_rank, int64_t rank)
+{
+    const ft_lora *lora = part.lora;
+    float *s = low_rank + part.rank_column;
+    ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = lora->r, .k = x.cols, .a = x.data, .lda = x.ld, .b = lora->a, .ldb = x.cols,
+                                .b_transposed = true, .c = s, .ldc = rank, .alpha = 1});
+    if (y.data == NULL) return;
+    ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = part.out, .k = lora->r, .a = s, .lda = rank, .b = lora->b, .ldb = lora->r,
+                                .b_transposed = true, .c = (float *)y.data + part.column, .ldc = y.ld, .alpha = lora->scale,
+                                .beta = 1});
+}
+
+int64_t ft_cpu_linear_forward_workspace(const ft_op_shape *shape)
+{
+    if (!shape->dropout || shape->rank == 0) return 0;
+    return (int64_t)ft_arena_round((size_t)(shape->rows * shape->in) * sizeof(float));
+}
+
+ft_status ft_cpu_linear_forward(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, float *low_rank,
+                                void *workspace, int64_t workspace_bytes)
+{
+    ft_cpu_check(queue);
+    if (y.data != NULL) {
+        ft_cpu_check_group(group, y, x);
+        multiply_base(group, y, x);
+    }
+    int64_t rank = ft_cpu_group_rank(group);
+    if (rank == 0) return FT_OK;
+    ft_arena arena;
+    ft_arena_init(&arena, "linear_forward", workspace, (size_t)workspace_bytes);
+    ft_view input = ft_cpu_lora_input(group, x, &arena);
+    for (int p = 0; p < group->n_parts; p++) {
+        if (group->lora[p].r > 0) add_lora(ft_cpu_group_part(group, p), y, input, low_rank, rank);
+    }
+    return FT_OK;
+}
