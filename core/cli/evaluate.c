@@ -36,6 +36,7 @@ static int on_visit(void *context, int64_t sweep, int64_t sweeps, int64_t layer,
 static ft_status open_evaluation(evaluation *e, const char *adapter_dir)
 {
     const ft_config *config = &e->settings->values;
+    FT_TRY(ft_config_derive(e->settings));
     FT_TRY(ft_config_tokenizer(config, &e->tokenizer));
     FT_TRY(ft_dataset_load(&e->data, config, e->tokenizer));
     if (e->data.train.n == 0) return ft_error(FT_E_INPUT, "the data set is empty: nothing to evaluate");

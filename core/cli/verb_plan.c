@@ -40,6 +40,7 @@ static ft_status plan(ft_invocation *in)
 {
     const ft_config *config = &in->settings.values;
     if (config->adapter == NULL) return ft_error(FT_E_UNSUPPORTED, "the config has no `adapter`, which asks for full fine-tuning; its plan is not implemented yet: add `adapter: lora`");
+    FT_TRY(ft_config_derive(&in->settings));
     ft_session session;
     ft_session_options options = {.plan_only = true, .train = true};
     FT_TRY(ft_session_open(&session, &in->settings, &options));

@@ -55,7 +55,7 @@ typedef struct {
     char *dataset_prepared_path;
     char *chat_template;
     bool train_on_inputs;
-    bool sample_packing, pad_to_sequence_len, eval_sample_packing;
+    bool sample_packing, eval_sample_packing;
     int64_t sequence_len;
     char *excess_length_strategy;  // drop | truncate
     bool shuffle_merged_datasets;

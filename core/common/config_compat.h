@@ -57,6 +57,7 @@
             "data is tokenized and packed before the first step, on all threads"),
 
     // Training
+    IGNORED(pad_to_sequence_len, NULL, "rows always have sequence_len slots; unused ones are masked and change nothing"),
     ONLY(group_by_length, "curriculum_sampling", "false", "packing makes rows of equal length",
          "sorting samples by length is not implemented: set it to false"),
     ONLY(neftune_noise_alpha, "noisy_embedding_alpha,label_smoothing_factor,z_loss_weight", "0|0.0",

@@ -65,7 +65,6 @@ const ft_config_key ft_config_keys[] = {
     STRING(chat_template, NULL, NULL, 0, "template for conversations; unset = the one the tokenizer names"),
     BOOL(train_on_inputs, NULL, "false", 0, "prompts count in the loss too"),
     BOOL(sample_packing, NULL, "true", 0, "several samples in one row, without attention between them"),
-    BOOL(pad_to_sequence_len, NULL, "true", 0, "rows always have sequence_len slots"),
     BOOL(eval_sample_packing, NULL, "true", 0, "the same for evaluation data"),
     INT(sequence_len, "seq_len,max_seq_length", "tokens", "2048", 2, 16777216, 0, "slots of a row"),
     CHOICE(excess_length_strategy, NULL, "drop|truncate", "drop", 0, "samples longer than sequence_len"),

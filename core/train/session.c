@@ -36,12 +36,22 @@ ft_status ft_config_accumulation(const ft_config *config, int64_t *accumulation)
                     (long long)((*accumulation > 0 ? *accumulation : 1) * per_batch));
 }
 
-static ft_status open_shape(ft_session *session, const ft_config *config)
+static ft_status read_shape(ft_shape *shape, const ft_config *config)
 {
     if (config->base_model == NULL) return ft_error(FT_E_USAGE, "no model: give --model DIR, or base_model in the config");
     if (!ft_path_is_directory(config->base_model))
         return ft_error(FT_E_INPUT, "%s: no such model directory (config.json and safetensors files are expected in it)", config->base_model);
-    return ft_shape_read(&session->shape, config->base_model);
+    return ft_shape_read(shape, config->base_model);
+}
+
+ft_status ft_config_derive(ft_settings *settings)
+{
+    ft_shape shape;
+    char text[32];
+    FT_TRY(read_shape(&shape, &settings->values));
+    if (ft_settings_given(settings, "sequence_len") || settings->values.sequence_len <= shape.max_positions) return FT_OK;
+    snprintf(text, sizeof text, "%lld", (long long)shape.max_positions);
+    return ft_settings_derive(settings, "sequence_len", text, "max_position_embeddings of the model");
 }
 
 static ft_base_format base_format(const ft_config *config)
@@ -146,7 +156,7 @@ static ft_status open_adapter(ft_session *session, const ft_config *config, cons
 static ft_status open_all(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     FT_TRY(ft_threads_init((int)config->threads));
-    FT_TRY(open_shape(session, config));
+    FT_TRY(read_shape(&session->shape, config));
     FT_TRY(open_adapter(session, config, options));
     if (options->plan_only) FT_TRY(ft_layout_make(&session->layout, &session->shape, base_format(config), NULL, NULL));
     else FT_TRY(open_store(session, config, options->stop));

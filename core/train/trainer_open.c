@@ -152,6 +152,7 @@ static ft_status check_resume(trainer *t)
 ft_status ft_trainer_open(trainer *t)
 {
     FT_TRY(check_config(t->config));
+    FT_TRY(ft_config_derive(t->settings));
     FT_TRY(ft_config_accumulation(t->config, &t->accumulation));
     FT_TRY(open_output(t));
     FT_TRY(check_resume(t));

@@ -28,7 +28,7 @@ static void the_recipe_yields_its_values(void **state)
     assert_true(values->val_set_size == 0 && values->num_epochs == 2 && values->weight_decay == 0.1);
     assert_true(values->learning_rate == 1e-5);
     assert_int_equal(values->sequence_len, 4096);
-    assert_true(values->sample_packing && values->pad_to_sequence_len && !values->train_on_inputs);
+    assert_true(values->sample_packing && !values->train_on_inputs);
     assert_int_equal(values->gradient_accumulation_steps, 1);
     assert_int_equal(values->micro_batch_size, 1);
     assert_string_equal(values->optimizer, "adamw_torch");

@@ -1,0 +1,80 @@
+// The state of a running merge and the parts its files share: merge.c is the order of things, merge_paths.c guards the output
+// directory, merge_shards.c decides which tensor goes into which file, merge_write.c writes and reads back shards,
+// merge_weights.c is the arithmetic, merge_copy.c the files beside the weights.
+#ifndef FT_TRAIN_MERGE_INTERNAL_H
+#define FT_TRAIN_MERGE_INTERNAL_H
+
+#include "common/log.h"
+#include "io/commit.h"
+#include "train/adapter_file.h"
+#include "train/merge.h"
+
+// A tensor of the source, in the order of its files.
+typedef struct {
+    const ft_tensor_info *info;
+    int64_t adapted;             // index of its A among the adapter's tensors (B follows), -1 = copied
+    ft_hash128 hash;             // of the bytes written
+} merge_item;
+
+// One file of the output: items [begin, end).
+typedef struct {
+    char *name;
+    int64_t begin, end;
+} merge_shard;
+
+// Buffers and sums of the arithmetic.
+typedef struct {
+    double *a;                   // [strips of columns][r][FT_MERGE_STRIP], last strip padded with zeros
+    float *b;                    // [out, r]
+    char *in, *out;              // row block in the source's dtype, before and after
+    float *values;               // the block in float32
+    double *delta_sq, *weight_sq;  // per row of the block
+    uint8_t *changed, *infinite;   // per row of the block
+    int64_t block_elements, block_rows;
+} merge_buffers;
+
+#define FT_MERGE_STRIP 256       // columns summed at once: 2 KiB of doubles stay in the first-level cache
+#define FT_MERGE_BLOCK ((int64_t)4 << 20)  // elements of a row block
+
+typedef struct {
+    const ft_merge_options *options;
+    char *parent, *name;         // of the output directory
+    ft_shape shape;
+    ft_adapter_layout adapter;
+    ft_adapter_file adapter_file;
+    ft_model_files source;
+    merge_item *items;           // [source.n_tensors]
+    merge_shard *shards;
+    int64_t n_shards;
+    bool indexed;                // model.safetensors.index.json is written
+    merge_buffers buffers;
+    ft_commit commit;
+    ft_progress progress;
+    double moved;                // bytes written and read back so far
+    int64_t rows_changed;
+    ft_merge_result *result;
+} merge;
+
+// Splits options->output into parent and name and refuses what must not be replaced. Heap strings.
+ft_status ft_merge_check_output(const ft_merge_options *options, char **parent, char **name);
+// FT_E_IO with the missing bytes if the parent's file system has less than `bytes` free.
+ft_status ft_merge_check_space(const char *parent, int64_t bytes);
+
+// Items with what happens to each, then shards.
+ft_status ft_merge_plan(merge *m);
+void ft_merge_plan_free(merge *m);
+ft_status ft_merge_write_index(const merge *m);
+
+ft_status ft_merge_write_shard(merge *m, const merge_shard *shard);
+// FT_E_STOPPED once *options->stop is set; otherwise counts `bytes` as moved.
+ft_status ft_merge_advance(merge *m, int64_t bytes);
+
+ft_status ft_merge_buffers_alloc(merge *m);
+void ft_merge_buffers_free(merge *m);
+// Writes the merged tensor, adding its bytes to the hasher.
+ft_status ft_merge_tensor(merge *m, const merge_item *item, ft_safetensors_writer *writer, ft_hasher *hasher);
+
+// Copies config, tokenizer, templates and licence.
+ft_status ft_merge_copy_files(const merge *m);
+
+#endif
