@@ -8,6 +8,7 @@
 // FT_E_EXISTS unless replace is set: then the two are exchanged in one step and the old one is removed after the commit. A file
 // system without RENAME_EXCHANGE (NFS) takes two steps, NAME -> .NAME.old-PID and the temporary -> NAME; if the process dies
 // between them, the next ft_commit_begin or ft_commit_sweep there puts the old one back.
+// When only the fsync of PARENT fails, finish returns the error and the new directory is in place, perhaps not durably.
 // Processes are told apart by pid: only one machine and pid namespace may commit into a directory at a time (hold a lock).
 #ifndef FT_IO_COMMIT_H
 #define FT_IO_COMMIT_H
