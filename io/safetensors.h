@@ -29,8 +29,9 @@ typedef struct {
 typedef struct {
     char *path;
     int fd;
-    int64_t file_bytes, header_bytes;
-    ft_hash128 header_hash;
+    int64_t file_bytes;
+    int64_t header_bytes;     // N
+    ft_hash128 header_hash;   // of the N bytes
     int64_t mtime_ns;
     ft_tensor_info *tensors;  // in file order
     int n_tensors;
