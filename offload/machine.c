@@ -232,6 +232,6 @@ ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *
     FT_TRY(free_space(machine, nvme, n_nvme));
     time_t seconds = time(NULL);
     struct tm day;
-    strftime(machine->source, sizeof machine->source, "GEMM and copies probed %Y-%m-%d, drives assumed", gmtime_r(&seconds, &day));
+    strftime(machine->source, sizeof machine->source, "probed %Y-%m-%d, drives assumed", gmtime_r(&seconds, &day));
     return info->kind == FT_DEVICE_CPU ? probe_cpu(machine, device) : FT_OK;
 }

@@ -25,9 +25,12 @@ typedef struct {
     char source[128];             // "measured 2026-11-21", "file configs/machines/8xh100.yaml"
 } ft_machine;
 
-// This machine: topology and free memory; rates from a short probe (< 1 s: GEMM and copy on the CPU device; drives by reading
-// what is in `nvme`, or the stated default when there is nothing to read yet).
+// This machine: topology and free memory; rates from a short probe (< 1 s: GEMM and copy on the CPU device). Drives get a stated
+// default until there is something to read.
 ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme);
+// The read rate of the slowest of a store's drives, all read at once for at most 0.3 s.
+typedef struct ft_store ft_store;
+ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store);
 // FT_E_USAGE names file, line and key of anything unknown, missing or out of range.
 ft_status ft_machine_read(ft_machine *machine, const char *path);
 ft_status ft_machine_write(const ft_machine *machine, const char *path);

@@ -93,9 +93,10 @@ static ft_status open_machine(ft_session *session, const ft_config *config, bool
     if (config->machine && plan_only) return ft_machine_read(&session->machine, config->machine);
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     FT_TRY(ft_machine_detect(&session->machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
+    if (session->store == NULL) return FT_OK;
     // The store is on the drives already: its room is not missing.
-    if (session->store) session->machine.nvme_bytes += session->layout.bytes;
-    return FT_OK;
+    session->machine.nvme_bytes += session->layout.bytes;
+    return ft_machine_probe_drives(&session->machine, session->store);
 }
 
 static int tier_wish(const char *text)
