@@ -26,7 +26,7 @@ function(ft_dependency name module package)
   endif()
 endfunction()
 
-ft_dependency(uring liburing liburing-dev)
+ft_dependency(uring "liburing>=2.3" liburing-dev)
 ft_dependency(hwloc hwloc libhwloc-dev)
 ft_dependency(jansson jansson libjansson-dev)
 ft_dependency(fyaml libfyaml libfyaml-dev)
