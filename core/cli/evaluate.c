@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/threads.h"
 #include "io/safetensors.h"
 #include "train/trainer.h"
 
@@ -37,6 +38,7 @@ static ft_status open_evaluation(evaluation *e, const char *adapter_dir)
 {
     const ft_config *config = &e->settings->values;
     FT_TRY(ft_config_derive(e->settings));
+    FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(ft_config_tokenizer(config, &e->tokenizer));
     FT_TRY(ft_dataset_load(&e->data, config, e->tokenizer));
     if (e->data.train.n == 0) return ft_error(FT_E_INPUT, "the data set is empty: nothing to evaluate");

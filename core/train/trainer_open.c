@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/threads.h"
 #include "io/commit.h"
 #include "train/run_directory.h"
 #include "train/trainer_internal.h"
@@ -153,6 +154,7 @@ ft_status ft_trainer_open(trainer *t)
 {
     FT_TRY(check_config(t->config));
     FT_TRY(ft_config_derive(t->settings));
+    FT_TRY(ft_threads_init((int)t->config->threads));
     FT_TRY(ft_config_accumulation(t->config, &t->accumulation));
     FT_TRY(open_output(t));
     FT_TRY(check_resume(t));
