@@ -11,7 +11,8 @@
 
 static ft_status command_for(ft_text *command, const char *const *files, int n_files, int64_t bytes_each, int64_t block, int depth)
 {
-    FT_TRY(ft_text_printf(command, "fio --name=read --rw=read --ioengine=io_uring --direct=1 --readonly --output-format=json --bs=%lld --iodepth=%d --size=%lld",
+    // Our buffers are huge pages; with glibc's tunable fio's are too.
+    FT_TRY(ft_text_printf(command, "GLIBC_TUNABLES=glibc.malloc.hugetlb=1 fio --name=read --rw=read --ioengine=io_uring --direct=1 --readonly --output-format=json --bs=%lld --iodepth=%d --size=%lld",
                           (long long)block, depth, (long long)bytes_each));
     for (int i = 0; i < n_files; i++) {
         // One job a drive, as we have one thread and ring a drive.

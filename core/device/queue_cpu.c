@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "device/copy_cpu.h"
 #include "device/device_cpu.h"
 
 enum { RING = 1024 };
@@ -39,7 +40,7 @@ struct ft_cpu_queue {
 static void run(const command *c)
 {
     switch (c->kind) {
-    case COMMAND_COPY: memcpy(c->dst, c->src, (size_t)c->bytes); break;
+    case COMMAND_COPY: ft_copy_cpu(c->dst, c->src, c->bytes); break;
     case COMMAND_FILL: memset(c->dst, c->byte, (size_t)c->bytes); break;
     case COMMAND_WAIT: ft_cpu_queue_wait(c->other, c->position); break;
     }

@@ -1,0 +1,41 @@
+#include "device/copy_cpu.h"
+
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define LINE 64
+
+// dst is aligned to a cache line; bytes is a multiple of one.
+__attribute__((target("avx2"))) static void stream_lines(char *dst, const char *src, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += LINE) {
+        _mm_prefetch(src + i + 16 * LINE, _MM_HINT_NTA);
+        __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)(src + i));
+        __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(src + i + 32));
+        _mm256_stream_si256((__m256i *)(void *)(dst + i), low);
+        _mm256_stream_si256((__m256i *)(void *)(dst + i + 32), high);
+    }
+    _mm_sfence();
+}
+
+static void copy_streaming(char *dst, const char *src, int64_t bytes)
+{
+    int64_t head = (int64_t)(-(uintptr_t)dst % LINE), lines = (bytes - head) / LINE * LINE;
+    memcpy(dst, src, (size_t)head);
+    stream_lines(dst + head, src + head, lines);
+    memcpy(dst + head + lines, src + head + lines, (size_t)(bytes - head - lines));
+}
+
+void ft_copy_cpu(void *dst, const void *src, int64_t bytes)
+{
+    if (bytes >= FT_COPY_STREAM && __builtin_cpu_supports("avx2")) copy_streaming(dst, src, bytes);
+    else memcpy(dst, src, (size_t)bytes);
+}
+#else
+void ft_copy_cpu(void *dst, const void *src, int64_t bytes)
+{
+    memcpy(dst, src, (size_t)bytes);
+}
+#endif
