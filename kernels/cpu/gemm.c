@@ -8,7 +8,7 @@
 
 // Large tiles pack each operand fewer times; many tiles balance the threads. A dimension is cut until there are TILES_WANTED
 // tiles, as long as the tile stays above TILE_LEAST; TILE_ROWS x TILE_COLS floats of C are the largest tile.
-enum { TILE_ROWS = 256, TILE_COLS = 512, TILE_LEAST = 64, TILES_WANTED = 32, TILE_ALIGN = 16 };
+enum { TILE_ROWS = 256, TILE_COLS = 512, TILE_LEAST = 128, TILES_WANTED = 32, TILE_ALIGN = 16 };
 
 typedef struct {
     const ft_gemm *gemm;
