@@ -23,7 +23,8 @@ typedef struct {
 ft_status ft_adapter_write(const char *directory, const char *name, const ft_adapter_layout *adapter, const ft_shape *shape,
                            const ft_adapter_array *arrays, int n_arrays, ft_dtype dtype, ft_checkpoint_manifest *manifest);
 // Writes DIRECTORY/adapter_config.json and lists it. base_model may be NULL.
-ft_status ft_adapter_put_config(const char *directory, const ft_adapter_layout *adapter, const char *base_model, ft_checkpoint_manifest *manifest);
+ft_status ft_adapter_put_config(const char *directory, const ft_adapter_layout *adapter, const char *base_model,
+                                ft_checkpoint_manifest *manifest);
 
 // --- Reading ----------------------------------------------------------------------------------------------------------------
 typedef struct {

@@ -33,12 +33,14 @@ static json_t *config_json(const ft_adapter_layout *adapter, const char *base_mo
                      target_names(adapter->targets), "task_type", "CAUSAL_LM", "use_dora", 0, "use_rslora", (int)adapter->rslora);
 }
 
-ft_status ft_adapter_put_config(const char *directory, const ft_adapter_layout *adapter, const char *base_model, ft_checkpoint_manifest *manifest)
+ft_status ft_adapter_put_config(const char *directory, const ft_adapter_layout *adapter, const char *base_model,
+                                ft_checkpoint_manifest *manifest)
 {
     json_t *root = config_json(adapter, base_model);
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
-    if (text == NULL) return ft_error(FT_E_INPUT, FT_ADAPTER_CONFIG ": cannot be made: out of memory, or the base model's name is not UTF-8");
+    if (text == NULL)
+        return ft_error(FT_E_INPUT, FT_ADAPTER_CONFIG ": cannot be made: out of memory, or the base model's name is not UTF-8");
     ft_status status = ft_checkpoint_manifest_put_file(manifest, directory, FT_ADAPTER_CONFIG, text, strlen(text));
     ft_free(text);
     return status;
@@ -97,15 +99,24 @@ static ft_status refuse_unknown_maths(const config_file *c)
     return check_initialisation(c);
 }
 
+// PEFT matches the end of a module's path: "q_proj" and "self_attn.q_proj" name the same linears.
+static bool find_linear(const char *name, unsigned *targets)
+{
+    for (int i = 0; i < FT_LINEAR_COUNT; i++) {
+        if (strcmp(name, ft_linear_name((ft_linear)i)) != 0 && strcmp(name, ft_linear_module((ft_linear)i)) != 0) continue;
+        *targets |= 1u << i;
+        return true;
+    }
+    return false;
+}
+
 static ft_status read_target(const config_file *c, const json_t *item, unsigned *targets)
 {
-    ft_linear linear;
     if (!json_is_string(item)) return ft_error(FT_E_INPUT, "%s: target_modules: every entry must be the name of a module", c->path);
-    if (!ft_linear_from_name(json_string_value(item), &linear))
-        return ft_error(FT_E_UNSUPPORTED, "%s: target_modules: \"%.80s\" is not a linear that can be adapted (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj are)",
-                        c->path, json_string_value(item));
-    *targets |= 1u << linear;
-    return FT_OK;
+    if (find_linear(json_string_value(item), targets)) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED,
+                    "%s: target_modules: \"%.80s\" cannot be adapted (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj can)",
+                    c->path, json_string_value(item));
 }
 
 static ft_status read_targets(const config_file *c, unsigned *targets)

@@ -75,11 +75,14 @@ static ft_status check_config(const char *directory, const ft_adapter_layout *ad
     unsigned targets;
     FT_TRY(ft_adapter_read_config(directory, &r, &alpha, &dropout, &rslora, &targets));
     if (r != adapter->r)
-        return ft_error(FT_E_INPUT, "%s: the adapter has r %lld, this run %lld; set lora_r: %lld", directory, (long long)r, (long long)adapter->r, (long long)r);
+        return ft_error(FT_E_INPUT, "%s: the adapter has r %lld, this run %lld; set lora_r: %lld", directory, (long long)r,
+                        (long long)adapter->r, (long long)r);
     if (alpha != adapter->alpha)
-        return ft_error(FT_E_INPUT, "%s: the adapter has lora_alpha %g, this run %g; set lora_alpha: %g", directory, alpha, adapter->alpha, alpha);
+        return ft_error(FT_E_INPUT, "%s: the adapter has lora_alpha %g, this run %g; set lora_alpha: %g", directory, alpha,
+                        adapter->alpha, alpha);
     if (rslora != adapter->rslora)
-        return ft_error(FT_E_INPUT, "%s: the adapter has use_rslora %s, this run %s; set peft_use_rslora", directory, rslora ? "true" : "false", adapter->rslora ? "true" : "false");
+        return ft_error(FT_E_INPUT, "%s: the adapter has use_rslora %s, this run %s; set peft_use_rslora", directory,
+                        rslora ? "true" : "false", adapter->rslora ? "true" : "false");
     for (int i = 0; i < FT_LINEAR_COUNT; i++)
         if ((targets ^ adapter->targets) >> i & 1)
             return ft_error(FT_E_INPUT, "%s: %s is adapted only %s; set lora_target_modules to the adapter's target_modules", directory,
@@ -90,9 +93,9 @@ static ft_status check_config(const char *directory, const ft_adapter_layout *ad
 static ft_status check_tensor(const ft_safetensors *file, const ft_tensor_info *info, const ft_adapter_tensor *tensor)
 {
     if (info->rank != 2 || info->shape[0] != tensor->rows || info->shape[1] != tensor->cols)
-        return ft_error(FT_E_INPUT, "%s: %.160s has %d dimensions, [%lld, %lld], where the model and r need [%lld, %lld]", file->path, info->name, info->rank,
-                        (long long)(info->rank > 0 ? info->shape[0] : 0), (long long)(info->rank > 1 ? info->shape[1] : 0), (long long)tensor->rows,
-                        (long long)tensor->cols);
+        return ft_error(FT_E_INPUT, "%s: %.160s has %d dimensions, [%lld, %lld], where the model and r need [%lld, %lld]", file->path,
+                        info->name, info->rank, (long long)(info->rank > 0 ? info->shape[0] : 0),
+                        (long long)(info->rank > 1 ? info->shape[1] : 0), (long long)tensor->rows, (long long)tensor->cols);
     return FT_OK;
 }
 

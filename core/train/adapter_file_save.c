@@ -15,14 +15,17 @@ static int64_t serving_rank(int64_t r)
 static ft_status readme_text(const ft_adapter_layout *adapter, const char *name, const char *base_model, ft_text *text)
 {
     const char *base = base_model ? base_model : "the base model";
-    FT_TRY(ft_text_printf(text, "---\nlibrary_name: peft\n---\n# LoRA adapter\n\nTrained by ft-single on `%s`: rank %lld, alpha %g%s.\n\n", base,
-                          (long long)adapter->r, adapter->alpha, adapter->rslora ? " (rank-stabilised scaling)" : ""));
-    FT_TRY(ft_text_printf(text, "PEFT: `PeftModel.from_pretrained(model, \"%s\")`. vLLM: `--enable-lora --max-lora-rank %lld --lora-modules NAME=%s`.\n",
-                          name, (long long)serving_rank(adapter->r), name));
+    FT_TRY(ft_text_printf(text,
+                          "---\nlibrary_name: peft\n---\n# LoRA adapter\n\nTrained by ft-single on `%s`: rank %lld, alpha %g%s.\n\n",
+                          base, (long long)adapter->r, adapter->alpha, adapter->rslora ? " (rank-stabilised scaling)" : ""));
+    FT_TRY(ft_text_printf(
+        text, "PEFT: `PeftModel.from_pretrained(model, \"%s\")`. vLLM: `--enable-lora --max-lora-rank %lld --lora-modules NAME=%s`.\n",
+        name, (long long)serving_rank(adapter->r), name));
     return ft_text_printf(text, "One set of weights: `ft-single merge --model %s --adapter %s --output DIR`.\n", base, name);
 }
 
-static ft_status put_readme(const ft_commit *commit, const ft_adapter_layout *adapter, const char *base_model, ft_checkpoint_manifest *manifest)
+static ft_status put_readme(const ft_commit *commit, const ft_adapter_layout *adapter, const char *base_model,
+                            ft_checkpoint_manifest *manifest)
 {
     ft_text text = {0};
     ft_status status = readme_text(adapter, commit->name, base_model, &text);

@@ -34,7 +34,8 @@ static ft_status parse_key(const inspection *v, const ft_tensor_info *tensor, ft
     if (!ft_adapter_key_parse(tensor->name, key))
         return ft_error(FT_E_INPUT, "%s: %.160s is not the lora_A.weight or lora_B.weight of a known linear", v->file.path, tensor->name);
     if (!(v->targets >> key->linear & 1))
-        return ft_error(FT_E_INPUT, "%s: %.160s: %s is not in target_modules of " FT_ADAPTER_CONFIG, v->file.path, tensor->name, ft_linear_name(key->linear));
+        return ft_error(FT_E_INPUT, "%s: %.160s: %s is not in target_modules of " FT_ADAPTER_CONFIG, v->file.path, tensor->name,
+                        ft_linear_name(key->linear));
     return FT_OK;
 }
 
@@ -52,7 +53,8 @@ static ft_status check_keys(inspection *v)
 // Layers are as many as tensors could make, or one of them is missing: `seen` never outgrows the header.
 static ft_status check_complete(inspection *v)
 {
-    if (v->layers > v->file.n_tensors) return ft_error(FT_E_INPUT, "%s: layer %lld is there but not all layers below it", v->file.path, (long long)v->layers - 1);
+    if (v->layers > v->file.n_tensors)
+        return ft_error(FT_E_INPUT, "%s: layer %lld is there but not all layers below it", v->file.path, (long long)v->layers - 1);
     FT_ALLOC_CHECK(v->seen = FT_NEW_ARRAY(uint8_t, v->layers * FT_LINEAR_COUNT * 2));
     for (int i = 0; i < v->file.n_tensors; i++) {
         ft_adapter_key key;
@@ -62,7 +64,8 @@ static ft_status check_complete(inspection *v)
     for (int64_t i = 0; i < v->layers * FT_LINEAR_COUNT * 2; i++) {
         ft_linear linear = (ft_linear)(i / 2 % FT_LINEAR_COUNT);
         if ((v->targets >> linear & 1) && !v->seen[i])
-            return ft_error(FT_E_INPUT, "%s: lora_%c of layer %lld's %s is missing", v->file.path, i % 2 ? 'B' : 'A', (long long)(i / 2 / FT_LINEAR_COUNT), ft_linear_name(linear));
+            return ft_error(FT_E_INPUT, "%s: lora_%c of layer %lld's %s is missing", v->file.path, i % 2 ? 'B' : 'A',
+                            (long long)(i / 2 / FT_LINEAR_COUNT), ft_linear_name(linear));
     }
     return FT_OK;
 }
@@ -114,6 +117,6 @@ ft_status ft_adapter_verify(const char *directory)
 {
     bool all_zero;
     FT_TRY(ft_adapter_check(directory, &all_zero));
-    if (all_zero) ft_warn("%s: every B is zero: the adapter changes nothing (it has not been trained)", directory);
+    if (all_zero) ft_warn("%s: every B (or every A) is zero: the adapter changes nothing", directory);
     return FT_OK;
 }

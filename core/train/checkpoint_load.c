@@ -16,7 +16,8 @@ typedef struct {
 
 static int by_parameter(const void *a, const void *b)
 {
-    const ft_checkpoint_manifest_entry *left = *(const ft_checkpoint_manifest_entry *const *)a, *right = *(const ft_checkpoint_manifest_entry *const *)b;
+    const ft_checkpoint_manifest_entry *left = *(const ft_checkpoint_manifest_entry *const *)a,
+                                       *right = *(const ft_checkpoint_manifest_entry *const *)b;
     int order = strcmp(left->parameter, right->parameter);
     return order != 0 ? order : (left->begin[0] > right->begin[0]) - (left->begin[0] < right->begin[0]);
 }
@@ -44,8 +45,9 @@ static int64_t find_first(const reader *r, const char *parameter)
 static ft_status check_entry(const reader *r, const ft_checkpoint_manifest_entry *entry, const ft_adapter_tensor *tensor, int64_t row)
 {
     if (entry->rank != 2 || entry->shape[0] != tensor->rows || entry->shape[1] != tensor->cols)
-        return ft_error(FT_E_INPUT, "%s: %s is [%lld, %lld] in the checkpoint and [%lld, %lld] in this run", r->directory, entry->parameter,
-                        (long long)entry->shape[0], (long long)(entry->rank > 1 ? entry->shape[1] : 1), (long long)tensor->rows, (long long)tensor->cols);
+        return ft_error(FT_E_INPUT, "%s: %s is [%lld, %lld] in the checkpoint and [%lld, %lld] in this run", r->directory,
+                        entry->parameter, (long long)entry->shape[0], (long long)(entry->rank > 1 ? entry->shape[1] : 1),
+                        (long long)tensor->rows, (long long)tensor->cols);
     if (entry->dtype != FT_DTYPE_F32)
         return ft_error(FT_E_UNSUPPORTED, "%s: %s is %s; only F32 is read", r->directory, entry->parameter, ft_dtype_name(entry->dtype));
     if (entry->begin[1] != 0 || entry->end[1] != tensor->cols)
@@ -61,8 +63,8 @@ static ft_status load_tensor(reader *r, const char *parameter, const ft_adapter_
     int64_t row = 0;
     for (int64_t i = find_first(r, parameter); row < tensor->rows; i++) {
         if (i >= r->manifest->n_entries || strcmp(r->sorted[i]->parameter, parameter) != 0)
-            return ft_error(FT_E_INPUT, "%s: %s is missing from row %lld on; the run was of another model, lora_r or lora_target_modules", r->directory,
-                            parameter, (long long)row);
+            return ft_error(FT_E_INPUT, "%s: %s is missing from row %lld on; the run was of another model, lora_r or lora_target_modules",
+                            r->directory, parameter, (long long)row);
         FT_TRY(check_entry(r, r->sorted[i], tensor, row));
         FT_TRY(ft_checkpoint_manifest_read_entry(r->manifest, r->sorted[i], r->directory, values + row * tensor->cols));
         row = r->sorted[i]->end[0];
@@ -87,15 +89,17 @@ static ft_status load_array(reader *r, const ft_adapter_layout *adapter, const f
 static ft_status check_base(const char *directory, const ft_checkpoint_manifest *manifest, const char *base_id)
 {
     if (strcmp(manifest->base_id, base_id) == 0) return FT_OK;
-    return ft_error(FT_E_INPUT, "%s: was trained on base %s, this run has base %s: use the same model and base_format", directory, manifest->base_id, base_id);
+    return ft_error(FT_E_INPUT, "%s: was trained on base %s, this run has base %s: use the same model and base_format", directory,
+                    manifest->base_id, base_id);
 }
 
 // The layout's tensors were found; an entry that none of them used belongs to another adapter.
 static ft_status check_all_used(const reader *r)
 {
     if (r->used == r->manifest->n_entries) return FT_OK;
-    return ft_error(FT_E_INPUT, "%s: holds %lld tensors or slices, this run has use for %lld: it is of another lora_target_modules or model", r->directory,
-                    (long long)r->manifest->n_entries, (long long)r->used);
+    return ft_error(FT_E_INPUT,
+                    "%s: holds %lld tensors or slices, this run has use for %lld: it is of another lora_target_modules or model",
+                    r->directory, (long long)r->manifest->n_entries, (long long)r->used);
 }
 
 ft_status ft_checkpoint_load(const char *directory, ft_run_state *state, const ft_adapter_layout *adapter, const ft_shape *shape,

@@ -42,10 +42,12 @@ typedef struct {
 ft_status ft_checkpoint_manifest_add_file(ft_checkpoint_manifest *manifest, const char *name, int64_t bytes, ft_hash128 hash);
 ft_status ft_checkpoint_manifest_add_entry(ft_checkpoint_manifest *manifest, const ft_checkpoint_manifest_entry *entry);
 void ft_checkpoint_manifest_free(ft_checkpoint_manifest *manifest);
-const ft_checkpoint_manifest_file *ft_checkpoint_manifest_find_file(const ft_checkpoint_manifest *manifest, const char *name);  // NULL if absent
+const ft_checkpoint_manifest_file *ft_checkpoint_manifest_find_file(const ft_checkpoint_manifest *manifest,
+                                                                    const char *name);  // NULL if absent
 
 // Writes DIRECTORY/NAME, fsyncs it and lists it.
-ft_status ft_checkpoint_manifest_put_file(ft_checkpoint_manifest *manifest, const char *directory, const char *name, const void *data, size_t bytes);
+ft_status ft_checkpoint_manifest_put_file(ft_checkpoint_manifest *manifest, const char *directory, const char *name, const void *data,
+                                          size_t bytes);
 // Writes DIRECTORY/manifest.json and fsyncs it.
 ft_status ft_checkpoint_manifest_write(const ft_checkpoint_manifest *manifest, const char *directory);
 // Reads and checks DIRECTORY/manifest.json: its own hash, version, every field, every entry inside its file. FT_E_NOT_FOUND if
@@ -54,8 +56,10 @@ ft_status ft_checkpoint_manifest_read(ft_checkpoint_manifest *manifest, const ch
 // Reads every file of the manifest and compares sizes and hashes, of files and entries.
 ft_status ft_checkpoint_manifest_check(const ft_checkpoint_manifest *manifest, const char *directory);
 // The bytes of an entry, checked, into dst [entry->length].
-ft_status ft_checkpoint_manifest_read_entry(const ft_checkpoint_manifest *manifest, const ft_checkpoint_manifest_entry *entry, const char *directory, void *dst);
+ft_status ft_checkpoint_manifest_read_entry(const ft_checkpoint_manifest *manifest, const ft_checkpoint_manifest_entry *entry,
+                                            const char *directory, void *dst);
 // The content of a small listed file, checked; *data is heap, NUL-terminated.
-ft_status ft_checkpoint_manifest_read_file(const ft_checkpoint_manifest *manifest, const char *directory, const char *name, char **data, size_t *bytes);
+ft_status ft_checkpoint_manifest_read_file(const ft_checkpoint_manifest *manifest, const char *directory, const char *name, char **data,
+                                           size_t *bytes);
 
 #endif

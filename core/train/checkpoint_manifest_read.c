@@ -52,7 +52,8 @@ static ft_status read_files(ft_checkpoint_manifest *manifest, const json_t *file
         const char *name = json_string_value(json_object_get(item, "file"));
         int64_t bytes;
         ft_hash128 hash;
-        if (!is_plain_name(name) || !get_integer(item, "bytes", &bytes) || !get_hash(item, &hash) || ft_checkpoint_manifest_find_file(manifest, name))
+        if (!is_plain_name(name) || !get_integer(item, "bytes", &bytes) || !get_hash(item, &hash) ||
+            ft_checkpoint_manifest_find_file(manifest, name))
             return ft_error(FT_E_CORRUPT, "%s: files[%zu] is not a file with its size and hash", path, i);
         FT_TRY(ft_checkpoint_manifest_add_file(manifest, name, bytes, hash));
     }
@@ -86,7 +87,8 @@ static bool get_entry(const ft_checkpoint_manifest *manifest, const json_t *item
     *entry = (ft_checkpoint_manifest_entry){.parameter = (char *)(uintptr_t)json_string_value(json_object_get(item, "parameter"))};
     entry->dtype = dtype ? ft_dtype_from_name(dtype) : FT_DTYPE_NONE;
     if (entry->parameter == NULL || entry->dtype == FT_DTYPE_NONE || file == NULL || !get_slice(item, entry, &bytes)) return false;
-    if (!get_integer(item, "offset", &entry->offset) || !get_integer(item, "length", &entry->length) || !get_hash(item, &entry->hash)) return false;
+    if (!get_integer(item, "offset", &entry->offset) || !get_integer(item, "length", &entry->length) || !get_hash(item, &entry->hash))
+        return false;
     entry->file = (int)(file - manifest->files);
     return entry->length == bytes && entry->length <= file->bytes && entry->offset <= file->bytes - entry->length;
 }
@@ -108,7 +110,8 @@ static ft_status read_fields(ft_checkpoint_manifest *manifest, const json_t *roo
     const char *base_id = json_string_value(json_object_get(root, "base_id"));
     if (!get_integer(root, "version", &version)) return wrong(path, "has no version");
     if (version != FT_MANIFEST_VERSION)
-        return ft_error(FT_E_UNSUPPORTED, "%s: version %" PRId64 " is not known (this program writes version %d)", path, version, FT_MANIFEST_VERSION);
+        return ft_error(FT_E_UNSUPPORTED, "%s: version %" PRId64 " is not known (this program writes version %d)", path, version,
+                        FT_MANIFEST_VERSION);
     if (!get_integer(root, "step", &manifest->step) || base_id == NULL) return wrong(path, "has no step or no base_id");
     FT_ALLOC_CHECK(manifest->base_id = ft_strdup(base_id));
     FT_TRY(read_files(manifest, json_object_get(root, "files"), path));

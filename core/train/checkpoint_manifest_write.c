@@ -55,8 +55,8 @@ static json_t *slice_json(const ft_checkpoint_manifest_entry *entry)
 static json_t *entry_json(const ft_checkpoint_manifest *manifest, const ft_checkpoint_manifest_entry *entry)
 {
     char hash[FT_HASH_TEXT];
-    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s}", "parameter", entry->parameter, "dtype", ft_dtype_name(entry->dtype), "shape",
-                     shape_json(entry), "slice", slice_json(entry), "file", manifest->files[entry->file].name, "offset",
+    return json_pack("{s:s, s:s, s:o, s:o, s:s, s:I, s:I, s:s}", "parameter", entry->parameter, "dtype", ft_dtype_name(entry->dtype),
+                     "shape", shape_json(entry), "slice", slice_json(entry), "file", manifest->files[entry->file].name, "offset",
                      (json_int_t)entry->offset, "length", (json_int_t)entry->length, "xxh3", ft_hash128_text(entry->hash, hash));
 }
 
@@ -73,7 +73,8 @@ static ft_status write_text(const ft_checkpoint_manifest *manifest, ft_text *tex
     return ft_text_printf(text, "]}\n");
 }
 
-ft_status ft_checkpoint_manifest_put_file(ft_checkpoint_manifest *manifest, const char *directory, const char *name, const void *data, size_t bytes)
+ft_status ft_checkpoint_manifest_put_file(ft_checkpoint_manifest *manifest, const char *directory, const char *name, const void *data,
+                                          size_t bytes)
 {
     char *path = ft_path_join(directory, name);
     FT_ALLOC_CHECK(path);

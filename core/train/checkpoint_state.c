@@ -90,7 +90,8 @@ ft_status ft_run_state_get(ft_run_state *state, const char *directory, const ft_
     json_t *root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL);
     ft_status status = read_fields(state, root, directory);
     if (status == FT_OK && state->step != manifest->step)
-        status = ft_error(FT_E_CORRUPT, "%s: " FT_STATE_NAME " is of step %lld, the manifest of step %lld", directory, (long long)state->step, (long long)manifest->step);
+        status = ft_error(FT_E_CORRUPT, "%s: " FT_STATE_NAME " is of step %lld, the manifest of step %lld", directory,
+                          (long long)state->step, (long long)manifest->step);
     json_decref(root);
     ft_free(text);
     return status;

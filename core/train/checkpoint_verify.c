@@ -25,7 +25,8 @@ typedef struct {
 
 static int by_offset(const void *a, const void *b)
 {
-    const ft_checkpoint_manifest_entry *left = *(const ft_checkpoint_manifest_entry *const *)a, *right = *(const ft_checkpoint_manifest_entry *const *)b;
+    const ft_checkpoint_manifest_entry *left = *(const ft_checkpoint_manifest_entry *const *)a,
+                                       *right = *(const ft_checkpoint_manifest_entry *const *)b;
     return (left->offset > right->offset) - (left->offset < right->offset);
 }
 
@@ -37,15 +38,16 @@ static ft_status list_entries(check *c, const ft_checkpoint_manifest *manifest)
     qsort(c->entry, (size_t)c->n_entries, sizeof *c->entry, by_offset);
     for (int64_t i = 1; i < c->n_entries; i++)
         if (c->entry[i]->offset < c->entry[i - 1]->offset + c->entry[i - 1]->length)
-            return ft_error(FT_E_CORRUPT, "%s: the manifest lets %s and %s overlap", c->path, c->entry[i - 1]->parameter, c->entry[i]->parameter);
+            return ft_error(FT_E_CORRUPT, "%s: the manifest lets %s and %s overlap", c->path, c->entry[i - 1]->parameter,
+                            c->entry[i]->parameter);
     return FT_OK;
 }
 
 static ft_status compare_entry(const char *path, const ft_checkpoint_manifest_entry *entry, ft_hash128 hash)
 {
     if (ft_hash128_equal(hash, entry->hash)) return FT_OK;
-    return ft_error(FT_E_CORRUPT, "%s: bytes %" PRId64 "..%" PRId64 " (%s) are not what was written: the file is damaged", path, entry->offset,
-                    entry->offset + entry->length - 1, entry->parameter);
+    return ft_error(FT_E_CORRUPT, "%s: bytes %" PRId64 "..%" PRId64 " (%s) are not what was written: the file is damaged", path,
+                    entry->offset, entry->offset + entry->length - 1, entry->parameter);
 }
 
 static ft_status finish_entry(check *c, const ft_checkpoint_manifest_entry *entry)
@@ -88,7 +90,7 @@ static ft_status read_exact(const char *path, int fd, char *dst, int64_t offset,
 
 static ft_status hash_file(check *c, int fd)
 {
-    FT_ALLOC_CHECK(c->chunk = ft_malloc((size_t)CHUNK));
+    FT_ALLOC_CHECK(c->chunk = ft_malloc((size_t)(c->file->bytes < CHUNK ? c->file->bytes : CHUNK)));
     FT_TRY(ft_hasher_new(&c->whole));
     // What was synced is dropped from the page cache: the bytes compared are those of the drive.
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
@@ -111,7 +113,8 @@ static ft_status open_file(const char *path, const ft_checkpoint_manifest_file *
     if (fstat(*fd, &info) != 0) return ft_error_errno(FT_E_IO, errno, "%s", path);
     if (!S_ISREG(info.st_mode)) return ft_error(FT_E_CORRUPT, "%s: is not a regular file", path);
     if (info.st_size != file->bytes)
-        return ft_error(FT_E_CORRUPT, "%s: has %lld bytes, the manifest says %" PRId64 ": the file is damaged", path, (long long)info.st_size, file->bytes);
+        return ft_error(FT_E_CORRUPT, "%s: has %lld bytes, the manifest says %" PRId64 ": the file is damaged", path,
+                        (long long)info.st_size, file->bytes);
     return FT_OK;
 }
 
@@ -139,7 +142,8 @@ ft_status ft_checkpoint_manifest_check(const ft_checkpoint_manifest *manifest, c
     return FT_OK;
 }
 
-ft_status ft_checkpoint_manifest_read_entry(const ft_checkpoint_manifest *manifest, const ft_checkpoint_manifest_entry *entry, const char *directory, void *dst)
+ft_status ft_checkpoint_manifest_read_entry(const ft_checkpoint_manifest *manifest, const ft_checkpoint_manifest_entry *entry,
+                                            const char *directory, void *dst)
 {
     int fd = -1;
     char *path = ft_path_join(directory, manifest->files[entry->file].name);
@@ -152,7 +156,8 @@ ft_status ft_checkpoint_manifest_read_entry(const ft_checkpoint_manifest *manife
     return status;
 }
 
-ft_status ft_checkpoint_manifest_read_file(const ft_checkpoint_manifest *manifest, const char *directory, const char *name, char **data, size_t *bytes)
+ft_status ft_checkpoint_manifest_read_file(const ft_checkpoint_manifest *manifest, const char *directory, const char *name, char **data,
+                                           size_t *bytes)
 {
     const ft_checkpoint_manifest_file *file = ft_checkpoint_manifest_find_file(manifest, name);
     if (file == NULL) return ft_error(FT_E_CORRUPT, "%s: the manifest lists no %s", directory, name);

@@ -37,7 +37,8 @@ static ft_status write_all(merge *m)
 {
     for (int64_t s = 0; s < m->n_shards; s++) FT_TRY(ft_merge_write_shard(m, &m->shards[s]));
     if (m->rows_changed == 0)
-        return ft_error(FT_E_INPUT, "%s: the adapter is too small to change a single weight in %s's dtype", m->options->adapter, m->options->model);
+        return ft_error(FT_E_INPUT, "%s: the adapter is too small to change a single weight in %s's dtype", m->options->adapter,
+                        m->options->model);
     FT_TRY(ft_merge_write_index(m));
     return ft_merge_copy_files(m);
 }

@@ -58,7 +58,8 @@ static ft_status check_existing(const ft_merge_options *options)
     FT_TRY(check_apart(options->output, options->adapter, "adapter"));
     if (!options->overwrite) return ft_error(FT_E_EXISTS, "%s: is there already; use --overwrite or another --output", options->output);
     if (is_replaceable(options->output)) return FT_OK;
-    return ft_error(FT_E_EXISTS, "%s: holds something that is not a model (no config.json) and is not replaced; choose another --output", options->output);
+    return ft_error(FT_E_EXISTS, "%s: holds something that is not a model (no config.json) and is not replaced; choose another --output",
+                    options->output);
 }
 
 ft_status ft_merge_check_output(const ft_merge_options *options, char **parent, char **name)

@@ -19,9 +19,11 @@ static ft_status check_target(const merge *m, const ft_tensor_info *info, const 
 {
     int64_t out = a[1].rows, in = a->cols;
     if (info->rank != 2 || info->shape[0] != out || info->shape[1] != in)
-        return ft_error(FT_E_INPUT, "%s: %.160s is not [%lld, %lld] as config.json says", m->source.files[info->file].path, info->name, (long long)out, (long long)in);
+        return ft_error(FT_E_INPUT, "%s: %.160s is not [%lld, %lld] as config.json says", m->source.files[info->file].path, info->name,
+                        (long long)out, (long long)in);
     if (info->dtype != FT_DTYPE_F32 && info->dtype != FT_DTYPE_F16 && info->dtype != FT_DTYPE_BF16)
-        return ft_error(FT_E_UNSUPPORTED, "%s: %.160s is %s; F32, F16 and BF16 weights are merged", m->source.files[info->file].path, info->name, ft_dtype_name(info->dtype));
+        return ft_error(FT_E_UNSUPPORTED, "%s: %.160s is %s; F32, F16 and BF16 weights are merged", m->source.files[info->file].path,
+                        info->name, ft_dtype_name(info->dtype));
     return FT_OK;
 }
 
@@ -45,7 +47,8 @@ static ft_status list_items(merge *m)
     int64_t n = 0;
     FT_ALLOC_CHECK(m->items = FT_NEW_ARRAY(merge_item, m->source.n_tensors));
     for (int f = 0; f < m->source.n_files; f++)
-        for (int i = 0; i < m->source.files[f].n_tensors; i++) m->items[n++] = (merge_item){.info = &m->source.files[f].tensors[i], .adapted = -1};
+        for (int i = 0; i < m->source.files[f].n_tensors; i++)
+            m->items[n++] = (merge_item){.info = &m->source.files[f].tensors[i], .adapted = -1};
     m->result->tensors = n;
     return mark_adapted(m);
 }
@@ -79,7 +82,8 @@ static ft_status shards_of_size(merge *m, int64_t most)
     }
     m->indexed = m->n_shards > 1;
     for (int64_t s = 0; s < m->n_shards; s++) {
-        m->shards[s].name = m->indexed ? ft_format("model-%05lld-of-%05lld.safetensors", (long long)s + 1, (long long)m->n_shards) : ft_strdup(SINGLE);
+        m->shards[s].name =
+            m->indexed ? ft_format("model-%05lld-of-%05lld.safetensors", (long long)s + 1, (long long)m->n_shards) : ft_strdup(SINGLE);
         FT_ALLOC_CHECK(m->shards[s].name);
     }
     return FT_OK;

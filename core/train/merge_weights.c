@@ -97,20 +97,35 @@ static void add_delta(const block *w, int64_t row, float *values)
     w->b->weight_sq[row] = weight_sq;
 }
 
+// Bits of element j of a row of 2-byte or 4-byte floats.
+static uint32_t element_bits(const char *codes, ft_dtype dtype, int64_t j)
+{
+    uint16_t half;
+    uint32_t single;
+    if (dtype == FT_DTYPE_F32) {
+        memcpy(&single, codes + 4 * j, 4);
+        return single;
+    }
+    memcpy(&half, codes + 2 * j, 2);
+    return half;
+}
+
 // By the bits written: a finite float32 may have become infinite in F16.
 static bool has_infinite(const char *codes, ft_dtype dtype, int64_t n)
 {
+    uint32_t exponent = dtype == FT_DTYPE_F32 ? 0x7F800000 : dtype == FT_DTYPE_F16 ? 0x7C00 : 0x7F80;
+    for (int64_t j = 0; j < n; j++)
+        if ((element_bits(codes, dtype, j) & exponent) == exponent) return true;
+    return false;
+}
+
+// By value: -0 + 0 is +0, which is no change.
+static bool has_changed(const char *in, const char *out, ft_dtype dtype, int64_t n)
+{
+    uint32_t magnitude = dtype == FT_DTYPE_F32 ? 0x7FFFFFFF : 0x7FFF;
     for (int64_t j = 0; j < n; j++) {
-        uint16_t half;
-        float single;
-        if (dtype == FT_DTYPE_F32) {
-            memcpy(&single, codes + 4 * j, 4);
-            if (!isfinite(single)) return true;
-            continue;
-        }
-        memcpy(&half, codes + 2 * j, 2);
-        unsigned exponent = dtype == FT_DTYPE_F16 ? 0x7C00 : 0x7F80;
-        if ((half & exponent) == exponent) return true;
+        uint32_t before = element_bits(in, dtype, j), after = element_bits(out, dtype, j);
+        if (before != after && ((before | after) & magnitude) != 0) return true;
     }
     return false;
 }
@@ -127,7 +142,7 @@ static void merge_rows(void *context, int64_t begin, int64_t end)
         ft_convert_to_f32(values, in, w->dtype, (size_t)w->cols);
         add_delta(w, row, values);
         ft_convert_from_f32(out, values, w->dtype, (size_t)w->cols);
-        w->b->changed[row] = memcmp(in, out, (size_t)row_bytes) != 0;
+        w->b->changed[row] = has_changed(in, out, w->dtype, w->cols);
         w->b->infinite[row] = has_infinite(out, w->dtype, w->cols);
     }
 }
@@ -136,7 +151,8 @@ static ft_status add_up(merge *m, const merge_item *item, const block *w, int64_
 {
     for (int64_t row = 0; row < rows; row++) {
         if (w->b->infinite[row])
-            return ft_error(FT_E_NUMERIC, "%.160s: row %lld is not finite in %s after merging", item->info->name, (long long)(w->first + row), ft_dtype_name(w->dtype));
+            return ft_error(FT_E_NUMERIC, "%.160s: row %lld is not finite in %s after merging", item->info->name,
+                            (long long)(w->first + row), ft_dtype_name(w->dtype));
         m->rows_changed += w->b->changed[row];
         sums[0] += w->b->delta_sq[row];
         sums[1] += w->b->weight_sq[row];

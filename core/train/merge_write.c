@@ -9,7 +9,8 @@ ft_status ft_merge_advance(merge *m, int64_t bytes)
 {
     m->moved += (double)bytes;
     ft_progress_update(&m->progress, m->moved);
-    return m->options->stop && *m->options->stop ? ft_error(FT_E_STOPPED, "merge stopped; nothing was written to %s", m->options->output) : FT_OK;
+    return m->options->stop && *m->options->stop ? ft_error(FT_E_STOPPED, "merge stopped; nothing was written to %s", m->options->output)
+                                                 : FT_OK;
 }
 
 static int64_t block_bytes(const merge *m)
@@ -84,7 +85,8 @@ static ft_status check_item(merge *m, const ft_safetensors *file, const merge_it
         return ft_error(FT_E_CORRUPT, "%s: %.160s is not there as it was written", file->path, item->info->name);
     FT_TRY(hash_tensor(m, file, info, &hash));
     if (ft_hash128_equal(hash, item->hash)) return FT_OK;
-    return ft_error(FT_E_CORRUPT, "%s: %.160s reads back other bytes than were written: the drive is not to be trusted", file->path, item->info->name);
+    return ft_error(FT_E_CORRUPT, "%s: %.160s reads back other bytes than were written: the drive is not to be trusted", file->path,
+                    item->info->name);
 }
 
 static ft_status check_shard(merge *m, const merge_shard *shard, const char *path)
