@@ -55,7 +55,7 @@ static void fail_piece(ft_drive *drive, ft_drive_slot *slot, ft_status status, c
     const ft_io_request *io = &slot->io;
     if (request->status == FT_OK) {
         request->status = status;
-        snprintf(request->message, sizeof request->message, "%s/%s: %s of %u bytes at offset %" PRId64 ": %s", drive->directory,
+        snprintf(request->message, sizeof request->message, "%.120s/%.40s: %s of %u bytes at offset %" PRId64 ": %.60s", drive->directory,
                  drive->files[request->file].name, op_name(io->op), io->bytes, io->offset, why);
         if (drive->head == request) pop_request(drive);
     }

@@ -2,95 +2,27 @@
 #include "offload/machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <hwloc.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/rng.h"
-#include "common/threads.h"
+#include "device/host_memory.h"
 #include "kernels/ops.h"
 
 // Before anything could be measured on a drive: one PCIe 4 NVMe drive.
 #define DEFAULT_NVME_READ 2.0e9
 #define DEFAULT_NVME_WRITE 1.0e9
 
-// Value of "KEY: N kB" in /proc/meminfo, in bytes.
-static int64_t meminfo(const char *key)
-{
-    FILE *file = fopen("/proc/meminfo", "r");
-    if (file == NULL) return 0;
-    char line[256];
-    long long kilobytes = 0;
-    size_t length = strlen(key);
-    while (fgets(line, sizeof line, file))
-        if (strncmp(line, key, length) == 0 && line[length] == ':') sscanf(line + length + 1, "%lld", &kilobytes);
-    fclose(file);
-    return kilobytes * 1024;
-}
-
-// A number in a cgroup file; -1 if absent or "max".
-static int64_t cgroup_number(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    if (file == NULL) return -1;
-    long long value = -1;
-    if (fscanf(file, "%lld", &value) != 1) value = -1;
-    fclose(file);
-    return value;
-}
-
-// The memory cgroup (v2) this process is in, as a directory under /sys/fs/cgroup; "" for the root or v1.
-static void own_cgroup(char *path, size_t size)
-{
-    snprintf(path, size, "/sys/fs/cgroup");
-    FILE *file = fopen("/proc/self/cgroup", "r");
-    if (file == NULL) return;
-    char line[512];
-    while (fgets(line, sizeof line, file)) {
-        if (strncmp(line, "0::", 3) != 0) continue;
-        line[strcspn(line, "\n")] = 0;
-        snprintf(path, size, "/sys/fs/cgroup%s", strcmp(line + 3, "/") == 0 ? "" : line + 3);
-    }
-    fclose(file);
-}
-
-// What the memory cgroup still grants; INT64_MAX without a limit. Page cache counts as usage but is given back under pressure.
-static int64_t cgroup_available(void)
-{
-    char directory[600], path[700];
-    own_cgroup(directory, sizeof directory);
-    snprintf(path, sizeof path, "%s/memory.max", directory);
-    int64_t most = cgroup_number(path);
-    snprintf(path, sizeof path, "%s/memory.current", directory);
-    int64_t used = cgroup_number(path);
-    if (most < 0) {
-        most = cgroup_number("/sys/fs/cgroup/memory/memory.limit_in_bytes");
-        used = cgroup_number("/sys/fs/cgroup/memory/memory.usage_in_bytes");
-    }
-    if (most < 0 || used < 0 || most > (INT64_MAX >> 1)) return INT64_MAX;
-    int64_t cached = 0;
-    snprintf(path, sizeof path, "%s/memory.stat", directory);
-    FILE *file = fopen(path, "r");
-    char line[256];
-    long long value;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "inactive_file %lld", &value) == 1) cached = value;
-    if (file) fclose(file);
-    return most > used - cached ? most - (used - cached) : 0;
-}
-
 int64_t ft_machine_host_available(void)
 {
-    int64_t available = meminfo("MemAvailable"), granted = cgroup_available();
-    return granted < available ? granted : available;
+    ft_host_memory memory;
+    return ft_host_memory_read(&memory, "") == FT_OK ? memory.available : 0;
 }
 
 static int numa_nodes(void)

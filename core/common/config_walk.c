@@ -67,7 +67,7 @@ static ft_status node_text(struct fy_node *node, const char *where, char **out)
 static ft_status add_word(ft_string_list *words, struct fy_node *node, bool expand, const char *where)
 {
     if (node && !fy_node_is_scalar(node)) return ft_error(FT_E_USAGE, "%s: a value is wanted here, not a list or a map", where);
-    char *text, *expanded = NULL;
+    char *text = NULL, *expanded = NULL;
     FT_TRY(node_text(node, where, &text));
     ft_status status = FT_OK;
     if (expand) {
@@ -249,7 +249,7 @@ static ft_status read_map(scope *at, struct fy_node *node, const char *prefix)
         struct fy_node *key = fy_node_pair_key(pair);
         int line = node_line(key, 1);
         if (key == NULL || !fy_node_is_scalar(key)) return ft_error(FT_E_USAGE, "%s:%d: a key must be a word", at->path, line);
-        char *word;
+        char *word = NULL;
         FT_TRY(node_text(key, at->path, &word));
         char *name = ft_format("%s%s%s", prefix, prefix[0] ? "." : "", word);
         ft_free(word);
