@@ -1,5 +1,5 @@
 // Generation: a KV cache, prompts of any length up to the plan's sequence_len, one sequence at a time, weights through the
-// same streamer (forward-only sweeps).
+// same streamer (forward-only sweeps). On the CPU device; FT_E_UNSUPPORTED elsewhere.
 #ifndef FT_MODEL_DECODE_H
 #define FT_MODEL_DECODE_H
 
@@ -17,7 +17,9 @@ typedef struct {
     void *context;
 } ft_generate_options;
 
-// Appends to ids (capacity max_new_tokens in `out`); *n_out tokens were made.
+// Writes the new tokens to out (room for max_new_tokens), a stop id included; *n_out were made, also on failure. Ends early where
+// the sequence_len is full. The same seed, prompt and options give the same tokens. FT_E_INPUT: prompt too long, or an id outside
+// the vocabulary. FT_E_NUMERIC: logits that are not numbers.
 ft_status ft_generate(ft_model *model, const int32_t *prompt, int64_t n_prompt, const ft_generate_options *options, int32_t *out,
                       int64_t *n_out);
 // Bytes of the KV cache for `length` positions (taken from the heap before the first token).

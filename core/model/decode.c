@@ -1,0 +1,238 @@
+// The prompt is one document through the layers as in training; the k and v columns it leaves in each layer's saved block become
+// the cache. Then one token a sweep: the same ops on one row, attention against the cache.
+#include "model/decode.h"
+
+#include <string.h>
+
+#include "model/model_internal.h"
+#include "model/sample.h"
+
+typedef struct {
+    ft_model *model;
+    const ft_shape *shape;
+    int64_t length;                  // positions the cache has room for
+    int64_t width;                   // floats of k (and of v) at one position
+    float *cache;                    // [layers][k, v][length, width]
+    float *logits;                   // [vocab]
+    ft_candidate *candidates;        // [vocab]
+    int32_t *labels, *positions;     // of the prompt
+    ft_activation_layout prompt, single;  // blocks of the prompt and of one token, inside the plan's
+    int64_t sweeps_left;             // announced and not yet run
+} generation;
+
+int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length)
+{
+    return shape->layers * 2 * length * shape->kv_heads * shape->head_dim * (int64_t)sizeof(float);
+}
+
+static float *cache_of(const generation *g, int64_t layer, bool v)
+{
+    return g->cache + (2 * layer + v) * g->length * g->width;
+}
+
+static ft_activation_layout layout_of(const ft_plan *plan, int64_t tokens)
+{
+    ft_activation_options options = {.tokens = tokens,
+                                     .max_document = tokens,
+                                     .head_chunk = plan->request.head_chunk,
+                                     .lora_r = plan->request.lora_r,
+                                     .lora_targets = plan->request.lora_targets,
+                                     .repr = plan->repr,
+                                     .device = FT_DEVICE_CPU};
+    ft_activation_layout layout;
+    ft_activation_layout_make(&layout, &plan->layout.shape, &options);
+    FT_ASSERT(layout.saved_bytes <= plan->activation.saved_bytes && layout.scratch_bytes <= plan->activation.scratch_bytes);
+    layout.workspace_bytes = plan->activation.workspace_bytes;
+    return layout;
+}
+
+static void *address(const generation *g, ft_act act)
+{
+    return (act < FT_ACT_SAVED ? g->model->recompute : g->model->scratch) + g->single.offset[act];
+}
+
+// One row of an activation tensor.
+static ft_view row_of(const generation *g, ft_act act)
+{
+    return (ft_view){.data = address(g, act), .repr = g->single.repr, .rows = 1, .cols = g->single.cols[act], .ld = g->single.cols[act]};
+}
+
+// k and v of `rows` positions from a qkv block (device memory is host memory) into the cache.
+static void remember(const generation *g, int64_t layer, const float *qkv, int64_t rows, int64_t position)
+{
+    int64_t q = g->shape->q_heads * g->shape->head_dim, ld = q + 2 * g->width;
+    float *k = cache_of(g, layer, false) + position * g->width, *v = cache_of(g, layer, true) + position * g->width;
+    size_t bytes = (size_t)g->width * sizeof *k;
+    for (int64_t row = 0; row < rows; row++) {
+        memcpy(k + row * g->width, qkv + row * ld + q, bytes);
+        memcpy(v + row * g->width, qkv + row * ld + q + g->width, bytes);
+    }
+}
+
+static ft_status prompt_layer(const generation *g, ft_layer_visit *visit, int64_t layer, int64_t n)
+{
+    ft_model *model = g->model;
+    ft_view x = ft_model_view(model, model->stream[0], n);
+    visit->activation = &g->prompt;
+    FT_TRY(ft_layer_forward(visit, &model->slot[0].layer, model->recompute, x, x));
+    FT_TRY(ft_queue_sync(model->queue));
+    remember(g, layer, (const float *)(const void *)(model->recompute + g->prompt.offset[FT_ACT_QKV]), n, 0);
+    return FT_OK;
+}
+
+static ft_status linear(const generation *g, const ft_layer_visit *v, ft_group group, ft_act low_rank, ft_act y, ft_act x)
+{
+    return v->ops->linear_forward(v->queue, &v->group[group], row_of(g, y), row_of(g, x), address(g, low_rank), v->workspace,
+                                  g->single.workspace_bytes);
+}
+
+// x -> attention output of the token at `position`; its k and v join the cache first.
+static ft_status token_attention(const generation *g, const ft_layer_visit *v, int64_t layer, int64_t position, ft_view x)
+{
+    const ft_shape *s = g->shape;
+    const ft_attention attention = {s->q_heads, s->kv_heads, s->head_dim, (float)(1.0 / __builtin_sqrt((double)s->head_dim))};
+    ft_view qkv = row_of(g, FT_ACT_QKV), q = qkv, none = {0};
+    q.cols = s->q_heads * s->head_dim;
+    FT_TRY(v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), none, address(g, FT_ACT_RSTD_ATTN), x, none, v->attn_norm,
+                                   (float)s->norm_eps));
+    FT_TRY(linear(g, v, FT_GROUP_QKV, FT_ACT_S_QKV, FT_ACT_QKV, FT_ACT_NORMED));
+    FT_TRY(v->ops->rope(v->queue, qkv, &attention, v->rope, g->model->slot[0].positions, +1));
+    FT_TRY(ft_queue_sync(v->queue));
+    remember(g, layer, qkv.data, 1, position);
+    return v->ops->attention_decode(v->queue, row_of(g, FT_ACT_ATTN), q, cache_of(g, layer, false), cache_of(g, layer, true), position + 1,
+                                    &attention, v->workspace, g->single.workspace_bytes);
+}
+
+static ft_status token_layer(const generation *g, ft_layer_visit *v, int64_t layer, int64_t position)
+{
+    ft_view x = ft_model_view(g->model, g->model->stream[0], 1), mid = row_of(g, FT_ACT_MID);
+    v->activation = &g->single;
+    FT_TRY(token_attention(g, v, layer, position, x));
+    FT_TRY(linear(g, v, FT_GROUP_O, FT_ACT_S_O, FT_ACT_D_NORMED, FT_ACT_ATTN));
+    FT_TRY(v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), mid, address(g, FT_ACT_RSTD_MLP), x, row_of(g, FT_ACT_D_NORMED),
+                                   v->mlp_norm, (float)g->shape->norm_eps));
+    FT_TRY(linear(g, v, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, FT_ACT_GATE_UP, FT_ACT_NORMED));
+    FT_TRY(v->ops->swiglu_forward(v->queue, row_of(g, FT_ACT_SWIGLU), row_of(g, FT_ACT_GATE_UP)));
+    FT_TRY(linear(g, v, FT_GROUP_DOWN, FT_ACT_S_DOWN, FT_ACT_D_NORMED, FT_ACT_SWIGLU));
+    return v->ops->add(v->queue, x, mid, row_of(g, FT_ACT_D_NORMED));
+}
+
+// Logits of the last of n rows of the stream.
+static ft_status head(const generation *g, int64_t n)
+{
+    ft_model *model = g->model;
+    ft_view x = ft_model_view(model, model->stream[0] + (n - 1) * g->shape->hidden * ft_repr_bytes(model->plan->repr), 1), none = {0};
+    ft_head_options options = {.chunk = model->plan->request.head_chunk, .logits = g->logits};
+    FT_TRY(model->ops->rmsnorm_forward(model->queue, row_of(g, FT_ACT_NORMED), none, model->final_rstd, x, none, model->final_norm,
+                                       (float)g->shape->norm_eps));
+    FT_TRY(model->ops->head_loss(model->queue, model->nll, none, row_of(g, FT_ACT_NORMED), &model->head, model->slot[0].labels, &options,
+                                 model->workspace, model->plan->activation.head_workspace_bytes));
+    return ft_queue_sync(model->queue);
+}
+
+// One sweep over n new tokens at `position`: the whole prompt (position 0), or one token behind what the cache holds.
+static ft_status sweep(generation *g, const int32_t *ids, int64_t n, int64_t position)
+{
+    ft_model *model = g->model;
+    const int32_t documents[] = {0, (int32_t)n};
+    const ft_model_batch batch = {
+        .ids = ids, .labels = g->labels, .positions = g->positions + position, .doc_begin = documents, .n_docs = 1, .tokens = n};
+    FT_TRY(ft_model_upload(model, 0, &batch));
+    FT_TRY(ft_model_embed(model, ft_model_view(model, model->stream[0], n), ids, n));
+    for (int64_t layer = 0; layer < g->shape->layers; layer++) {
+        model_visit visit;
+        FT_TRY(ft_model_visit_begin(model, layer, FT_FORWARD, NULL, &visit));
+        FT_TRY(position == 0 ? prompt_layer(g, &visit.layer, layer, n) : token_layer(g, &visit.layer, layer, position));
+        FT_TRY(ft_model_visit_end(model, &visit));
+    }
+    g->sweeps_left--;
+    return head(g, n);
+}
+
+static bool ends_here(const ft_generate_options *options, int32_t id)
+{
+    for (int i = 0; i < options->n_stop; i++)
+        if (options->stop_ids[i] == id) return true;
+    return false;
+}
+
+static ft_status run(generation *g, const int32_t *prompt, int64_t n_prompt, int64_t most, const ft_generate_options *options,
+                     int32_t *out, int64_t *n_out)
+{
+    const ft_sampling sampling = {options->temperature, options->top_p, options->seed};
+    FT_TRY(ft_model_announce(g->model, FT_SWEEP_EVALUATE, most));
+    g->sweeps_left = most;
+    FT_TRY(sweep(g, prompt, n_prompt, 0));
+    for (int64_t position = n_prompt;; position++) {
+        int32_t id;
+        FT_TRY(ft_sample(&sampling, g->logits, g->shape->vocab, position, g->candidates, &id));
+        out[(*n_out)++] = id;
+        bool stop = options->on_token && options->on_token(options->context, id) != 0;
+        if (stop || ends_here(options, id) || *n_out == most) return FT_OK;
+        FT_TRY(sweep(g, &id, 1, position));
+    }
+}
+
+// Announced sweeps that no token needed any more are dropped; the message of an error survives that.
+static ft_status leave(generation *g, ft_status status)
+{
+    char message[FT_ERROR_MESSAGE_BYTES];
+    if (g->sweeps_left == 0) return status;
+    memcpy(message, ft_error_message(), sizeof message);
+    ft_status synced = ft_queue_sync(g->model->queue), cancelled = ft_streamer_cancel(g->model->streamer);
+    g->model->form_layer = -1;
+    if (status != FT_OK) return ft_error_adopt(status, message);
+    return synced != FT_OK ? synced : cancelled;
+}
+
+static ft_status take_memory(generation *g, int64_t n_prompt)
+{
+    FT_ALLOC_CHECK(g->cache = ft_malloc((size_t)ft_generate_cache_bytes(g->shape, g->length)));
+    FT_ALLOC_CHECK(g->logits = FT_NEW_ARRAY(float, g->shape->vocab));
+    FT_ALLOC_CHECK(g->candidates = FT_NEW_ARRAY(ft_candidate, g->shape->vocab));
+    FT_ALLOC_CHECK(g->labels = FT_NEW_ARRAY(int32_t, n_prompt));
+    FT_ALLOC_CHECK(g->positions = FT_NEW_ARRAY(int32_t, g->length));
+    for (int64_t i = 0; i < n_prompt; i++) g->labels[i] = -1;
+    for (int64_t i = 0; i < g->length; i++) g->positions[i] = (int32_t)i;
+    return FT_OK;
+}
+
+static void free_memory(generation *g)
+{
+    ft_free(g->cache);
+    ft_free(g->logits);
+    ft_free(g->candidates);
+    ft_free(g->labels);
+    ft_free(g->positions);
+}
+
+static ft_status check(const ft_model *model, int64_t n_prompt, const ft_generate_options *options)
+{
+    const ft_sampling sampling = {options->temperature, options->top_p, options->seed};
+    int64_t limit = model->plan->request.sequence_len;
+    if (ft_device_get_info(model->device)->kind != FT_DEVICE_CPU)
+        return ft_error(FT_E_UNSUPPORTED, "generation runs on the CPU device only; add --device cpu");
+    if (n_prompt < 1) return ft_error(FT_E_USAGE, "the prompt is empty: generation needs at least one token");
+    if (n_prompt > limit)
+        return ft_error(FT_E_INPUT, "the prompt has %lld tokens, sequence_len is %lld", (long long)n_prompt, (long long)limit);
+    return ft_sampling_check(&sampling);
+}
+
+ft_status ft_generate(ft_model *model, const int32_t *prompt, int64_t n_prompt, const ft_generate_options *options, int32_t *out,
+                      int64_t *n_out)
+{
+    *n_out = 0;
+    FT_TRY(check(model, n_prompt, options));
+    // The last token made is not fed back: the positions in use are n_prompt + most - 1.
+    int64_t room = model->plan->request.sequence_len - n_prompt + 1, most = options->max_new_tokens < room ? options->max_new_tokens : room;
+    if (most < 1) return FT_OK;
+    generation g = {.model = model, .shape = &model->plan->layout.shape, .length = n_prompt + most - 1};
+    g.width = g.shape->kv_heads * g.shape->head_dim;
+    g.prompt = layout_of(model->plan, n_prompt);
+    g.single = layout_of(model->plan, 1);
+    model->evaluating = true;
+    ft_status status = take_memory(&g, n_prompt);
+    if (status == FT_OK) status = leave(&g, run(&g, prompt, n_prompt, most, options, out, n_out));
+    free_memory(&g);
+    return status;
+}
