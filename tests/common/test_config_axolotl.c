@@ -46,7 +46,7 @@ static void what_means_nothing_here_is_listed_with_its_reason(void **state)
     static const char *const ignored[] = {
         "tokenizer_type", "strict", "plugins", "liger_rope", "liger_rms_norm", "liger_swiglu",
         "liger_fused_linear_cross_entropy", "save_safetensors", "wandb_project", "wandb_entity", "group_by_length", "bf16",
-        "tf32", "gradient_checkpointing", "gradient_checkpointing_kwargs", "flash_attention", "fsdp",
+        "tf32", "gradient_checkpointing", "gradient_checkpointing_kwargs", "flash_attention", "fsdp", "pad_to_sequence_len",
         "fsdp_final_state_dict_type", "fsdp_config"};
     ft_settings settings;
     ft_text text = {0};
