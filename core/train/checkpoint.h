@@ -26,6 +26,7 @@ typedef struct {
     int64_t skipped;            // non-finite steps so far
     double best_eval_loss;      // NaN if none
     int64_t evals_without_gain;
+    int64_t evaluated;          // 1: the evaluation that is due at `step`, if any, is done
     int64_t metrics_bytes;      // length of metrics.jsonl at this point: a resume truncates to it
     double elapsed_s;
 } ft_run_state;

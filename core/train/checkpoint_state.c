@@ -20,7 +20,7 @@ typedef struct {
 #define REAL(name) {#name, offsetof(ft_run_state, name), true}
 static const field fields[] = {
     COUNT(step), COUNT(update), COUNT(epoch), COUNT(next_row), COUNT(tokens), COUNT(trainable_tokens), COUNT(skipped),
-    REAL(best_eval_loss), COUNT(evals_without_gain), COUNT(metrics_bytes), REAL(elapsed_s),
+    REAL(best_eval_loss), COUNT(evals_without_gain), COUNT(evaluated), COUNT(metrics_bytes), REAL(elapsed_s),
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 

@@ -91,6 +91,7 @@ static void advance(trainer *t, int64_t tokens, int64_t trainable, bool skipped)
     t->state.tokens += tokens;
     t->state.trainable_tokens += trainable;
     t->state.skipped += skipped;
+    t->state.evaluated = 0;
     t->skipped_in_a_row = skipped ? t->skipped_in_a_row + 1 : 0;
     t->state.next_row += t->rows_per_step;
     if (t->state.next_row < t->packs.n_rows) return;
@@ -114,6 +115,13 @@ static ft_status one_step(trainer *t)
     return write_metrics(t, &before, tokens, trainable);
 }
 
+// What is due between two steps. The first save happens before step 1: a run that cannot save says so at once.
+static ft_status evaluate_and_save(trainer *t)
+{
+    if (!t->state.evaluated && ft_trainer_eval_due(t)) FT_TRY(ft_trainer_evaluate(t));
+    return t->state.step == 0 || ft_trainer_save_due(t) ? ft_trainer_save(t) : FT_OK;
+}
+
 static ft_status after_step(trainer *t)
 {
     if (t->skipped_in_a_row > 0) {
@@ -132,8 +140,7 @@ static ft_status after_step(trainer *t)
     if (t->state.step % every == 0 && !ft_log_is_terminal())
         ft_info("step %lld/%lld  loss %.4f  lr %.3g  grad_norm %.3f  %.2f s", (long long)t->state.step, (long long)t->total_steps, t->loss, t->rate,
                 t->grad_norm, t->step_s);
-    if (ft_trainer_eval_due(t)) FT_TRY(ft_trainer_evaluate(t));
-    return ft_trainer_save_due(t) ? ft_trainer_save(t) : FT_OK;
+    return evaluate_and_save(t);
 }
 
 static bool stop_early(const trainer *t)
@@ -144,11 +151,8 @@ static bool stop_early(const trainer *t)
 
 static ft_status loop(trainer *t)
 {
-    // The first save and the first evaluation happen before step 1: a run that cannot save says so at once.
-    if (t->state.step == 0) {
-        if (t->eval_packs.n_rows > 0) FT_TRY(ft_trainer_evaluate(t));
-        FT_TRY(ft_trainer_save(t));
-    }
+    // Also at a resume: a run may have been stopped in the middle of an evaluation.
+    FT_TRY(evaluate_and_save(t));
     while (t->state.step < t->total_steps && !stop_early(t)) {
         if (t->options->stop && *t->options->stop) return ft_error(FT_E_STOPPED, "stopped by a signal");
         ft_memory_unseal();

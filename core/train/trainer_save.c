@@ -98,6 +98,7 @@ static void remember(trainer *t, double loss)
     bool better = isnan(t->state.best_eval_loss) || loss < t->state.best_eval_loss;
     t->state.evals_without_gain = better ? 0 : t->state.evals_without_gain + 1;
     if (better) t->state.best_eval_loss = loss;
+    t->state.evaluated = 1;
 }
 
 ft_status ft_trainer_evaluate(trainer *t)
