@@ -99,6 +99,8 @@ typedef struct {
     int64_t io_depth, io_chunk;
     char *machine;               // machine file
     int64_t threads;
+    // no key: known once the model is
+    int64_t vocab;               // ids the model has, 0 = not known yet
 } ft_config;
 
 typedef enum {

@@ -58,14 +58,16 @@ static ft_status encode_segments(const ft_record_format *format, const ft_segmen
     return segments->add_eos ? close_sample(tokenizer, encoded) : FT_OK;
 }
 
-static ft_status outside(const char *name, int64_t i, int32_t value, int32_t vocab)
+static ft_status outside(const char *name, int64_t i, int32_t value, int64_t vocab)
 {
-    return ft_error(FT_E_INPUT, "%s[%lld] = %d is outside the vocabulary of %d ids", name, (long long)i, value, vocab);
+    if (vocab == INT64_MAX) return ft_error(FT_E_INPUT, "%s[%lld] = %d is no token id", name, (long long)i, value);
+    return ft_error(FT_E_INPUT, "%s[%lld] = %d is outside the vocabulary of %lld ids", name, (long long)i, value, (long long)vocab);
 }
 
-static ft_status check_range(const ft_encoded *encoded, const ft_tokenizer *tokenizer)
+static ft_status check_range(const ft_encoded *encoded, const ft_config *run, const ft_tokenizer *tokenizer)
 {
-    int32_t vocab = tokenizer ? ft_tokenizer_vocab(tokenizer) : INT32_MAX;
+    int64_t vocab = run->vocab > 0 ? run->vocab : INT64_MAX;
+    if (tokenizer && ft_tokenizer_vocab(tokenizer) < vocab) vocab = ft_tokenizer_vocab(tokenizer);
     for (int64_t i = 0; i < encoded->ids.n; i++) {
         int32_t id = encoded->ids.items[i], label = encoded->labels.items[i];
         if (id < 0 || id >= vocab) return outside("input_ids", i, id, vocab);
@@ -96,7 +98,7 @@ ft_status ft_encode_record(const ft_record_format *format, const json_t *record,
     ft_segments segments = {0};
     ft_status status = format->parse(record, config, run, &segments);
     if (status == FT_OK) status = encode_segments(format, &segments, tokenizer, encoded);
-    if (status == FT_OK) status = check_range(encoded, tokenizer);
+    if (status == FT_OK) status = check_range(encoded, run, tokenizer);
     if (status == FT_OK) status = check_bos(encoded, tokenizer);
     ft_segments_clear(&segments);
     return status;

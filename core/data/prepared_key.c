@@ -33,8 +33,8 @@ static ft_status describe_dataset(const ft_dataset_config *dataset, ft_text *out
 static ft_status describe_run(const ft_config *config, ft_text *out)
 {
     FT_TRY(describe_text(config->excess_length_strategy, out));
-    return ft_text_printf(out, "layout %d length %lld inputs %d eval %.17g seed %lld data %d test %d\n", LAYOUT_VERSION,
-                          (long long)config->sequence_len, config->train_on_inputs, config->val_set_size,
+    return ft_text_printf(out, "layout %d vocab %lld length %lld inputs %d eval %.17g seed %lld data %d test %d\n", LAYOUT_VERSION,
+                          (long long)config->vocab, (long long)config->sequence_len, config->train_on_inputs, config->val_set_size,
                           (long long)config->seed, config->datasets.n, config->test_datasets.n);
 }
 

@@ -49,6 +49,7 @@ ft_status ft_config_derive(ft_settings *settings)
     ft_shape shape;
     char text[32];
     FT_TRY(read_shape(&shape, &settings->values));
+    settings->values.vocab = shape.vocab;
     if (ft_settings_given(settings, "sequence_len") || settings->values.sequence_len <= shape.max_positions) return FT_OK;
     snprintf(text, sizeof text, "%lld", (long long)shape.max_positions);
     return ft_settings_derive(settings, "sequence_len", text, "max_position_embeddings of the model");

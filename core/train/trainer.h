@@ -61,7 +61,7 @@ ft_status ft_session_model(ft_session *session, const ft_settings *settings, con
 ft_status ft_config_tokenizer(const ft_config *config, ft_tokenizer **tokenizer);
 // "lora_target_modules" / "lora_target_linear" as a mask of linears.
 ft_status ft_config_targets(const ft_config *config, unsigned *targets);
-// Defaults that depend on the model, set where the user gave none: sequence_len at most what the model was trained for.
+// What depends on the model: its vocabulary, and defaults where the user gave none (sequence_len at most what it was trained for).
 ft_status ft_config_derive(ft_settings *settings);
 // Micro-batches per optimizer step and device: gradient_accumulation_steps, or what global_batch_tokens asks for.
 ft_status ft_config_accumulation(const ft_config *config, int64_t *accumulation);
