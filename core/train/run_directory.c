@@ -65,12 +65,18 @@ ft_status ft_run_directory_open(const char *path, bool resume, bool overwrite, i
     ft_free(lock_path);
     FT_TRY(status);
     int found = 0;
-    if (!resume) status = walk_run_files(path, overwrite, &found);
-    if (status == FT_OK && !resume && !overwrite && found > 0)
+    if (!resume && !overwrite) status = walk_run_files(path, false, &found);
+    if (status == FT_OK && found > 0)
         status = ft_error(FT_E_EXISTS, "%s holds a run already; use --resume to continue it, --overwrite to start over, or another --output", path);
     if (status == FT_OK) ft_commit_sweep(path);
     else ft_unlock_file(*lock);
     return status;
+}
+
+ft_status ft_run_directory_clear(const char *path)
+{
+    int found = 0;
+    return walk_run_files(path, true, &found);
 }
 
 static ft_status write_text(const char *path, const char *name, const char *text, size_t bytes)

@@ -165,6 +165,7 @@ ft_status ft_trainer_open(trainer *t)
     t->state.best_eval_loss = NAN;
     t->last_saved_step = -1;
     if (t->options->resume_from) FT_TRY(restore(t));
+    else FT_TRY(ft_run_directory_clear(t->output));
     FT_TRY(ft_metrics_open(&t->metrics, t->output, t->state.metrics_bytes));
     FT_TRY(ft_run_directory_describe(t->output, t->settings, &t->session.plan));
     t->started_s = t->last_save_s = ft_now_s();
