@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+// Header-only: static libfyaml carries an xxHash of its own, and two of them do not link.
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "common/memory.h"

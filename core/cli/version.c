@@ -11,9 +11,8 @@
 ft_status ft_version(ft_text *out)
 {
     char pcre2[64] = "";
-    unsigned xxhash = XXH_versionNumber();
     pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
     FT_TRY(ft_text_printf(out, "ft-single %s (devices: cpu; communication: %s)\n", FT_VERSION, FT_COMMUNICATION));
     FT_TRY(ft_text_printf(out, "liburing %s, hwloc %s, jansson %s, libfyaml %s, PCRE2 %s\n", FT_URING_VERSION, HWLOC_VERSION, JANSSON_VERSION, fy_library_version(), pcre2));
-    return ft_text_printf(out, "xxHash %u.%u.%u, %s\n", xxhash / 10000, xxhash / 100 % 100, xxhash % 100, OPENBLAS_VERSION);
+    return ft_text_printf(out, "xxHash %d.%d.%d, %s\n", XXH_VERSION_MAJOR, XXH_VERSION_MINOR, XXH_VERSION_RELEASE, OPENBLAS_VERSION);
 }
