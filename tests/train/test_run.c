@@ -1,0 +1,175 @@
+// Whole runs in process: output files, early stopping, non-finite gradients, resume to the same bits.
+#include "train/small_run.h"
+
+#include <jansson.h>
+
+static small_model model;
+static volatile int stop;
+
+typedef struct {
+    char output[128];
+    ft_settings settings;
+    ft_train_result result;
+    char nvme[96];
+} small_train;
+
+static ft_status train(small_train *t, const char *name, const char *resume_from, const char *const *pairs)
+{
+    snprintf(t->output, sizeof t->output, "%s/%s", model.directory, name);
+    snprintf(t->nvme, sizeof t->nvme, "%s/nvme", model.directory);
+    run_ok(ft_settings_init(&t->settings));
+    const char *const base[] = {"base_model", model.model, "datasets", model.data, "nvme", t->nvme, "output_dir", t->output, "device", "cpu", "lora_r", "4",
+                                "sequence_len", "48", "micro_batch_size", "1", "gradient_accumulation_steps", "2", "save_minutes", "0", NULL};
+    for (int i = 0; base[i]; i += 2) run_ok(ft_settings_set(&t->settings, base[i], base[i + 1], "test"));
+    for (int i = 0; pairs && pairs[i]; i += 2) run_ok(ft_settings_set(&t->settings, pairs[i], pairs[i + 1], "test"));
+    t->settings.values.datasets.items[0].type = ft_strdup("tokens");
+    if (t->settings.values.test_datasets.n) t->settings.values.test_datasets.items[0].type = ft_strdup("tokens");
+    ft_train_options options = {.settings = &t->settings, .resume_from = resume_from, .stop = &stop};
+    return ft_train(&options, &t->result);
+}
+
+static void finish(small_train *t)
+{
+    ft_train_result_free(&t->result);
+    ft_settings_free(&t->settings);
+}
+
+static void *read_file(const char *directory, const char *name, size_t *bytes)
+{
+    char path[256], *data;
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    run_ok(ft_file_read(path, 1 << 26, &data, bytes));
+    return data;
+}
+
+static void assert_same_file(const char *a, const char *b, const char *name)
+{
+    size_t na, nb;
+    char *first = read_file(a, name, &na), *second = read_file(b, name, &nb);
+    assert_int_equal(na, nb);
+    assert_memory_equal(first, second, na);
+    ft_free(first);
+    ft_free(second);
+}
+
+static int setup(void **state)
+{
+    small_model_make(&model, 3, 24, 40);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    small_model_remove(&model);
+    return 0;
+}
+
+static void a_run_leaves_what_the_docs_promise(void **state)
+{
+    small_train t;
+    run_ok(train(&t, "files", NULL, (const char *const[]){"num_epochs", "2", "save_steps", "3", "save_total_limit", "2", NULL}));
+    static const char *const files[] = {"adapter/adapter_model.safetensors", "adapter/adapter_config.json", "metrics.jsonl", "config.resolved.yaml", "plan.json"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        size_t bytes;
+        ft_free(read_file(t.output, files[i], &bytes));
+        assert_true(bytes > 0);
+    }
+    run_ok(ft_adapter_verify((snprintf(t.nvme, sizeof t.nvme, "%s/files/adapter", model.directory), t.nvme)));
+    char *latest;
+    run_ok(ft_checkpoint_latest(t.output, &latest));
+    char name[32];
+    snprintf(name, sizeof name, "checkpoint-%lld", (long long)t.result.steps);
+    assert_non_null(strstr(latest, name));
+    ft_free(latest);
+    finish(&t);
+}
+
+// Lines of metrics.jsonl with "kind": kind; checks that steps count 1, 2, 3 ...
+static int count_lines(const char *output, const char *kind)
+{
+    size_t bytes;
+    char *text = read_file(output, "metrics.jsonl", &bytes), *rest = text;
+    int n = 0;
+    for (char *line = strsep(&rest, "\n"); line && *line; line = strsep(&rest, "\n")) {
+        json_t *object = json_loads(line, 0, NULL);
+        assert_non_null(object);
+        if (strcmp(json_string_value(json_object_get(object, "kind")), kind) == 0) {
+            n++;
+            if (strcmp(kind, "step") == 0) assert_int_equal(json_integer_value(json_object_get(object, "step")), n);
+        }
+        json_decref(object);
+    }
+    ft_free(text);
+    return n;
+}
+
+static void resume_gives_the_same_bits(void **state)
+{
+    static const char *const pairs[] = {"num_epochs", "3", "save_steps", "4", "save_total_limit", "100", "lora_dropout", "0.1", "val_set_size", "0.2", "eval_steps", "3", NULL};
+    small_train whole, rest;
+    char middle[160], other[512];
+    run_ok(train(&whole, "whole", NULL, pairs));
+    // The same run again, continued from its own fourth step under another placement.
+    snprintf(middle, sizeof middle, "%s/rest", model.directory);
+    run_ok(ft_make_directories(middle));
+    snprintf(other, sizeof other, "cp -a %s/. %s/", whole.output, middle);
+    assert_int_equal(system(other), 0);
+    snprintf(middle, sizeof middle, "%s/rest/checkpoint-4", model.directory);
+    const char *const moved[] = {"num_epochs", "3", "save_steps", "4", "save_total_limit", "100", "lora_dropout", "0.1", "val_set_size", "0.2", "eval_steps", "3",
+                                 "base_placement", "nvme", "boundary_placement", "host", "activation_policy", "recompute", NULL};
+    run_ok(train(&rest, "rest", middle, moved));
+    assert_same_file(whole.output, rest.output, "adapter/adapter_model.safetensors");
+    assert_int_equal(count_lines(rest.output, "step"), whole.result.steps);
+    assert_int_equal(count_lines(rest.output, "eval"), count_lines(whole.output, "eval"));
+    assert_true(whole.result.last_eval_loss == rest.result.last_eval_loss);
+    finish(&whole);
+    finish(&rest);
+}
+
+static void patience_ends_a_run_that_does_not_improve(void **state)
+{
+    small_train t;
+    // Random targets cannot be learned for unseen documents at a rate this high: the eval loss rises from the first step.
+    run_ok(train(&t, "patience", NULL, (const char *const[]){"num_epochs", "50", "learning_rate", "0.5", "lr_scheduler", "constant", "warmup_ratio", "0", "val_set_size", "0.2",
+                                                             "eval_steps", "1", "early_stopping_patience", "2", NULL}));
+    assert_true(t.result.steps < 20);
+    finish(&t);
+}
+
+static void a_resume_may_not_change_the_result(void **state)
+{
+    small_train t;
+    char middle[160];
+    run_ok(train(&t, "fixed", NULL, (const char *const[]){"max_steps", "4", "save_steps", "2", NULL}));
+    finish(&t);
+    snprintf(middle, sizeof middle, "%s/fixed/checkpoint-2", model.directory);
+    assert_int_equal(train(&t, "fixed", middle, (const char *const[]){"max_steps", "4", "save_steps", "2", "learning_rate", "1e-3", NULL}), FT_E_USAGE);
+    assert_non_null(strstr(ft_error_message(), "learning_rate"));
+    finish(&t);
+}
+
+static void a_stop_commits_the_last_finished_step(void **state)
+{
+    small_train t;
+    stop = 1;
+    assert_int_equal(train(&t, "stopped", NULL, (const char *const[]){"max_steps", "4", NULL}), FT_E_STOPPED);
+    stop = 0;
+    finish(&t);
+    char *latest;
+    run_ok(ft_checkpoint_latest(t.output, &latest));
+    assert_non_null(strstr(latest, "checkpoint-0"));
+    run_ok(train(&t, "stopped", latest, (const char *const[]){"max_steps", "4", NULL}));
+    assert_int_equal(t.result.steps, 4);
+    ft_free(latest);
+    finish(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_leaves_what_the_docs_promise), cmocka_unit_test(resume_gives_the_same_bits),
+        cmocka_unit_test(patience_ends_a_run_that_does_not_improve), cmocka_unit_test(a_resume_may_not_change_the_result),
+        cmocka_unit_test(a_stop_commits_the_last_finished_step),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
