@@ -14,9 +14,9 @@ static int fail(ft_status status)
     return ft_status_exit_code(status);
 }
 
-static int print(ft_status status, ft_text *text)
+static int print(ft_status status, ft_text *text, FILE *stream)
 {
-    if (status == FT_OK) fputs(text->data, stdout);
+    if (status == FT_OK) fputs(text->data, stream);
     ft_text_free(text);
     return status == FT_OK ? 0 : fail(status);
 }
@@ -24,7 +24,7 @@ static int print(ft_status status, ft_text *text)
 static int help_of(const ft_verb *verb)
 {
     ft_text text = {0};
-    return print(ft_verb_help(program_name, verb, &text), &text);
+    return print(ft_verb_help(program_name, verb, &text), &text, stdout);
 }
 
 static int run_verb(const ft_verb *verb, int argc, char **argv)
@@ -57,12 +57,12 @@ int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, cha
         const ft_verb *asked;
         if (argc > 2) return ft_verb_find(&asked, verbs, argv[2]) == FT_OK ? help_of(asked) : fail(FT_E_USAGE);
         ft_text text = {0};
-        int code = print(ft_verbs_help(name, verbs, &text), &text);
+        int code = print(ft_verbs_help(name, verbs, &text), &text, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : code;
     }
     if (strcmp(argv[1], "--version") == 0) {
         ft_text text = {0};
-        return print(ft_version(&text), &text);
+        return print(ft_version(&text), &text, stdout);
     }
     const ft_verb *verb;
     ft_status status = ft_verb_find(&verb, verbs, argv[1]);

@@ -26,4 +26,5 @@ void ft_signals_install(void)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` is an error of that write, which names it
 }
