@@ -12,7 +12,7 @@
 static const ft_flag flags[] = {
     {"adapter", FT_FLAG_TEXT, "DIR", "adapter or checkpoint to merge", 0, 0},
     {"overwrite", FT_FLAG_SWITCH, NULL, "replace an existing output directory", 0, 0},
-    {"shard-size", FT_FLAG_BYTES, "BYTES", "largest safetensors file (default 5G)", 1 << 20, 0},
+    {"shard-size", FT_FLAG_BYTES, "BYTES", "largest safetensors file (default: split as the source)", 1 << 20, 0},
     {NULL},
 };
 

@@ -41,6 +41,7 @@ static void every_member_has_one_row(void **state)
 {
     unsigned char covered[sizeof(ft_config)] = {0};
     mark(ft_config_keys, ft_config_key_count, covered);
+    memset(covered + offsetof(ft_config, vocab), 1, sizeof(int64_t));  // set once the model is known, not a key
     check_padding(covered, sizeof covered);
 }
 
