@@ -1,0 +1,167 @@
+#include "offload/pool.h"
+
+#include <errno.h>
+#include <numa.h>
+#include <numaif.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "common/log.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "common/threads.h"
+#include "device/host_memory.h"
+
+#define PAGE ((int64_t)4096)
+#define HUGE_PAGE ((int64_t)2 << 20)
+
+struct ft_pool {
+    ft_device *device;
+    char *base;
+    int64_t bytes, used;
+    int64_t slabs, registered;  // slabs 0..registered-1 are known to the device
+};
+
+static int64_t round_up(int64_t value, int64_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+static int64_t slab_bytes(const ft_pool *pool, int64_t slab)
+{
+    int64_t rest = pool->bytes - slab * FT_POOL_SLAB;
+    return rest < FT_POOL_SLAB ? rest : FT_POOL_SLAB;
+}
+
+// Touching more than there is would end the process without a word, so the machine is asked first.
+static ft_status check_available(int64_t bytes)
+{
+    ft_host_memory memory;
+    FT_TRY(ft_host_memory_read(&memory, ""));
+    if (bytes <= memory.available) return FT_OK;
+    char asked[FT_HUMAN_BYTES], has[FT_HUMAN_BYTES];
+    return ft_error(FT_E_INPUT, "host memory: %s asked, %s available, short by %lld bytes; lower --host-budget",
+                    ft_human_bytes(asked, (double)bytes), ft_human_bytes(has, (double)memory.available),
+                    (long long)(bytes - memory.available));
+}
+
+// Reserves with one huge page more than asked and gives the ends back, so that the pool starts on a huge page.
+static ft_status reserve(ft_pool *pool)
+{
+    int64_t asked = pool->bytes + HUGE_PAGE;
+    char *range = mmap(NULL, (size_t)asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (range == MAP_FAILED) return ft_error_errno(FT_E_NOMEM, errno, "host memory: %lld bytes cannot be mapped", (long long)asked);
+    pool->base = range + (round_up((int64_t)(uintptr_t)range, HUGE_PAGE) - (int64_t)(uintptr_t)range);
+    if (pool->base > range) munmap(range, (size_t)(pool->base - range));
+    char *end = pool->base + pool->bytes;
+    if (end < range + asked) munmap(end, (size_t)(range + asked - end));
+    return FT_OK;
+}
+
+static void advise(const ft_pool *pool, int advice, const char *name)
+{
+    if (madvise(pool->base, (size_t)pool->bytes, advice) != 0)
+        ft_log_once(FT_LOG_WARNING, name, "host memory: %s is refused here (%s)", name, strerror(errno));
+}
+
+// Before the first touch: pages are placed when they are touched.
+static void bind(const ft_pool *pool, int node)
+{
+    if (node < 0) return;
+    const char *why = NULL;
+    if (numa_available() < 0) why = "this kernel has no NUMA policies";
+    else if (node > numa_max_node()) why = "there is no such node";
+    if (why == NULL) {
+        struct bitmask *nodes = numa_allocate_nodemask();
+        numa_bitmask_setbit(nodes, (unsigned)node);
+        if (mbind(pool->base, (size_t)pool->bytes, MPOL_BIND, nodes->maskp, nodes->size + 1, 0) != 0) why = strerror(errno);
+        numa_free_nodemask(nodes);
+    }
+    if (why != NULL) ft_log_once(FT_LOG_WARNING, "pool-bind", "host memory is not bound to NUMA node %d: %s", node, why);
+}
+
+static void touch_range(void *context, int64_t begin, int64_t end)
+{
+    char *base = context;
+    for (int64_t page = begin; page < end; page++) *(volatile char *)(base + page * PAGE) = 0;
+}
+
+static ft_status register_slabs(ft_pool *pool)
+{
+    for (; pool->registered < pool->slabs; pool->registered++) {
+        char *slab = pool->base + pool->registered * FT_POOL_SLAB;
+        FT_TRY(ft_device_register_host(pool->device, slab, slab_bytes(pool, pool->registered)));
+    }
+    return FT_OK;
+}
+
+ft_status ft_pool_create(ft_pool **created, ft_device *device, int64_t bytes, int numa_node)
+{
+    FT_ASSERT(bytes >= 0, "%lld bytes", (long long)bytes);
+    *created = NULL;
+    int64_t rounded = round_up(bytes > 0 ? bytes : 1, HUGE_PAGE);
+    FT_TRY(check_available(rounded));
+    ft_pool *pool = FT_NEW(ft_pool);
+    FT_ALLOC_CHECK(pool);
+    *pool = (ft_pool){.device = device, .bytes = rounded, .slabs = (rounded + FT_POOL_SLAB - 1) / FT_POOL_SLAB};
+    ft_status status;
+    FT_TRY_GOTO(status, fail, reserve(pool));
+    advise(pool, MADV_HUGEPAGE, "MADV_HUGEPAGE");
+    advise(pool, MADV_DONTDUMP, "MADV_DONTDUMP");
+    bind(pool, numa_node);
+    ft_parallel_for(pool->bytes / PAGE, HUGE_PAGE / PAGE, touch_range, pool->base);
+    advise(pool, MADV_DONTFORK, "MADV_DONTFORK");
+    FT_TRY_GOTO(status, fail, register_slabs(pool));
+    *created = pool;
+    return FT_OK;
+fail:
+    ft_pool_destroy(pool);
+    return status;
+}
+
+void ft_pool_destroy(ft_pool *pool)
+{
+    if (pool == NULL) return;
+    while (pool->registered > 0) ft_device_unregister_host(pool->device, pool->base + --pool->registered * FT_POOL_SLAB);
+    if (pool->base != NULL) munmap(pool->base, (size_t)pool->bytes);
+    ft_free(pool);
+}
+
+void *ft_pool_take(ft_pool *pool, int64_t bytes)
+{
+    int64_t rounded = round_up(bytes, PAGE);
+    FT_ASSERT(bytes >= 0 && rounded <= pool->bytes - pool->used, "host pool: %lld bytes asked, %lld of %lld used",
+              (long long)bytes, (long long)pool->used, (long long)pool->bytes);
+    char *piece = pool->base + pool->used;
+    pool->used += rounded;
+    return piece;
+}
+
+int64_t ft_pool_run(const ft_pool *pool, const void *address, int64_t bytes)
+{
+    uintptr_t offset = (uintptr_t)address - (uintptr_t)pool->base;  // wraps to a large number below the pool
+    if (offset >= (uintptr_t)pool->bytes) return bytes;
+    int64_t rest = FT_POOL_SLAB - (int64_t)offset % FT_POOL_SLAB;
+    return bytes < rest ? bytes : rest;
+}
+
+ft_status ft_pool_register(ft_pool *pool, ft_drive *drive)
+{
+    struct iovec *slabs = FT_NEW_ARRAY(struct iovec, pool->slabs);
+    FT_ALLOC_CHECK(slabs);
+    for (int64_t i = 0; i < pool->slabs; i++)
+        slabs[i] = (struct iovec){.iov_base = pool->base + i * FT_POOL_SLAB, .iov_len = (size_t)slab_bytes(pool, i)};
+    ft_status status = ft_drive_register(drive, slabs, (int)pool->slabs);
+    ft_free(slabs);
+    return status;
+}
+
+int64_t ft_pool_bytes(const ft_pool *pool)
+{
+    return pool->bytes;
+}
+
+int64_t ft_pool_used(const ft_pool *pool)
+{
+    return pool->used;
+}
