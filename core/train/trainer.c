@@ -80,7 +80,7 @@ static ft_status gradients(trainer *t, int64_t n, int64_t *tokens, int64_t *trai
     double nll;
     ft_step_options options = {.step = t->state.step, .loss_scale = *trainable > 0 ? 1.0 / (double)*trainable : 0,
                                .on_visit = ft_trainer_on_visit, .context = t};
-    FT_TRY(ft_model_step(t->model, t->model_batch, n, &options, &nll));
+    FT_TRY(ft_trainer_keep(t, ft_model_step(t->model, t->model_batch, n, &options, &nll)));
     t->loss = *trainable > 0 ? nll / (double)*trainable : 0;
     return FT_OK;
 }

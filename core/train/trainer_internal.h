@@ -44,6 +44,8 @@ ft_status ft_trainer_packs(trainer *t, int64_t epoch);
 // Fills micro-batches from rows [first, ...) of the packs, at most `most`; returns their number.
 int64_t ft_trainer_fill(trainer *t, const ft_samples *samples, const ft_packs *packs, int64_t first, int64_t most);
 ft_status ft_trainer_save(trainer *t);
+// Passes on the status of a sweep. Where a drive failed, the last finished step is whole and is committed first.
+ft_status ft_trainer_keep(trainer *t, ft_status status);
 bool ft_trainer_save_due(const trainer *t);
 bool ft_trainer_eval_due(const trainer *t);
 int64_t ft_trainer_eval_interval(const trainer *t);  // steps, 0 = only at the end of an epoch

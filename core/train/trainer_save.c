@@ -1,5 +1,6 @@
 // Saving and evaluating inside a run.
 #include <math.h>
+#include <stdio.h>
 
 #include "common/memory.h"
 #include "train/trainer_internal.h"
@@ -34,6 +35,15 @@ ft_status ft_trainer_save(trainer *t)
     }
     ft_memory_seal();
     return status;
+}
+
+ft_status ft_trainer_keep(trainer *t, ft_status status)
+{
+    char message[FT_ERROR_MESSAGE_BYTES];
+    if (status != FT_E_IO && status != FT_E_CORRUPT) return status;
+    snprintf(message, sizeof message, "%s", ft_error_message());
+    if (ft_trainer_save(t) != FT_OK) return ft_error_adopt(status, message);
+    return ft_error(status, "%.800s; step %lld is committed: mend the drive or prepare the store anew, then --resume", message, (long long)t->state.step);
 }
 
 static int64_t every(int64_t steps, int64_t per_epoch, int64_t steps_per_epoch)
@@ -105,7 +115,7 @@ ft_status ft_trainer_evaluate(trainer *t)
 {
     double start = ft_now_s(), nll;
     int64_t trainable;
-    FT_TRY(evaluate_all(t, &nll, &trainable));
+    FT_TRY(ft_trainer_keep(t, evaluate_all(t, &nll, &trainable)));
     if (trainable == 0) return ft_error(FT_E_INPUT, "the evaluation set has no trainable token");
     double loss = nll / (double)trainable, seconds = ft_now_s() - start;
     ft_memory_unseal();
