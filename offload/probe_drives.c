@@ -21,8 +21,6 @@ typedef struct {
     pthread_mutex_t mutex;
     pthread_cond_t idle;
     int running;                          // drives that still read
-    ft_status status;
-    char message[256];
 } probe;
 
 struct drive_probe {
@@ -56,20 +54,16 @@ static void finish_drive(drive_probe *d)
     pthread_mutex_unlock(&d->all->mutex);
 }
 
-// On the drive's thread; a drive's fields are only touched here once its first requests are out.
+// On the drive's thread; a drive's fields are only touched here once its first requests are out. A read that fails counts for
+// nothing: the run's own reads, which try twice, say what is wrong and where.
 static void stripe_done(ft_drive_request *request)
 {
     drive_probe *d = request->user;
-    if (request->status != FT_OK) {
-        pthread_mutex_lock(&d->all->mutex);
-        d->all->status = request->status;
-        memcpy(d->all->message, request->message, sizeof d->all->message);
-        pthread_mutex_unlock(&d->all->mutex);
-    } else {
+    if (request->status == FT_OK) {
         d->bytes += request->bytes;
         d->seconds = ft_now_s() - d->all->begin;
-        if (submit_next(d, request)) return;
     }
+    if (submit_next(d, request)) return;
     if (--d->pending == 0) finish_drive(d);
 }
 
@@ -115,7 +109,7 @@ static ft_status allocate(probe *p)
     return FT_OK;
 }
 
-static ft_status run(probe *p)
+static void run(probe *p)
 {
     char *unaligned[FT_MAX_DRIVES];
     for (int i = 0; i < p->store->n_drives; i++) {
@@ -129,7 +123,6 @@ static ft_status run(probe *p)
     while (p->running > 0) pthread_cond_wait(&p->idle, &p->mutex);
     pthread_mutex_unlock(&p->mutex);
     for (int i = 0; i < p->store->n_drives; i++) p->drive[i].buffer = unaligned[i];
-    return p->status == FT_OK ? FT_OK : ft_error_adopt(p->status, p->message);
 }
 
 ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store)
@@ -138,7 +131,7 @@ ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store)
     pthread_mutex_init(&p.mutex, NULL);
     pthread_cond_init(&p.idle, NULL);
     ft_status status = allocate(&p);
-    if (status == FT_OK) status = run(&p);
+    if (status == FT_OK) run(&p);
     if (status == FT_OK && slowest_rate(&p) > 0) {
         machine->nvme_read = slowest_rate(&p);
         char *assumed = strstr(machine->source, ", drives assumed");
