@@ -6,8 +6,8 @@
 // the W^T scale array, each float32 and laid out as common/codec.h says. Pieces start at multiples of 256 bytes; extents are
 // padded to FT_EXTENT_ALIGN, so any G-way slice on 4 KiB bounds exists. Padding is zero.
 // Parts of a group (q|k|v, gate|up) share one stacked matrix where each part's rows are a multiple of 128 or the group is not
-// quantized by tiles; otherwise each is its own matrix. Linears that stay unquantized keep bf16 (base format bf16) or, from a
-// checkpoint that names them so, their own dtype.
+// quantized by tiles; otherwise each is its own matrix. Linears are E4M3 with tile scales (base format fp8) or bf16 (base
+// format bf16); everything else keeps the dtype of its source tensor.
 #ifndef FT_OFFLOAD_RECORD_H
 #define FT_OFFLOAD_RECORD_H
 
@@ -40,7 +40,7 @@ typedef struct {
 
 typedef struct {
     ft_record_kind kind;
-    int64_t layer;            // of a layer record
+    int64_t layer;            // of a layer record, else -1
     int64_t bytes;            // sum of extents
     ft_extent extent[FT_GROUP_COUNT];  // EMBED and HEAD use only FT_GROUP_SMALL
     ft_record_tensor tensor[FT_RECORD_TENSORS];
@@ -58,8 +58,17 @@ typedef struct {
     int64_t layer_bytes_max;
 } ft_layout;
 
-// dtype of a source tensor; the default (NULL) says shape->dtype for everything.
+// Linears, embedding and head; the rest are vectors (norms, biases).
+static inline bool ft_role_is_matrix(ft_role role)
+{
+    return (role >= FT_ROLE_Q && role <= FT_ROLE_O) || (role >= FT_ROLE_GATE && role <= FT_ROLE_DOWN) || role == FT_ROLE_EMBED ||
+           role == FT_ROLE_HEAD;
+}
+
+// dtype of a source tensor that is not a linear (layer -1: embedding, final norm, head); the default (NULL) says shape->dtype
+// for everything.
 typedef ft_dtype (*ft_source_dtype)(void *context, ft_role role, int64_t layer);
+// FT_E_INPUT if a size is absurd.
 ft_status ft_layout_make(ft_layout *layout, const ft_shape *shape, ft_base_format format, ft_source_dtype source, void *context);
 void ft_layout_free(ft_layout *layout);
 static inline int ft_layout_embed(const ft_layout *layout) { return (int)layout->shape.layers; }

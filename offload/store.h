@@ -4,20 +4,23 @@
 //   DRIVE/ft-store/ID/stripes.bin     the stripe table (binary sidecar of the manifest)
 //   DRIVE/ft-store/ID/data            this drive's stripes, one after the other, each at a multiple of 4 KiB
 //
-// ID: XXH3-128 (hex) of the source's tensor names, dtypes, shapes and header hashes, the base format and the layout version.
-// stripes.bin, little endian:
+// ID: XXH3-128 (hex) of the source's tensor names, dtypes, shapes, header hashes and 32 blocks of 4 KiB spread over each file's
+// data, the base format and the layout version.
+// stripes.bin, little endian, the same in every directory:
 //   bytes 0..7    "FTSTRIPE"     8..11 u32 version (1)   12..15 u32 number of drives
 //   16..23 u64 number of stripes n    24..31 u64 XXH3-64 of the n entries    32..63 zero
 //   then n entries of 32 bytes: u32 record, u32 drive, u64 offset in the drive's data file, u64 XXH3-64 of the stripe's bytes,
 //   u32 bytes, u32 index within the record. Stripe s of a record covers bytes [s * 4 MiB, ...) of each extent in turn: stripes
-//   never cross an extent.
-// manifest.json: layout version, id, set id (random, the same in all directories of one build), ordinal, number of drives,
-// shape (the source's config.json verbatim), base format, per record the tensors with offsets, quantization error per group,
-// bytes per drive, source files {name, bytes, mtime_ns, header hash}, hash of stripes.bin, XXH3-64 of the manifest's own
-// canonical text without the "hash" member.
-// A build happens in DRIVE/ft-store/.ID.building/ with a journal of finished stripes, so that a killed `prepare` continues
-// where its last fsync was; one writer (lock file in the first directory). It is committed by renaming the directories, first
-// directory last; a store is valid iff every directory is there and manifest and table verify.
+//   never cross an extent. The stripes of an extent go round the drives, starting with the drive that holds the fewest bytes.
+// manifest.json: layout version, id, set id (random, the same in all directories of one build), ordinal, base format, source
+// directory and its config.json verbatim, source files {name, bytes, mtime_ns, header hash}, drives {directory, bytes},
+// quantization error per group, hash of stripes.bin, per record the extents and tensors with offsets, and XXH3-64 of the
+// manifest's own canonical text without the "hash" member.
+// A build happens in DRIVE/ft-store/.ID.building/: build.json (the manifest before errors and hashes are known) in each, and in
+// the first part's a journal of durable stripes (store_journal.c), so that a killed `prepare` continues where its last fsync
+// was. One writer: DRIVE/ft-store/.ID.lock in every directory. It is committed by writing table and manifest into every
+// directory, then renaming the directories, first part last (store_commit.c); a store is valid iff every directory is there and
+// manifest and table verify.
 #ifndef FT_OFFLOAD_STORE_H
 #define FT_OFFLOAD_STORE_H
 
@@ -47,14 +50,14 @@ typedef struct ft_store {
     ft_stripe *stripe;        // sorted by (record, index)
     int64_t n_stripes;
     int64_t *first_stripe;    // [n_records + 1]
-    double relative_error;    // sqrt(sum (w' - w)^2 / sum w^2) of the quantization, 0 for bf16
+    double relative_error;    // sqrt(sum (w' - w)^2 / sum w^2) over the linears, 0 where no value changed
     uint8_t *verified;        // per stripe, 1 after its hash was seen to hold in this process (relaxed atomics)
 } ft_store;
 
 typedef struct {
     const char *const *nvme;  // drive directories, in any order
     int n_nvme;
-    ft_base_format format;
+    ft_base_format format;    // of what prepare makes; an existing store has its own
     ft_drive_options io;
     bool quiet;               // no progress
 } ft_store_options;
@@ -62,17 +65,21 @@ typedef struct {
 // The id a model directory would have in this format.
 ft_status ft_store_id(const char *model_directory, ft_base_format format, char id[FT_HASH_TEXT]);
 // Builds the store of a model directory unless it is there already (then checks it against the source and returns). Bounded
-// memory (a few tens of MiB), with progress; an interrupted build continues. Announces quantization once with the measured
-// error. FT_E_NUMERIC names tensor and element of a NaN or Inf. FT_E_BUSY if another process is preparing the same store.
-// FT_E_IO with the missing bytes before it starts if the drives lack space. Stops cleanly when *cancel becomes non-zero
-// (FT_E_STOPPED; cancel may be NULL).
+// memory (about 50 MiB, and 4 MiB for each of up to 8 stripes in flight), with progress; an interrupted build continues.
+// Announces quantization once with the measured error. Every source tensor is checked first: FT_E_INPUT names a missing or
+// misshapen one, FT_E_UNSUPPORTED a quantized one, FT_E_NUMERIC tensor, row and column of a NaN or Inf. FT_E_BUSY if another
+// process is preparing the same store. FT_E_IO with the missing bytes before it starts if the drives lack space. Stops cleanly
+// when *cancel becomes non-zero (FT_E_STOPPED; cancel may be NULL). The drive directories themselves must exist.
 ft_status ft_store_prepare(const char *model_directory, const ft_store_options *options, const volatile int *cancel);
 // Opens a prepared store for reading and checks it against the source (sizes, mtimes, header hashes) and its own files'
-// sizes. model_directory NULL skips the source check (verify STORE).
+// sizes. The shape is read from the model's config.json of today, whose sizes must be those of the store; model_directory NULL
+// skips the source (verify STORE) and takes the shape of the manifest. FT_E_NOT_FOUND if there is no such store, or only an
+// unfinished one; FT_E_INPUT names the directory that is missing, foreign or given twice, or the source file that changed.
 ft_status ft_store_open(ft_store **store, const char *model_directory, const char *id, const ft_store_options *options);
 void ft_store_close(ft_store *store);
 
-// Reads one whole record into host memory, verifying every stripe; re-reads a failing stripe once.
+// Reads one whole record into host memory, verifying every stripe; re-reads a failing stripe once. Memory aligned to
+// FT_IO_ALIGN is read into directly, other memory through buffers.
 ft_status ft_store_read_record(ft_store *store, int record, void *dst);
 // The stripe holding a byte of a record.
 const ft_stripe *ft_store_locate(const ft_store *store, int record, int64_t record_offset);
@@ -87,11 +94,13 @@ typedef struct {
     char *source;
     ft_base_format format;
     int64_t bytes;
-    int n_drives, found_drives;
+    int n_drives, found_drives;  // parts it was made of (0 = no readable manifest), and directories that hold something of it
     bool complete;            // false: a build that was not finished, or directories missing
 } ft_store_entry;
 ft_status ft_store_list(const char *const *nvme, int n_nvme, ft_store_entry **entries, int *n);
 void ft_store_list_free(ft_store_entry *entries, int n);
+// Removes what the given directories hold of an id, unfinished builds included. FT_E_NOT_FOUND if that is nothing, FT_E_BUSY
+// while it is being prepared. A process that has the store open keeps reading its open files.
 ft_status ft_store_remove(const char *const *nvme, int n_nvme, const char *id);
 
 #endif

@@ -1,0 +1,221 @@
+// `prepare`: from a model directory to a valid store.
+//
+// A build goes through the records' extents in table order. Every ft_store_checkpoint_bytes it makes what it has durable (data
+// files synced, then the journal), so a killed build continues at the last extent the journal holds and gives the same bytes.
+// Everything a directory holds of an id is in one of the part states of store_internal.h; the locks keep it so while we work.
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "io/commit.h"
+#include "offload/store_internal.h"
+
+int64_t ft_store_checkpoint_bytes = (int64_t)256 << 20;
+
+static ft_status open_drives(ft_store_build *build)
+{
+    for (int d = 0; d < build->directories.n; d++) {
+        const ft_store_directory *directory = &build->directories.item[d];
+        FT_TRY(ft_drive_open(&build->drive[d], directory->building, &build->options->io));
+        FT_TRY(ft_drive_open_file(build->drive[d], FT_STORE_DATA, true, &build->file[d]));
+        if (build->table.drive_bytes[d] > 0) FT_TRY(ft_drive_reserve(build->drive[d], build->file[d], build->table.drive_bytes[d]));
+        FT_TRY(ft_sync_directory(directory->building));
+    }
+    return FT_OK;
+}
+
+static ft_status checkpoint(ft_store_build *build)
+{
+    FT_TRY(ft_store_sink_wait(build->sink));
+    if (build->produced == build->durable) return FT_OK;
+    for (int d = 0; d < build->directories.n; d++) FT_TRY(ft_drive_sync(build->drive[d], build->file[d]));
+    FT_TRY(ft_journal_append(build->journal, build->journal_path, &build->table, build->durable, build->produced, build->error));
+    build->durable = build->produced;
+    return FT_OK;
+}
+
+static bool checkpoint_due(const ft_store_build *build)
+{
+    int64_t bytes = 0;
+    for (int64_t i = build->durable; i < build->produced; i++) bytes += build->table.stripe[i].bytes;
+    return bytes >= ft_store_checkpoint_bytes;
+}
+
+static ft_status fill_extent(ft_store_build *build, int record, ft_group group, int64_t stripes)
+{
+    FT_TRY(ft_store_fill_extent(&build->filler, record, group));
+    build->produced += stripes;
+    memcpy(build->error, build->filler.error, sizeof build->error);
+    return checkpoint_due(build) ? checkpoint(build) : FT_OK;
+}
+
+static ft_status fill_from_start(ft_store_build *build)
+{
+    const ft_layout *layout = &build->source.layout;
+    int64_t first = 0;
+    for (int r = 0; r < layout->n_records; r++)
+        for (ft_group g = 0; g < FT_GROUP_COUNT; g++) {
+            int64_t stripes = ft_extent_stripes(layout->record[r].extent[g]);
+            if (first >= build->produced && stripes > 0) FT_TRY(fill_extent(build, r, g, stripes));
+            first += stripes;
+        }
+    return FT_OK;
+}
+
+// A stopped build keeps the extents it finished.
+static ft_status fill_all(ft_store_build *build)
+{
+    ft_progress progress;
+    char done[FT_HUMAN_BYTES], total[FT_HUMAN_BYTES];
+    ft_store_sink_seek(build->sink, build->produced);
+    memcpy(build->filler.error, build->error, sizeof build->error);
+    build->filler.cancel = build->cancel;
+    if (!build->options->quiet) {
+        ft_progress_begin(&progress, "preparing", "B", (double)build->source.layout.bytes);
+        ft_progress_resume(&progress, (double)ft_store_sink_position(build->sink));
+        build->filler.progress = &progress;
+    }
+    ft_status status = fill_from_start(build);
+    if (!build->options->quiet) ft_progress_end(&progress);
+    if (status != FT_OK && status != FT_E_STOPPED) return status;
+    FT_TRY(checkpoint(build));
+    if (status == FT_OK) return FT_OK;
+    return ft_error(FT_E_STOPPED, "prepare was stopped at %s of %s: the same command continues",
+                    ft_human_bytes(done, (double)ft_store_sink_position(build->sink)),
+                    ft_human_bytes(total, (double)build->source.layout.bytes));
+}
+
+// Drives first: they finish what is in flight out of the sink's buffers.
+static void close_drives(ft_store_build *build)
+{
+    for (int d = 0; d < FT_MAX_DRIVES; d++) {
+        ft_drive_close(build->drive[d]);
+        build->drive[d] = NULL;
+    }
+    ft_store_filler_free(&build->filler);
+    ft_store_sink_free(build->sink);
+    build->sink = NULL;
+}
+
+// The error that conversion made, by matrix group. Nothing to say where the source was bf16 already.
+static void announce_error(const ft_manifest *manifest)
+{
+    char text[160] = "";
+    size_t n = 0;
+    double all = ft_manifest_relative_error(manifest);
+    for (ft_group g = 0; g < FT_GROUP_MATRICES && n < sizeof text; g++) {
+        const ft_store_error *error = &manifest->error[g];
+        double relative = error->norm_sq > 0 ? sqrt(error->error_sq / error->norm_sq) : 0;
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %.2g", g > 0 ? ", " : "", ft_group_name(g), relative);
+    }
+    if (manifest->format == FT_BASE_FP8)
+        ft_info("linear layers quantized to fp8 (E4M3, scales per 128x128 tile): relative error %.3g (%s)", all, text);
+    else if (all > 0)
+        ft_info("linear layers rounded to bf16: relative error %.3g (%s)", all, text);
+}
+
+static ft_status build_and_write(ft_store_build *build)
+{
+    char size[FT_HUMAN_BYTES];
+    FT_TRY(ft_store_start(build));
+    ft_info("%s the %s base store of %s: %s on %d drive%s", build->produced > 0 ? "continuing" : "preparing",
+            ft_base_format_name(build->manifest.format), build->source.directory,
+            ft_human_bytes(size, (double)build->source.layout.bytes), build->directories.n, build->directories.n > 1 ? "s" : "");
+    FT_TRY(open_drives(build));
+    FT_TRY(ft_store_sink_new(&build->sink, &build->table, build->drive, build->file));
+    FT_TRY(ft_store_filler_init(&build->filler, &build->source, build->sink));
+    FT_TRY(fill_all(build));
+    close_drives(build);
+    memcpy(build->manifest.error, build->error, sizeof build->error);
+    FT_TRY(ft_store_commit_write(&build->directories, &build->table, &build->manifest));
+    announce_error(&build->manifest);
+    return FT_OK;
+}
+
+static ft_status make(ft_store_build *build)
+{
+    FT_TRY(ft_stripe_table_make(&build->table, &build->source.layout, build->directories.n));
+    FT_TRY(ft_manifest_init(&build->manifest, &build->source, build->options->format, build->directories.id));
+    build->manifest.n_drives = build->directories.n;
+    memcpy(build->manifest.drive_bytes, build->table.drive_bytes, sizeof build->manifest.drive_bytes);
+    return build_and_write(build);
+}
+
+// Some parts have their final names. That is a commit to finish if the rest is written, else something was taken away.
+static ft_status check_rest_written(ft_store_build *build)
+{
+    char command[FT_STORE_COMMAND_TEXT];
+    const int *count = build->parts.count;
+    FT_TRY(ft_store_parts_match(&build->parts, &build->directories));
+    if (count[FT_PART_FINAL] + count[FT_PART_WRITTEN] == build->directories.n) return FT_OK;
+    return ft_error(FT_E_CORRUPT, "base store %s is damaged: %d of its %d parts are not whole: run `%s`, then prepare again",
+                    build->directories.id, count[FT_PART_BUILDING], build->directories.n,
+                    ft_store_remove_command(&build->directories, command));
+}
+
+static ft_status look(ft_store_build *build, bool *complete)
+{
+    ft_store_parts_free(&build->parts);
+    FT_TRY(ft_store_parts_read(&build->parts, &build->directories));
+    *complete = build->parts.count[FT_PART_FINAL] == build->directories.n;
+    return FT_OK;
+}
+
+// A store that is there needs no lock: runs that start together on it, or on drives mounted read-only, do not meet.
+static ft_status make_unless_there(ft_store_build *build)
+{
+    const int *count = build->parts.count;
+    bool complete;
+    FT_TRY(look(build, &complete));
+    if (complete) return FT_OK;
+    FT_TRY(ft_store_directories_lock(&build->directories));
+    FT_TRY(look(build, &complete));
+    if (complete) return FT_OK;
+    bool written = count[FT_PART_FINAL] + count[FT_PART_WRITTEN] == build->directories.n;
+    if (count[FT_PART_FINAL] > 0 || written) FT_TRY(check_rest_written(build));
+    else FT_TRY(make(build));
+    return ft_store_commit_rename(&build->directories);
+}
+
+static void free_build(ft_store_build *build)
+{
+    close_drives(build);
+    if (build->journal >= 0) close(build->journal);
+    ft_free(build->journal_path);
+    ft_stripe_table_free(&build->table);
+    ft_manifest_free(&build->manifest);
+    ft_store_parts_free(&build->parts);
+    ft_store_directories_close(&build->directories);
+    ft_store_source_close(&build->source);
+    ft_free(build);
+}
+
+static ft_status prepare(ft_store_build *build, const char *model_directory, char id[FT_HASH_TEXT])
+{
+    const ft_store_options *options = build->options;
+    FT_TRY(ft_store_source_open(&build->source, model_directory, options->format));
+    FT_TRY(ft_store_source_id(&build->source, options->format, id));
+    FT_TRY(ft_store_directories_open(&build->directories, options->nvme, options->n_nvme, id));
+    return make_unless_there(build);
+}
+
+ft_status ft_store_prepare(const char *model_directory, const ft_store_options *options, const volatile int *cancel)
+{
+    char id[FT_HASH_TEXT];
+    ft_store_build *build = FT_NEW(ft_store_build);
+    FT_ALLOC_CHECK(build);
+    build->options = options;
+    build->cancel = cancel;
+    build->journal = -1;
+    ft_status status = prepare(build, model_directory, id);
+    free_build(build);
+    FT_TRY(status);
+    ft_store *store;
+    FT_TRY(ft_store_open(&store, model_directory, id, options));
+    ft_store_close(store);
+    return FT_OK;
+}

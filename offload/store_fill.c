@@ -1,0 +1,102 @@
+// One extent: codes of its tensors, block by block, their scale arrays, and the padding.
+#include "common/log.h"
+#include "common/memory.h"
+#include "offload/store_internal.h"
+
+static size_t largest_scales(const ft_layout *layout)
+{
+    size_t count = 1;
+    for (int r = 0; r < layout->n_records; r++)
+        for (int i = 0; i < layout->record[r].n_tensors; i++) {
+            const ft_record_tensor *tensor = &layout->record[r].tensor[i];
+            size_t forward = ft_scale_count(tensor->kind, tensor->rows, tensor->cols);
+            size_t backward = ft_scale_count(tensor->kind, tensor->cols, tensor->rows);
+            if (forward > count) count = forward;
+            if (backward > count) count = backward;
+        }
+    return count;
+}
+
+ft_status ft_store_filler_init(ft_store_filler *filler, const ft_store_source *source, ft_store_sink *sink)
+{
+    *filler = (ft_store_filler){.source = source, .sink = sink};
+    size_t count = largest_scales(&source->layout);
+    ft_status status = ft_converter_init(&filler->converter, source);
+    if (status != FT_OK) return status;
+    filler->scales = FT_NEW_ARRAY(float, count);
+    filler->scales_t = filler->scales != NULL ? FT_NEW_ARRAY(float, count) : NULL;
+    if (filler->scales_t != NULL) return FT_OK;
+    ft_store_filler_free(filler);
+    return FT_E_NOMEM;
+}
+
+void ft_store_filler_free(ft_store_filler *filler)
+{
+    ft_converter_free(&filler->converter);
+    ft_free(filler->scales);
+    ft_free(filler->scales_t);
+    *filler = (ft_store_filler){0};
+}
+
+static ft_status add(ft_store_filler *filler, const void *data, int64_t bytes)
+{
+    FT_TRY(ft_store_sink_add(filler->sink, data, bytes));
+    if (filler->progress != NULL) ft_progress_update(filler->progress, (double)ft_store_sink_position(filler->sink));
+    return FT_OK;
+}
+
+static ft_status pad(ft_store_filler *filler, int record, int64_t to)
+{
+    return ft_store_sink_pad(filler->sink, (uint32_t)record, to);
+}
+
+// The codes of one part of a stacked matrix; `scales` is where its first row's scales belong.
+static ft_status fill_part(ft_store_filler *filler, const ft_record_tensor *target, const ft_tensor_info *tensor, float *scales)
+{
+    int64_t rows = tensor->elements / target->cols;
+    int64_t block = ft_converter_rows(&filler->converter, target->cols);
+    int64_t row_bytes = target->cols * (int64_t)ft_dtype_bytes(target->dtype);
+    ft_store_error unused = {0};
+    ft_store_error *error = target->group < FT_GROUP_MATRICES ? &filler->error[target->group] : &unused;
+    for (int64_t row = 0; row < rows; row += block) {
+        const void *out;
+        int64_t n = rows - row < block ? rows - row : block;
+        if (filler->cancel != NULL && *filler->cancel) return FT_E_STOPPED;
+        FT_TRY(ft_convert_rows(&filler->converter, filler->source, tensor, target, row, n, scales, error, &out));
+        FT_TRY(add(filler, out, n * row_bytes));
+    }
+    return FT_OK;
+}
+
+static ft_status fill_scales(ft_store_filler *filler, int record, const ft_record_tensor *target)
+{
+    int64_t forward = 4 * (int64_t)ft_scale_count(target->kind, target->rows, target->cols);
+    int64_t backward = 4 * (int64_t)ft_scale_count(target->kind, target->cols, target->rows);
+    ft_scale_transpose(filler->scales_t, filler->scales, target->rows, target->cols);
+    FT_TRY(pad(filler, record, target->scales));
+    FT_TRY(add(filler, filler->scales, forward));
+    FT_TRY(pad(filler, record, target->scales_t));
+    return add(filler, filler->scales_t, backward);
+}
+
+static ft_status fill_tensor(ft_store_filler *filler, int record, const ft_record_tensor *target)
+{
+    const ft_layout *layout = &filler->source->layout;
+    int64_t row0 = 0;
+    FT_TRY(pad(filler, record, target->codes));
+    for (int part = 0; part < target->n_parts; part++) {
+        const ft_tensor_info *tensor = ft_store_source_tensor(filler->source, target->role + part, layout->record[record].layer);
+        bool tiles = target->kind == FT_SCALE_TILE;
+        FT_TRY(fill_part(filler, target, tensor, tiles ? filler->scales + row0 / FT_TILE * ft_scale_stride(target->cols) : NULL));
+        row0 += tensor->elements / target->cols;
+    }
+    return target->kind == FT_SCALE_TILE ? fill_scales(filler, record, target) : FT_OK;
+}
+
+ft_status ft_store_fill_extent(ft_store_filler *filler, int record, ft_group group)
+{
+    const ft_record *layout = &filler->source->layout.record[record];
+    for (int i = 0; i < layout->n_tensors; i++)
+        if (layout->tensor[i].group == group) FT_TRY(fill_tensor(filler, record, &layout->tensor[i]));
+    return pad(filler, record, layout->extent[group].offset + layout->extent[group].bytes);
+}
