@@ -16,17 +16,23 @@ static const ft_flag flags[] = {
     {NULL},
 };
 
-// The merged model is looked at unquantized; its store is of no further use.
+static ft_status drop_store(const ft_string_list *nvme, const char *id)
+{
+    ft_status status = ft_store_remove((const char *const *)nvme->items, nvme->n, id);
+    return status == FT_E_NOT_FOUND ? FT_OK : status;
+}
+
+// The merged model is looked at unquantized, through a store that is of no further use: one left by a merge that was
+// interrupted is removed first, this one after.
 static ft_status evaluate_merged(ft_invocation *in, const char *output, ft_evaluation *result)
 {
     char id[FT_HASH_TEXT];
     FT_TRY(ft_settings_set(&in->settings, "base_model", output, "merge"));
     FT_TRY(ft_settings_set(&in->settings, "base_format", "bf16", "merge"));
     FT_TRY(ft_store_id(output, FT_BASE_BF16, id));
-    ft_status status = ft_evaluate(&in->settings, NULL, NULL, result);
-    const ft_string_list *nvme = &in->settings.values.nvme;
-    if (status == FT_OK) status = ft_store_remove((const char *const *)nvme->items, nvme->n, id);
-    return status;
+    FT_TRY(drop_store(&in->settings.values.nvme, id));
+    FT_TRY(ft_evaluate(&in->settings, NULL, NULL, result));
+    return drop_store(&in->settings.values.nvme, id);
 }
 
 static ft_status evaluate_both(ft_invocation *in, const char *output)
