@@ -49,11 +49,13 @@ static ft_status run_probe(const ft_invocation *in, probe run)
 static ft_status run_io(ft_invocation *in) { return run_probe(in, ft_bench_io); }
 static ft_status run_offload(ft_invocation *in) { return run_probe(in, ft_bench_offload); }
 static ft_status run_model(ft_invocation *in) { return run_probe(in, ft_bench_model); }
+static ft_status run_table(ft_invocation *in) { return ft_bench_table((const char *const *)in->positional.items, in->positional.n); }
 
 static const ft_verb io = {"io", NULL, "--nvme DIR[,DIR...] [--json]", "NVMe to host memory, beside fio", flags, false, run_io, 0};
 static const ft_verb offload = {"offload", NULL, "--nvme DIR[,DIR...] [--json]", "every link and the whole streamed path, beside their limits", flags, false, run_offload, 0};
 static const ft_verb model = {"model", NULL, "--output DIR [--hidden N --layers N ...]", "write a random-weight checkpoint of any geometry", flags, false, run_model, 0};
-static const ft_verb *const verbs[] = {&io, &offload, &model, NULL};
+static const ft_verb table = {"table", NULL, "RESULT.json ...", "print result files as the tables of BENCHMARKS.md", NULL, false, run_table, 64};
+static const ft_verb *const verbs[] = {&io, &offload, &model, &table, NULL};
 
 int main(int argc, char **argv)
 {

@@ -23,6 +23,9 @@ ft_status ft_bench_io(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_offload(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *report);
 
+// Prints result files as the tables of BENCHMARKS.md.
+ft_status ft_bench_table(const char *const *paths, int n);
+
 double ft_bench_median(double *values, int n);  // sorts
 // Reads FILE once with fio (io_uring, O_DIRECT, sequential) at this block size and depth: bytes/s. FT_E_NOT_FOUND without fio.
 ft_status ft_bench_fio(const char *const *files, int n_files, int64_t bytes_each, int64_t block, int depth, double *rate);
