@@ -60,22 +60,24 @@ static ft_status train(ft_invocation *in)
     return status;
 }
 
+static ft_status add_choice(const ft_settings *settings, const char *name, ft_text *line)
+{
+    FT_TRY(ft_text_printf(line, "%s%s ", line->length ? ", " : "", name));
+    FT_TRY(ft_settings_format(settings, ft_config_find(name), line));
+    return ft_settings_given(settings, name) ? FT_OK : ft_text_printf(line, " (default)");
+}
+
 // The defaults that matter, with where each came from.
-static void print_choices(const ft_settings *settings)
+static ft_status print_choices(const ft_settings *settings)
 {
     static const char *const keys[] = {"adapter", "lora_r", "lora_alpha", "learning_rate", "lr_scheduler", "warmup_ratio", "sequence_len",
                                        "micro_batch_size", "gradient_accumulation_steps", "base_format", "compute"};
     ft_text line = {0};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const ft_config_key *key = ft_config_find(keys[i]);
-        ft_text value = {0};
-        if (ft_settings_format(settings, key, &value) == FT_OK && value.data)
-            ft_text_printf(&line, "%s%s %s", i ? ", " : "", keys[i], value.data);
-        if (!ft_settings_given(settings, keys[i])) ft_text_printf(&line, " (default)");
-        ft_text_free(&value);
-    }
-    ft_info("%s", line.data ? line.data : "");
+    ft_status status = FT_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && status == FT_OK; i++) status = add_choice(settings, keys[i], &line);
+    if (status == FT_OK) ft_info("%s", line.data);
     ft_text_free(&line);
+    return status;
 }
 
 static ft_status run(ft_invocation *in)
@@ -83,7 +85,7 @@ static ft_status run(ft_invocation *in)
     const ft_config *config = &in->settings.values;
     if (config->base_model == NULL && config->datasets.n == 0 && !ft_args_given(in, "resume")) return ft_demo_run(in, train);
     if (config->base_model == NULL) return ft_error(FT_E_USAGE, "there is data but no model: give --model DIR (or base_model in the config)");
-    print_choices(&in->settings);
+    FT_TRY(print_choices(&in->settings));
     return train(in);
 }
 
