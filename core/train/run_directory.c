@@ -15,18 +15,18 @@ ft_status ft_run_directory_name(const ft_config *config, char **path)
         *path = ft_strdup(config->output_dir);
         return *path ? FT_OK : FT_E_NOMEM;
     }
-    char model[128];
-    snprintf(model, sizeof model, "%s", config->base_model);
-    for (size_t n = strlen(model); n > 1 && model[n - 1] == '/'; n--) model[n - 1] = 0;
-    for (int n = 1;; n++) {
-        char *candidate = ft_format("ft-out/%s-%d", ft_path_base(model), n);
-        FT_ALLOC_CHECK(candidate);
-        if (!ft_path_exists(candidate)) {
-            *path = candidate;
-            return FT_OK;
-        }
-        ft_free(candidate);
+    char *model = ft_strdup(config->base_model);
+    FT_ALLOC_CHECK(model);
+    // "DIR/" and "DIR/." are DIR.
+    for (size_t n = strlen(model); n > 1 && (model[n - 1] == '/' || (model[n - 1] == '.' && model[n - 2] == '/')); n--) model[n - 1] = 0;
+    *path = NULL;
+    for (int n = 1; *path == NULL || ft_path_exists(*path); n++) {
+        ft_free(*path);
+        *path = ft_format("ft-out/%s-%d", ft_path_base(model), n);
+        if (*path == NULL) break;
     }
+    ft_free(model);
+    return *path ? FT_OK : FT_E_NOMEM;
 }
 
 static bool is_run_file(const char *name)

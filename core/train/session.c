@@ -24,16 +24,16 @@ ft_status ft_config_targets(const ft_config *config, unsigned *targets)
     return FT_OK;
 }
 
-ft_status ft_config_accumulation(const ft_config *config, int64_t *accumulation)
+ft_status ft_config_accumulation(const ft_config *config, int gpus, int64_t *accumulation)
 {
     *accumulation = config->gradient_accumulation_steps;
     if (config->global_batch_tokens <= 0) return FT_OK;
-    int64_t per_batch = config->micro_batch_size * config->sequence_len * (config->gpus > 0 ? config->gpus : 1);
-    *accumulation = config->global_batch_tokens / per_batch;
-    if (*accumulation * per_batch == config->global_batch_tokens) return FT_OK;
+    int64_t tokens = config->global_batch_tokens, per_batch = config->micro_batch_size * config->sequence_len * gpus;
+    *accumulation = tokens / per_batch;
+    if (*accumulation * per_batch == tokens) return FT_OK;
+    bool up = *accumulation == 0 || tokens % per_batch * 2 >= per_batch;
     return ft_error(FT_E_USAGE, "global_batch_tokens %lld is not a multiple of micro_batch_size x sequence_len x gpus = %lld; the nearest is %lld",
-                    (long long)config->global_batch_tokens, (long long)per_batch,
-                    (long long)((*accumulation > 0 ? *accumulation : 1) * per_batch));
+                    (long long)tokens, (long long)per_batch, (long long)((*accumulation + up) * per_batch));
 }
 
 static ft_status read_shape(ft_shape *shape, const ft_config *config)
@@ -92,6 +92,8 @@ static int64_t resident_bytes(void)
 static ft_status open_machine(ft_session *session, const ft_config *config, bool plan_only)
 {
     if (config->machine && plan_only) return ft_machine_read(&session->machine, config->machine);
+    if (config->machine) return ft_error(FT_E_USAGE, "machine: %s: only `ft-single plan` plans for another machine; leave it out", config->machine);
+    if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     FT_TRY(ft_machine_detect(&session->machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
     if (session->store == NULL) return FT_OK;
@@ -123,11 +125,14 @@ static ft_compute compute_mode(const ft_session *session, const ft_config *confi
 static ft_status make_plan(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     int64_t accumulation;
-    FT_TRY(ft_config_accumulation(config, &accumulation));
+    int gpus = config->gpus > 0 ? (int)config->gpus : options->plan_only ? session->machine.gpus : 1;
+    FT_TRY(ft_config_accumulation(config, gpus, &accumulation));
     if (!options->train && options->micro_batches > 0) accumulation = options->micro_batches;
+    if (session->machine.device == FT_DEVICE_CPU && strcmp(config->compute, "fp8") == 0)
+        ft_warn("compute: fp8 describes the CUDA device; the CPU device computes in float32");
     ft_plan_request request = {
         .layout = &session->layout, .machine = &session->machine, .compute = compute_mode(session, config),
-        .gpus = config->gpus > 0 ? (int)config->gpus : options->plan_only ? session->machine.gpus : 1,
+        .gpus = gpus,
         .sequence_len = options->sequence_len > 0 ? options->sequence_len : config->sequence_len,
         .micro_batch_size = config->micro_batch_size, .accumulation = accumulation, .train = options->train,
         .lora_r = session->adapter.r, .lora_targets = session->adapter.targets, .dropout = session->adapter.dropout > 0 && options->train,

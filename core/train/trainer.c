@@ -163,6 +163,9 @@ static ft_status loop(trainer *t)
         FT_TRY(one_step(t));
         FT_TRY(after_step(t));
     }
+    if (t->state.step < t->total_steps)
+        ft_info("stopped early at step %lld of %lld: no better eval loss in %lld evaluations (early_stopping_patience)", (long long)t->state.step,
+                (long long)t->total_steps, (long long)t->state.evals_without_gain);
     return ft_trainer_save(t);
 }
 
@@ -196,7 +199,7 @@ static ft_status run(trainer *t)
     if (status == FT_OK) status = finish(t);
     t->result->steps = t->state.step;
     t->result->tokens = t->state.tokens;
-    t->result->train_loss = t->loss;
+    if (t->state.tokens > tokens_before) t->result->train_loss = t->loss;
     t->result->tokens_per_s = (double)(t->state.tokens - tokens_before) / (ft_now_s() - start);
     t->result->output = ft_strdup(t->output);
     return status;

@@ -63,7 +63,7 @@ ft_status ft_config_tokenizer(const ft_config *config, ft_tokenizer **tokenizer)
 ft_status ft_config_targets(const ft_config *config, unsigned *targets);
 // What depends on the model: its vocabulary, and defaults where the user gave none (sequence_len at most what it was trained for).
 ft_status ft_config_derive(ft_settings *settings);
-// Micro-batches per optimizer step and device: gradient_accumulation_steps, or what global_batch_tokens asks for.
-ft_status ft_config_accumulation(const ft_config *config, int64_t *accumulation);
+// Micro-batches per optimizer step and device: gradient_accumulation_steps, or what global_batch_tokens asks for over all `gpus`.
+ft_status ft_config_accumulation(const ft_config *config, int gpus, int64_t *accumulation);
 
 #endif

@@ -90,17 +90,28 @@ static ft_status check_config(const ft_config *config)
     return FT_OK;
 }
 
+// Keys about evaluations that will not take place.
+static ft_status check_no_evaluation(const ft_config *config)
+{
+    if (config->early_stopping_patience > 0)
+        return ft_error(FT_E_USAGE, "early_stopping_patience: there is no evaluation data; give test_datasets or val_set_size");
+    if (config->eval_steps > 0 || config->evals_per_epoch > 0)
+        ft_warn("eval_steps, evals_per_epoch: there is no evaluation data (test_datasets or val_set_size), so nothing is evaluated");
+    return FT_OK;
+}
+
 // Steps of the run from the number of packed rows. Rows differ a little between epochs (the packing is shuffled), so the
 // length of the run is fixed by the first epoch's packs.
 static ft_status count_steps(trainer *t)
 {
     FT_TRY(ft_trainer_packs(t, 0));
+    if (t->config->num_epochs <= 0 && t->config->max_steps == 0) return ft_error(FT_E_USAGE, "num_epochs: 0 without max_steps asks for no step at all");
     t->rows_per_step = t->accumulation * t->config->micro_batch_size;
     t->steps_per_epoch = divide_up(t->packs.n_rows, t->rows_per_step);
     t->total_steps = t->config->max_steps > 0 ? t->config->max_steps : (int64_t)ceil(t->config->num_epochs * (double)t->steps_per_epoch - 1e-9);
     if (t->steps_per_epoch < 1 || t->total_steps < 1) return ft_error(FT_E_INPUT, "the training set is empty: nothing to train on");
     FT_TRY(ft_schedule_make(&t->schedule, t->config, t->total_steps));
-    if (t->data.eval.n == 0) return FT_OK;
+    if (t->data.eval.n == 0) return check_no_evaluation(t->config);
     return ft_pack(&t->eval_packs, &t->data.eval, t->config->sequence_len, t->config->eval_sample_packing, false, 0, 0);
 }
 
@@ -135,8 +146,9 @@ static ft_status restore(trainer *t)
 static ft_status open_output(trainer *t)
 {
     bool resume = t->options->resume_from != NULL;
+    bool named = t->config->output_dir != NULL;
     FT_TRY(ft_run_directory_name(t->config, &t->output));
-    FT_TRY(ft_settings_derive(t->settings, "output_dir", t->output, "first free name"));
+    if (!named) FT_TRY(ft_settings_derive(t->settings, "output_dir", t->output, "first free name"));
     return ft_run_directory_open(t->output, resume, t->options->overwrite, &t->lock);
 }
 
@@ -155,7 +167,7 @@ ft_status ft_trainer_open(trainer *t)
     FT_TRY(check_config(t->config));
     FT_TRY(ft_config_derive(t->settings));
     FT_TRY(ft_threads_init((int)t->config->threads));
-    FT_TRY(ft_config_accumulation(t->config, &t->accumulation));
+    FT_TRY(ft_config_accumulation(t->config, 1, &t->accumulation));
     FT_TRY(open_output(t));
     FT_TRY(check_resume(t));
     FT_TRY(load_data(t));

@@ -60,15 +60,17 @@ static void what_cannot_be_scheduled_is_refused(void **state)
 static void accumulation_from_tokens_of_a_step(void **state)
 {
     int64_t accumulation;
-    config = (ft_config){.micro_batch_size = 2, .sequence_len = 512, .gradient_accumulation_steps = 3, .gpus = 1};
-    run_ok(ft_config_accumulation(&config, &accumulation));
+    config = (ft_config){.micro_batch_size = 2, .sequence_len = 512, .gradient_accumulation_steps = 3};
+    run_ok(ft_config_accumulation(&config, 1, &accumulation));
     assert_int_equal(accumulation, 3);
     config.global_batch_tokens = 8192;
-    run_ok(ft_config_accumulation(&config, &accumulation));
+    run_ok(ft_config_accumulation(&config, 1, &accumulation));
     assert_int_equal(accumulation, 8);
+    run_ok(ft_config_accumulation(&config, 4, &accumulation));
+    assert_int_equal(accumulation, 2);
     config.global_batch_tokens = 8000;
-    assert_int_equal(ft_config_accumulation(&config, &accumulation), FT_E_USAGE);
-    assert_non_null(strstr(ft_error_message(), "7168"));
+    assert_int_equal(ft_config_accumulation(&config, 1, &accumulation), FT_E_USAGE);
+    assert_non_null(strstr(ft_error_message(), "the nearest is 8192"));
 }
 
 int main(void)
