@@ -303,3 +303,17 @@ double ft_args_real(const ft_invocation *invocation, const char *flag, double fa
     const char *text = ft_args_text(invocation, flag);
     return text ? strtod(text, NULL) : fallback;
 }
+
+ft_status ft_args_with_config(const ft_invocation *in, char *path, ft_status (*run)(ft_invocation *))
+{
+    char **argv = FT_NEW_ARRAY(char *, in->argc + 1);
+    FT_ALLOC_CHECK(argv);
+    argv[0] = path;
+    for (int i = 0; i < in->argc; i++) argv[i + 1] = in->argv[i];
+    ft_invocation again;
+    ft_status status = ft_args_parse(&again, in->verb, in->argc + 1, argv);
+    if (status == FT_OK) status = run(&again);
+    ft_args_free(&again);
+    ft_free(argv);
+    return status;
+}

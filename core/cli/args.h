@@ -47,6 +47,8 @@ struct ft_invocation {
 // Parses what follows the verb's name (argv[0] is the first argument after it).
 ft_status ft_args_parse(ft_invocation *invocation, const ft_verb *verb, int argc, char *const *argv);
 void ft_args_free(ft_invocation *invocation);  // also after a failed parse
+// Parses the same command line again with `path` as its CONFIG.yaml, which it must not have, and calls `run`.
+ft_status ft_args_with_config(const ft_invocation *invocation, char *path, ft_status (*run)(ft_invocation *));
 
 // Own flags by name; a name that is not in the verb's table asserts.
 bool ft_args_given(const ft_invocation *invocation, const char *flag);

@@ -29,21 +29,6 @@ ft_status ft_demo_directory(char **directory)
     return *directory ? FT_OK : ft_error(FT_E_NOT_FOUND, "the demo's files are not installed; set FT_CONFIGS to the configs directory, or give --model and --data");
 }
 
-// The same command line with demo.yaml in front: file first, then flags, as always.
-static ft_status run_with_config(const ft_invocation *in, char *path, ft_status (*run)(ft_invocation *))
-{
-    char **argv = FT_NEW_ARRAY(char *, in->argc + 1);
-    FT_ALLOC_CHECK(argv);
-    argv[0] = path;
-    for (int i = 0; i < in->argc; i++) argv[i + 1] = in->argv[i];
-    ft_invocation demo;
-    ft_status status = ft_args_parse(&demo, in->verb, in->argc + 1, argv);
-    if (status == FT_OK) status = run(&demo);
-    ft_args_free(&demo);
-    ft_free(argv);
-    return status;
-}
-
 ft_status ft_demo_run(ft_invocation *in, ft_status (*run)(ft_invocation *))
 {
     char *directory, *path;
@@ -52,7 +37,7 @@ ft_status ft_demo_run(ft_invocation *in, ft_status (*run)(ft_invocation *))
     ft_status status = path ? FT_OK : FT_E_NOMEM;
     if (status == FT_OK) {
         ft_info("no model and no data given: running the bundled demo (%s)", path);
-        status = run_with_config(in, path, run);
+        status = ft_args_with_config(in, path, run);
     }
     ft_free(path);
     ft_free(directory);

@@ -51,7 +51,8 @@ static ft_status plan(ft_invocation *in)
 
 static ft_status run(ft_invocation *in)
 {
-    return in->settings.values.base_model == NULL && in->settings.values.datasets.n == 0 ? ft_demo_run(in, plan) : plan(in);
+    const ft_config *config = &in->settings.values;
+    return config->base_model == NULL && config->datasets.n == 0 && in->settings.file == NULL ? ft_demo_run(in, plan) : plan(in);
 }
 
 const ft_verb ft_verb_plan = {"plan", NULL, "[CONFIG.yaml] [--model DIR] [--machine FILE.yaml] [--json]",

@@ -37,10 +37,11 @@ static ft_status find_checkpoint(const ft_invocation *in, char **directory)
 static void print_result(const ft_train_result *result, double seconds)
 {
     char text[FT_HUMAN_BYTES];
-    printf("%lld steps, %lld tokens in %s (%.0f tokens/s)\n", (long long)result->steps, (long long)result->tokens, ft_human_seconds(text, seconds),
-           result->tokens_per_s);
+    if (isnan(result->train_loss)) printf("%lld steps, %lld tokens: the run was complete already\n", (long long)result->steps, (long long)result->tokens);
+    else printf("%lld steps, %lld tokens in %s (%.0f tokens/s)\n", (long long)result->steps, (long long)result->tokens, ft_human_seconds(text, seconds),
+                result->tokens_per_s);
     if (!isnan(result->first_eval_loss)) printf("eval loss %.4f -> %.4f\n", result->first_eval_loss, result->last_eval_loss);
-    else printf("train loss of the last step %.4f\n", result->train_loss);
+    else if (!isnan(result->train_loss)) printf("train loss of the last step %.4f\n", result->train_loss);
     printf("adapter: %s/adapter\n", result->output);
 }
 
@@ -80,11 +81,25 @@ static ft_status print_choices(const ft_settings *settings)
     return status;
 }
 
+// A run to continue whose model and data are not named again: they are in the config that it left.
+static ft_status continue_run(ft_invocation *in)
+{
+    const char *from = ft_args_text(in, "resume-from"), *directory = from ? from : in->settings.values.output_dir;
+    if (directory == NULL) return ft_error(FT_E_USAGE, "--resume needs --output DIR, the run to continue");
+    char *path = ft_path_join(directory, "config.resolved.yaml");
+    FT_ALLOC_CHECK(path);
+    ft_status status = ft_path_exists(path) ? ft_args_with_config(in, path, train)
+                                            : ft_error(FT_E_INPUT, "%s: no such file, so there is no run to continue in %s", path, directory);
+    ft_free(path);
+    return status;
+}
+
 static ft_status run(ft_invocation *in)
 {
     const ft_config *config = &in->settings.values;
-    if (config->base_model == NULL && config->datasets.n == 0 && !ft_args_given(in, "resume")) return ft_demo_run(in, train);
-    if (config->base_model == NULL) return ft_error(FT_E_USAGE, "there is data but no model: give --model DIR (or base_model in the config)");
+    bool resume = ft_args_given(in, "resume") || ft_args_given(in, "resume-from");
+    if (config->base_model == NULL && config->datasets.n == 0 && in->settings.file == NULL) return resume ? continue_run(in) : ft_demo_run(in, train);
+    if (config->base_model == NULL) return ft_error(FT_E_USAGE, "no model: give --model DIR (or base_model in the config)");
     FT_TRY(print_choices(&in->settings));
     return train(in);
 }
