@@ -35,7 +35,7 @@
 const ft_config_key ft_config_keys[] = {
 #define GROUP "Model"
     STRING(base_model, "model", NULL, HUB | CHANGE,
-           "model directory (config.json, safetensors, tokenizer.json), or a hub id in the local cache"),
+           "model directory (config.json, safetensors, tokenizer.json)"),
     STRING(tokenizer_config, "tokenizer", NULL, HUB | CHANGE, "directory of another tokenizer; unset = base_model"),
     CHOICE(base_format, NULL, "fp8|bf16", "fp8", 0, "how linear weights are kept on drives, in memory and on the device"),
 #undef GROUP
@@ -62,7 +62,7 @@ const ft_config_key ft_config_keys[] = {
     REAL(val_set_size, NULL, NULL, "0", 0, ANY, 0,
          "part of the training data set aside for evaluation: a fraction below 1, else a number of samples"),
     STRING(dataset_prepared_path, NULL, NULL, PATH | CHANGE, "directory for tokenized data; unset = tokenize at every start"),
-    STRING(chat_template, NULL, NULL, 0, "template for conversations; unset = the one the tokenizer names"),
+    STRING(chat_template, NULL, NULL, 0, "template for conversations; refused: chat data is not implemented yet"),
     BOOL(train_on_inputs, NULL, "false", 0, "prompts count in the loss too"),
     BOOL(sample_packing, NULL, "true", 0, "several samples in one row, without attention between them"),
     BOOL(eval_sample_packing, NULL, "true", 0, "the same for evaluation data"),
@@ -120,7 +120,7 @@ const ft_config_key ft_config_keys[] = {
 #define GROUP "Machine and placement"
     LIST(nvme, NULL, PATH | CHANGE, "directories for streamed weights, one on each drive"),
     CHOICE(device, NULL, "auto|cuda|cpu", "auto", CHANGE, "what computes"),
-    INT(gpus, NULL, "GPUs", "0", 0, 64, CHANGE, "GPUs of each node; 0 = all"),
+    INT(gpus, NULL, "GPUs", "0", 0, 64, CHANGE, "GPUs of each node; 0 = all; above 1 only `plan` so far"),
     CHOICE(compute, NULL, "bf16|fp8", "bf16", 0, "arithmetic of the frozen linear layers; bf16 is the reference"),
     BOOL(deterministic, NULL, "false", 0, "equal bits on every run on CUDA, with a slower attention backward"),
     BYTES(hbm_budget, NULL, "0", 0, ANY, CHANGE, "device memory of each GPU; 0 = what is free"),
@@ -140,7 +140,7 @@ const ft_config_key ft_config_keys[] = {
     STRING(io_engine, NULL, "auto", CHANGE, "auto, io_uring, posix, null, or fault:ENGINE,... for tests"),
     INT(io_depth, NULL, "transfers", "0", 0, 4096, CHANGE, "transfers in flight on each drive; 0 = 32"),
     BYTES(io_chunk, NULL, "0", 0, 67108864, CHANGE, "largest single transfer, a multiple of 4K; 0 = 1M"),
-    STRING(machine, NULL, NULL, PATH | CHANGE, "machine description to plan for; unset = this machine"),
+    STRING(machine, NULL, NULL, PATH | CHANGE, "machine description that `plan` plans for; unset = this machine; refused by the other verbs"),
     INT(threads, NULL, "threads", "0", 0, 4096, CHANGE, "CPU threads; 0 = the CPUs this process may use"),
 #undef GROUP
 

@@ -19,6 +19,8 @@ static ft_status check_list(const ft_dataset_list *list)
 
 static ft_status check_config(const ft_config *config)
 {
+    if (config->chat_template != NULL)
+        return ft_error(FT_E_UNSUPPORTED, "chat_template: %s has no effect on the implemented formats; remove it", config->chat_template);
     if (config->datasets.n == 0) return ft_error(FT_E_USAGE, "no data: set datasets in the config or --data FILE");
     if (config->sequence_len < 2)
         return ft_error(FT_E_USAGE, "sequence_len %lld: at least 2 tokens", (long long)config->sequence_len);
