@@ -10,15 +10,22 @@ static const char *tier_name(int tier)
     return names[tier];
 }
 
+// Billions, or millions where there is less than one.
+static const char *parameter_text(char text[FT_HUMAN_BYTES], double n)
+{
+    snprintf(text, FT_HUMAN_BYTES, n < 1e9 ? "%.1f M" : "%.2f B", n < 1e9 ? n / 1e6 : n / 1e9);
+    return text;
+}
+
 static ft_status print_header(const ft_plan *plan, ft_text *out)
 {
     const ft_shape *shape = &plan->layout.shape;
     const ft_plan_request *request = &plan->request;
-    char base[FT_HUMAN_BYTES];
-    FT_TRY(ft_text_printf(out, "Model    %s, %lld layers, hidden %lld, ffn %lld, heads %lld/%lld, vocab %lld: %.2f B parameters, base %s in %s\n",
+    char base[FT_HUMAN_BYTES], parameters[FT_HUMAN_BYTES];
+    FT_TRY(ft_text_printf(out, "Model    %s, %lld layers, hidden %lld, ffn %lld, heads %lld/%lld, vocab %lld: %s parameters, base %s in %s\n",
                           shape->family->model_type, (long long)shape->layers, (long long)shape->hidden, (long long)shape->ffn,
                           (long long)shape->q_heads, (long long)shape->kv_heads, (long long)shape->vocab,
-                          (double)ft_shape_parameters(shape) / 1e9, ft_human_bytes(base, (double)plan->layout.bytes),
+                          parameter_text(parameters, (double)ft_shape_parameters(shape)), ft_human_bytes(base, (double)plan->layout.bytes),
                           plan->layout.format == FT_BASE_FP8 ? "FP8" : "BF16"));
     FT_TRY(ft_text_printf(out, "Machine  %s: %d device%s, %d drive%s (rates: %s)\n", plan->machine.name, request->gpus,
                           request->gpus == 1 ? "" : "s", plan->machine.drives, plan->machine.drives == 1 ? "" : "s", plan->machine.source));

@@ -88,11 +88,16 @@ static void compose(line *l, const ft_progress *p, double now_s, bool bar, const
     if (note[0]) add(l, "  %s", note);
 }
 
+static size_t terminal_columns(void)
+{
+    struct winsize size = {0};
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
 // Shorter than the terminal is wide, so that it can be overwritten; not in the middle of a UTF-8 character.
 static void cut_to_terminal(line *l)
 {
-    struct winsize size = {0};
-    size_t columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+    size_t columns = terminal_columns();
     if (l->length < columns) return;
     l->length = columns - 1;
     while (l->length > 0 && ((unsigned char)l->text[l->length] & 0xC0) == 0x80) l->length--;
@@ -105,6 +110,8 @@ static void print(ft_progress *p, double now_s, const char *note)
     bool in_place = ft_log_in_place();
     compose(&l, p, now_s, in_place, note);
     if (in_place) {
+        // Where room is short, the bar says least.
+        if (l.length >= terminal_columns()) compose(&l, p, now_s, false, note);
         cut_to_terminal(&l);
         ft_log_status(l.text);
         p->visible = true;

@@ -164,8 +164,12 @@ static void the_line_is_shorter_than_the_terminal(void **state)
     (void)state;
     ft_progress p;
     terminal_begin(31);
+    // The bar goes first, then the end of the line.
     ft_progress_begin(&p, "reading", "B", 4e9);
-    assert_string_equal(terminal_read(), "\rreading [                    ]\033[K");
+    assert_string_equal(terminal_read(), "\rreading   0%  0.0/4.0 GB\033[K");
+    ft_progress_end(&p);
+    ft_progress_begin(&p, "reading from a slow drive", "B", 4e9);
+    assert_non_null(strstr(terminal_read(), "\rreading from a slow drive   0%\033[K"));
     ft_progress_end(&p);
     // No half characters: the 15th of these two-byte letters would end beyond the 30th byte.
 #define SEVEN "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4"
