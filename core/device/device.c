@@ -34,8 +34,7 @@ ft_status ft_device_open(ft_device **device, const char *kind, int ordinal)
     const ft_device_row *row = find_row(kind);
     if (row != NULL) return row->open(device, ordinal);
     if (strcmp(kind, "cuda") == 0) {
-        return ft_error(FT_E_UNSUPPORTED, "device cuda: this build has no CUDA; install the CUDA Toolkit 12.8 or newer and "
-                                          "configure with -DFT_CUDA=ON, or use --device cpu");
+        return ft_error(FT_E_UNSUPPORTED, "device cuda: this version has no CUDA device yet; use --device cpu");
     }
     return ft_error(FT_E_USAGE, "device '%s' is unknown: use auto, cuda or cpu", kind);
 }
