@@ -3,6 +3,8 @@
 
 #include <jansson.h>
 
+#include "train/run_directory.h"
+
 static small_model model;
 static volatile int stop;
 
@@ -136,6 +138,51 @@ static void patience_ends_a_run_that_does_not_improve(void **state)
     finish(&t);
 }
 
+static void keys_about_evaluation_need_evaluation_data(void **state)
+{
+    small_train t;
+    assert_int_equal(train(&t, "unevaluated", NULL, (const char *const[]){"max_steps", "2", "early_stopping_patience", "2", NULL}), FT_E_USAGE);
+    assert_non_null(strstr(ft_error_message(), "early_stopping_patience"));
+    finish(&t);
+}
+
+static void keys_for_another_verb_are_refused(void **state)
+{
+    small_train t;
+    assert_int_equal(train(&t, "machine", NULL, (const char *const[]){"max_steps", "2", "machine", "configs/machines/laptop.yaml", NULL}), FT_E_USAGE);
+    assert_non_null(strstr(ft_error_message(), "machine"));
+    finish(&t);
+    assert_int_equal(train(&t, "template", NULL, (const char *const[]){"max_steps", "2", "chat_template", "llama3", NULL}), FT_E_UNSUPPORTED);
+    assert_non_null(strstr(ft_error_message(), "chat_template"));
+    finish(&t);
+}
+
+static void a_complete_run_resumes_to_nothing(void **state)
+{
+    small_train t;
+    char last[160];
+    run_ok(train(&t, "complete", NULL, (const char *const[]){"max_steps", "2", NULL}));
+    finish(&t);
+    snprintf(last, sizeof last, "%s/complete/checkpoint-2", model.directory);
+    run_ok(train(&t, "complete", last, (const char *const[]){"max_steps", "2", NULL}));
+    assert_int_equal(t.result.steps, 2);
+    assert_true(isnan(t.result.train_loss));
+    finish(&t);
+}
+
+// The model's own directory, however it is spelled, names the output of a run without one.
+static void an_unnamed_output_is_named_after_the_model(void **state)
+{
+    static const char *const spellings[] = {"some/model", "some/model/", "some/model/.", "some/model/./"};
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        ft_config config = {.base_model = (char *)(uintptr_t)spellings[i]};
+        char *path;
+        run_ok(ft_run_directory_name(&config, &path));
+        assert_string_equal(path, "ft-out/model-1");
+        ft_free(path);
+    }
+}
+
 static void a_resume_may_not_change_the_result(void **state)
 {
     small_train t;
@@ -169,7 +216,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_leaves_what_the_docs_promise), cmocka_unit_test(resume_gives_the_same_bits),
         cmocka_unit_test(patience_ends_a_run_that_does_not_improve), cmocka_unit_test(a_resume_may_not_change_the_result),
-        cmocka_unit_test(a_stop_commits_the_last_finished_step),
+        cmocka_unit_test(a_stop_commits_the_last_finished_step), cmocka_unit_test(keys_about_evaluation_need_evaluation_data),
+        cmocka_unit_test(keys_for_another_verb_are_refused), cmocka_unit_test(a_complete_run_resumes_to_nothing),
+        cmocka_unit_test(an_unnamed_output_is_named_after_the_model),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
