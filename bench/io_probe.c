@@ -113,8 +113,8 @@ static ft_status measure(const ft_bench_options *options, ft_bench_report *repor
 
 ft_status ft_bench_io(const ft_bench_options *options, ft_bench_report *report)
 {
-    if (options->n_nvme < 1 || options->n_nvme > MAX_DRIVES) return ft_error(FT_E_USAGE, "ft-bench io: give --nvme DIR[,DIR...]");
-    if (options->bytes < (int64_t)WINDOW * STRIPE) return ft_error(FT_E_USAGE, "ft-bench io: --bytes must be at least 64M");
+    if (options->n_nvme < 1 || options->n_nvme > MAX_DRIVES) return ft_error(FT_E_USAGE, "io: give --nvme DIR[,DIR...]");
+    if (options->bytes < (int64_t)WINDOW * STRIPE) return ft_error(FT_E_USAGE, "io: --bytes must be at least 64M");
     reader *readers = ft_calloc((size_t)options->n_nvme, sizeof *readers);
     char *paths[MAX_DRIVES] = {0};
     FT_ALLOC_CHECK(readers);

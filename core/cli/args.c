@@ -62,12 +62,12 @@ static ft_status unknown_flag(const ft_verb *verb, const char *name)
     if (key) candidates[n++] = key;
     const char *near = ft_nearest_word(name, candidates, n), *verb_name = verb->name;
     if (near == NULL) {
-        return ft_error(FT_E_USAGE, "ft-single %s: unknown flag --%s; see ft-single %s --help", verb_name, name, verb_name);
+        return ft_error(FT_E_USAGE, "%s: unknown flag --%s; `%s --help` lists them", verb_name, name, verb_name);
     }
     char text[64];
     for (size_t i = 0; i < sizeof text; i++)
         if ((text[i] = fold(near[i])) == 0) break;
-    return ft_error(FT_E_USAGE, "ft-single %s: unknown flag --%s; did you mean --%.63s?", verb_name, name, text);
+    return ft_error(FT_E_USAGE, "%s: unknown flag --%s; did you mean --%.63s?", verb_name, name, text);
 }
 
 // ---- values
@@ -216,13 +216,13 @@ static ft_status parse_positional(parser *p, const char *text)
     const ft_verb *verb = p->invocation->verb;
     ft_string_list *list = &p->invocation->positional;
     if (verb->takes_config && is_config_file(text)) {
-        if (p->config) return ft_error(FT_E_USAGE, "ft-single %s: two config files, %s and %s", verb->name, p->config, text);
+        if (p->config) return ft_error(FT_E_USAGE, "%s: two config files, %s and %s", verb->name, p->config, text);
         p->config = text;
         return FT_OK;
     }
     if (list->n < verb->max_positional) return ft_string_list_add(list, text);
     const char *hint = verb->takes_config ? " (a config file ends in .yaml)" : "";
-    return ft_error(FT_E_USAGE, "ft-single %s: unexpected argument '%s'%s; usage: ft-single %s %s", verb->name, text, hint,
+    return ft_error(FT_E_USAGE, "%s: unexpected argument '%s'%s; usage: %s %s", verb->name, text, hint,
                     verb->name, verb->synopsis);
 }
 
@@ -235,7 +235,7 @@ static ft_status scan(parser *p)
         else if (flags && (strcmp(text, "-h") == 0 || strcmp(text, "--help") == 0)) p->invocation->help = true;
         else if (flags && strncmp(text, "--", 2) == 0) FT_TRY(parse_flag(p, text + 2));
         else if (flags && text[0] == '-' && text[1])
-            return ft_error(FT_E_USAGE, "ft-single %s: unknown flag %s; flags start with --", p->invocation->verb->name, text);
+            return ft_error(FT_E_USAGE, "%s: unknown flag %s; flags start with --", p->invocation->verb->name, text);
         else FT_TRY(parse_positional(p, text));
     }
     return FT_OK;

@@ -56,6 +56,12 @@ const ft_verb ft_verb_prepare = {"prepare", "quantize", "MODEL --nvme DIR[,DIR..
 
 static const ft_flag store_flags[] = {NVME_FLAG, {NULL}};
 
+static const char *state_of(const ft_store_entry *entry)
+{
+    if (entry->complete) return "complete";
+    return entry->found_drives < entry->n_drives ? "drives missing" : "unfinished";
+}
+
 static ft_status list_stores(const ft_string_list *drives)
 {
     ft_store_entry *entries;
@@ -63,9 +69,9 @@ static ft_status list_stores(const ft_string_list *drives)
     FT_TRY(ft_store_list((const char *const *)drives->items, drives->n, &entries, &n));
     char bytes[FT_HUMAN_BYTES];
     for (int i = 0; i < n; i++)
-        printf("%s  %-4s  %10s  %d of %d drive%s  %-10s  %s\n", entries[i].id, entries[i].format == FT_BASE_FP8 ? "fp8" : "bf16",
+        printf("%s  %-4s  %10s  %d of %d drive%s  %-14s  %s\n", entries[i].id, entries[i].format == FT_BASE_FP8 ? "fp8" : "bf16",
                ft_human_bytes(bytes, (double)entries[i].bytes), entries[i].found_drives, entries[i].n_drives, entries[i].n_drives == 1 ? "" : "s",
-               entries[i].complete ? "complete" : "unfinished", entries[i].source ? entries[i].source : "?");
+               state_of(&entries[i]), entries[i].source ? entries[i].source : "?");
     if (n == 0) ft_info("no store in these directories");
     ft_store_list_free(entries, n);
     return FT_OK;

@@ -113,7 +113,7 @@ const ft_config_key ft_config_keys[] = {
         .excludes = "save_steps"),
     REAL(save_minutes, NULL, "minutes", "10", 0, 1e6, CHANGE, "checkpoint every so many minutes; 0 = only at the end"),
     INT(save_total_limit, NULL, "checkpoints", "3", 1, ANY, CHANGE, "older checkpoints are removed"),
-    INT(logging_steps, NULL, "steps", "1", 1, ANY, CHANGE, "a line of metrics every so many steps"),
+    INT(logging_steps, NULL, "steps", "1", 1, ANY, CHANGE, "a line of log every so many steps where stderr is no terminal; metrics.jsonl has every step"),
     STRING(output_dir, "output", NULL, PATH | CHANGE, "where adapter, checkpoints and metrics go; unset = ft-out/MODEL-N"),
 #undef GROUP
 

@@ -178,9 +178,9 @@ static void unknown_flags_name_the_nearest(void **state)
     check_refused(parse(&train, "--warmup-ration", "1", NULL), "did you mean --warmup-ratio?");
     check_refused(parse(&train, "--modle", "x", NULL), "did you mean --model?");
     check_refused(parse(&train, "--set", "warmup_ration=1", NULL), "did you mean --warmup-ratio?");
-    check_refused(parse(&train, "--qqqqqqqqq", NULL), "see ft-single train --help");
+    check_refused(parse(&train, "--qqqqqqqqq", NULL), "`train --help` lists them");
     check_refused(parse(&train, "-x", NULL), "unknown flag -x");
-    check_refused(parse(&plain, "--lora-r", "8", NULL), "ft-single store: unknown flag --lora-r");
+    check_refused(parse(&plain, "--lora-r", "8", NULL), "store: unknown flag --lora-r");
 }
 
 static void missing_values_are_noticed(void **state)
@@ -203,7 +203,7 @@ static void bad_values_name_the_flag(void **state)
 static void surplus_arguments_are_refused(void **state)
 {
     check_refused(parse(&train, "a", "b", NULL), "unexpected argument 'b' (a config file ends in .yaml)");
-    check_refused(parse(&plain, "list", "run.yaml", NULL), "'run.yaml'; usage: ft-single store list|remove");
+    check_refused(parse(&plain, "list", "run.yaml", NULL), "'run.yaml'; usage: store list|remove");
 }
 
 static void verbs_are_found_by_name_and_alias(void **state)
