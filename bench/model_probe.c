@@ -103,7 +103,7 @@ static ft_status generate(generator *g, const ft_shape *shape, const char *direc
     ft_progress_begin(&g->progress, "writing random weights", "B", 2.0 * (double)ft_shape_parameters(shape));
     status = each_tensor(shape, write_tensor, g);
     ft_progress_end(&g->progress);
-    if (status == FT_OK) return ft_safetensors_finish(g->writer, false);
+    if (status == FT_OK) status = ft_safetensors_finish(g->writer, false);
 out:
     ft_safetensors_discard(g->writer);
     return status;

@@ -99,7 +99,7 @@ static ft_status write_logits(const char *path, const int64_t *ids, const float 
     FT_TRY_GOTO(status, out, ft_safetensors_begin(writer));
     FT_TRY_GOTO(status, out, ft_safetensors_write(writer, ids, n * 8));
     FT_TRY_GOTO(status, out, ft_safetensors_write(writer, logits, n * vocab * 4));
-    return ft_safetensors_finish(writer, true);
+    status = ft_safetensors_finish(writer, true);
 out:
     ft_safetensors_discard(writer);
     return status;
