@@ -80,14 +80,19 @@ static void killed_at_twenty_random_points(void **state)
 {
     int killed = 0;
     for (uint32_t k = 0; k < TRIALS; k++) {
-        forget();
-        killed += kill_after((k + ft_rng_uniform(ft_rng(9, FT_RNG_DATA, k, 0, 0, 0).word[0])) / TRIALS * duration_s, SIGKILL);
+        bool hit = false;
+        for (int attempt = 0; attempt < 4 && !hit; attempt++) {
+            forget();
+            hit = kill_after((k + ft_rng_uniform(ft_rng(9, FT_RNG_DATA, k, 0, 0, 0).word[0])) / TRIALS * duration_s, SIGKILL);
+            if (!hit) duration_s *= 0.8;  // faster than the first one
+        }
+        killed += hit;
         if (k % 4 == 0) killed += kill_after(ft_rng_uniform(ft_rng(9, FT_RNG_DATA, k, 1, 0, 0).word[0]) * duration_s, SIGKILL);
         program_ok("prepare", model, "--nvme", nvme_trial);
         same_store();
     }
     printf("%d kills\n", killed);
-    assert_in_range(killed, TRIALS / 2, 2 * TRIALS);
+    assert_in_range(killed, TRIALS - 2, 2 * TRIALS);
 }
 
 static void killed_before_every_durable_step_of_the_commit(void **state)

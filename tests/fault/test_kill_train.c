@@ -47,7 +47,8 @@ static void resume_to_the_end(void)
     training_same(&trial, &reference, STEPS);
 }
 
-// Kills a run (or its resumption) after `seconds`; false if it had ended by then.
+// Kills a run (or its resumption) after `seconds`; false if it had ended by then. A whole run that was faster than the first one
+// brings the later points forward.
 static bool kill_after(double seconds, bool again)
 {
     program p = {0};
@@ -56,6 +57,7 @@ static bool kill_after(double seconds, bool again)
     program_finish(&p);
     bool killed = p.signal == SIGKILL, no_checkpoint = again && p.exit_code == 2;
     if (!killed && !no_checkpoint && p.exit_code != 0) fail_msg("exit code %d, signal %d\n%s", p.exit_code, p.signal, p.err);
+    if (!killed && !again && p.seconds < duration_s) duration_s = p.seconds;
     program_free(&p);
     return killed;
 }
@@ -65,13 +67,17 @@ static void killed_at_twenty_random_points(void **state)
 {
     int killed = 0;
     for (uint32_t k = 0; k < TRIALS; k++) {
-        training_forget(&trial);
-        killed += kill_after((k + chance(2 * k)) / TRIALS * duration_s, false);
+        bool hit = false;
+        for (int attempt = 0; attempt < 4 && !hit; attempt++) {
+            training_forget(&trial);
+            hit = kill_after((k + chance(2 * k)) / TRIALS * duration_s, false);
+        }
+        killed += hit;
         if (k % 3 == 0) killed += kill_after(chance(2 * k + 1) * duration_s, true);
         resume_to_the_end();
     }
     printf("%d kills\n", killed);
-    assert_in_range(killed, TRIALS / 2, 2 * TRIALS);
+    assert_in_range(killed, TRIALS - 2, 2 * TRIALS);
 }
 
 // The moments between two durable steps of a commit, which a clock seldom meets.
@@ -103,13 +109,13 @@ static void stopped_and_committed(void **state)
         program p = {0};
         training_forget(&trial);
         start(&p, false);
-        bool sent = program_signal_after(&p, (k + chance(100 + k)) / 8 * duration_s, k % 2 ? SIGINT : SIGTERM);
+        program_signal_after(&p, (k + chance(100 + k)) / 8 * duration_s, k % 2 ? SIGINT : SIGTERM);
         program_finish(&p);
         stopped += p.exit_code == 3;
         committed += p.exit_code == 3 && strstr(p.err, "committed in ") != NULL;
-        bool early = p.signal != 0 && p.seconds < 0.05;  // before the program could install its handlers
-        if (p.exit_code == 3 ? program_error_line(&p) == NULL : !early && (p.exit_code != 0 || (sent && !strstr(p.err, "stopping")))) 
-            fail_msg("exit code %d, signal %d\n%s", p.exit_code, p.signal, p.err);
+        bool early = p.signal != 0 && p.err[0] == 0;  // before the program had installed its handlers
+        bool clean = p.exit_code == 3 && program_error_line(&p) && strstr(p.err, "stopping");
+        if (!clean && !early && p.exit_code != 0) fail_msg("exit code %d, signal %d\n%s", p.exit_code, p.signal, p.err);
         program_free(&p);
         resume_to_the_end();
     }
@@ -138,7 +144,7 @@ static void second_signal_quits_at_once(void **state)
     double sent = ft_now_s();
     program_finish(&p);
     assert_true(p.exit_code == 128 + SIGTERM || p.exit_code == 128 + SIGINT);
-    assert_true(ft_now_s() - sent < 1);
+    assert_true(ft_now_s() - sent < 5);
     program_free(&p);
     resume_to_the_end();
 }

@@ -114,20 +114,28 @@ static void budgets_too_small(void **state)
     }
 }
 
-static void stop_where(program *p, const char *path)
+// Starts the program and halts it once `path` is there; a machine may be too busy to catch it the first time.
+static void start_and_halt(program *p, const char *const *arguments, const char *path)
 {
-    while (!ft_path_exists(path))
-        if (program_wait(p, 0.001)) fail_msg("ended before %s was there", path);
-    kill(p->pid, SIGSTOP);
+    for (int attempt = 0; attempt < 8; attempt++) {
+        program_start(p, arguments);
+        while (!ft_path_exists(path) && !program_wait(p, 0.001)) continue;
+        kill(p->pid, SIGSTOP);
+        if (!program_wait(p, 0.01)) return;
+        program_finish(p);
+        program_free(p);
+        training_forget(&other);
+    }
+    fail_msg("never halted where %s is made", path);
 }
 
 static void two_runs_on_one_output(void **state)
 {
-    char pid[16];
+    char pid[16], metrics[PATH_BYTES];
     program first = {0};
     training_config(&job, &other, 2, BASE);
-    program_start(&first, (const char *const[]){"train", other.config, NULL});
-    stop_where(&first, at("%s/metrics.jsonl", other.output));
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", other.output);
+    start_and_halt(&first, (const char *const[]){"train", other.config, NULL}, metrics);
     snprintf(pid, sizeof pid, "%d", (int)first.pid);
     refused(2, WORDS(other.output, "locked", pid), "train", other.config);
     refused(2, WORDS(other.output, "locked", pid), "train", other.config, "--overwrite");
@@ -140,15 +148,15 @@ static void two_runs_on_one_output(void **state)
 
 static void two_prepares_of_one_store(void **state)
 {
-    char pid[16], id[40], model[PATH_BYTES];
+    char pid[16], id[40], model[PATH_BYTES], building[PATH_BYTES];
     program first = {0}, list = {0};
     snprintf(model, sizeof model, "%s/model", job.root);
     program_run(&list, "store", "list", "--nvme", reference.nvme);
     snprintf(id, sizeof id, "%.32s", list.out);
     program_free(&list);
     training_config(&job, &other, 2, BASE);
-    program_start(&first, (const char *const[]){"prepare", model, "--nvme", other.nvme, NULL});
-    stop_where(&first, at("%s/ft-store/.%s.building", training_drive(&other, 0), id));
+    snprintf(building, sizeof building, "%s/ft-store/.%s.building", training_drive(&other, 0), id);
+    start_and_halt(&first, (const char *const[]){"prepare", model, "--nvme", other.nvme, NULL}, building);
     snprintf(pid, sizeof pid, "%d", (int)first.pid);
     refused(2, WORDS("locked", pid), "prepare", model, "--nvme", other.nvme);
     refused(2, WORDS("locked", pid), "store", "remove", id, "--nvme", other.nvme);
