@@ -41,7 +41,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    printf("an undisturbed prepare took %.2f s\n", duration_s);
+    printf("the points were spread over %.2f s\n", duration_s);
     ft_remove_tree(root);
     return 0;
 }

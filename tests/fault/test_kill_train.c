@@ -25,7 +25,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    printf("%d runs of the program; one undisturbed run took %.2f s\n", runs, duration_s);
+    printf("%d runs of the program; the points were spread over %.2f s\n", runs, duration_s);
     training_remove(&job);
     return 0;
 }
