@@ -96,14 +96,6 @@ void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *sha
     layout->head_workspace_bytes = round_up(ft_op_workspace(FT_OP_HEAD_LOSS, &head, options->device), FT_ARENA_ALIGN);
 }
 
-const char *ft_act_name(ft_act act)
-{
-    static const char *const names[FT_ACT_COUNT] = {
-        "rstd_attn", "qkv", "attn", "lse", "mid", "rstd_mlp", "gate_up", "s_qkv", "s_o", "s_gate_up", "s_down",
-        "normed", "swiglu", "d_swiglu", "d_gate_up", "d_normed", "d_attn", "d_qkv"};
-    return names[act];
-}
-
 int64_t ft_lora_floats(const ft_shape *shape, int64_t r, unsigned targets)
 {
     int64_t floats = 0;

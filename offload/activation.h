@@ -57,7 +57,6 @@ typedef struct {
 } ft_activation_options;
 
 void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options);
-const char *ft_act_name(ft_act act);
 
 // Floats of the flat adapter array (model/adapter.h): every A and B of every layer, each rounded up to FT_LORA_ALIGN floats.
 #define FT_LORA_ALIGN 64

@@ -32,8 +32,6 @@ typedef struct {
 ft_status ft_adapter_layout_make(ft_adapter_layout *layout, const ft_shape *shape, int64_t r, double alpha, double dropout,
                                  bool rslora, unsigned targets);
 void ft_adapter_layout_free(ft_adapter_layout *layout);
-// floats of the flat array, without building the layout (the plan's number): ft_adapter_floats(shape, r, targets).
-int64_t ft_adapter_floats(const ft_shape *shape, int64_t r, unsigned targets);
 // PEFT's key: "base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight".
 void ft_adapter_tensor_name(const ft_shape *shape, const ft_adapter_tensor *tensor, char name[FT_TENSOR_NAME + 64]);
 // A Kaiming-uniform with a = sqrt(5), i.e. U(-1/sqrt(in), 1/sqrt(in)) (PEFT's reset_lora_parameters); B zero. Host memory.

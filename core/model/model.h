@@ -47,7 +47,6 @@ void ft_model_scalars(ft_model *model, double **device, double **host);
 // Host room for n floats each of parameters, moment1 and moment2 (part 0, 1, 2; moments only when training).
 float *ft_model_snapshot(ft_model *model, int part);
 ft_streamer *ft_model_streamer(ft_model *model);
-const ft_plan *ft_model_plan(const ft_model *model);
 
 // Called after every layer visit; a non-zero return abandons the step with FT_E_STOPPED.
 typedef int (*ft_visit_callback)(void *context, int64_t sweep, int64_t sweeps, int64_t layer, ft_direction direction);
