@@ -37,6 +37,12 @@ add_library(ft::xxhash INTERFACE IMPORTED)
 target_include_directories(ft::xxhash INTERFACE ${xxhash_INCLUDE_DIRS})
 ft_dependency(openblas openblas libopenblas-dev)
 ft_dependency(numa numa libnuma-dev)
+ft_dependency(zstd libzstd libzstd-dev)
+ft_dependency(zlib zlib zlib1g-dev)
+ft_dependency(snappy snappy libsnappy-dev)
+if(FT_STATIC_DEPS)
+  target_link_libraries(ft::snappy INTERFACE -l:libstdc++.a)  # it is C++ behind its C interface
+endif()
 
 if(NOT FT_MPI STREQUAL OFF)
   pkg_check_modules(mpi QUIET IMPORTED_TARGET ompi-c)
