@@ -10,6 +10,11 @@
 
 #include "common/text.h"
 
+typedef struct {
+    char **items;
+    int n;
+} ft_string_list;
+
 // One dataset (an entry of `datasets` or `test_datasets`). Strings are heap, NULL when not given.
 typedef struct {
     char *path;
@@ -18,9 +23,12 @@ typedef struct {
     char *data_files;
     char *name;
     char *chat_template;
-    char *field_messages, *message_property_role, *message_property_content;
-    char *field_instruction, *field_input, *field_output, *field;
-    double weight;           // 1
+    char *field_messages, *message_property_role, *message_property_content, *message_field_training;
+    ft_string_list roles_user, roles_assistant, roles_system;  // what the data calls them; empty = the usual names
+    ft_string_list roles_to_train;                             // empty = the run's
+    char *train_on_eos;      // turn | all | last | none; NULL = turn
+    char *field_instruction, *field_input, *field_output, *field_system, *field;
+    double weight;           // 1; samples of an epoch = weight * samples: 2.5 is each twice and half of them a third time
     int64_t max_samples;     // 0 = all
     int line;                // line of the entry in the config file, 0 if from a flag
 } ft_dataset_config;
@@ -29,11 +37,6 @@ typedef struct {
     ft_dataset_config *items;
     int n;
 } ft_dataset_list;
-
-typedef struct {
-    char **items;
-    int n;
-} ft_string_list;
 
 typedef struct {
     // model
@@ -55,9 +58,12 @@ typedef struct {
     char *dataset_prepared_path;
     char *chat_template;
     bool train_on_inputs;
+    ft_string_list roles_to_train;   // empty = assistant
+    bool mask_history;               // only the last trained turn of a conversation
+    int64_t source_max_len, target_max_len;  // tokens of prompt and of answer, 0 = no limit of their own
     bool sample_packing, eval_sample_packing;
     int64_t sequence_len;
-    char *excess_length_strategy;  // drop | truncate
+    char *excess_length_strategy;  // drop | truncate | split
     bool shuffle_merged_datasets;
     char *special_pad_token, *special_eos_token, *special_bos_token;  // special_tokens.{pad,eos,bos}_token
     // optimisation
@@ -86,6 +92,7 @@ typedef struct {
     char *device;                // auto | cuda | cpu
     int64_t gpus;
     char *compute;               // bf16 | fp8
+    char *cpu_compute;           // f32 | bf16: arithmetic of the CPU device
     bool deterministic;
     int64_t hbm_budget, host_budget, nvme_budget;  // bytes, 0 = what the machine offers
     char *base_placement;        // auto | hbm | host | nvme

@@ -11,32 +11,38 @@
     .name = key, .aliases = also, .type = FT_KEY_##kind, .offset = AT(member, ctype), .group = "Dataset", .help = about
 #define STRING(member, also, bits, about) {ROW(#member, also, member, STRING, char *, about), .flags = bits}
 
+#define LIST(key, also, member, about) {ROW(key, also, member, LIST, ft_string_list, about)}
+
 const ft_config_key ft_dataset_keys[] = {
-    STRING(path, NULL, FT_KEY_PATH | FT_KEY_HUB, "a .jsonl or .json file; required"),
-    STRING(type, NULL, 0, "record format: alpaca, completion or tokens; unset = detected"),
-    STRING(split, NULL, 0, "train, as a local file is one split; others are refused"),
-    STRING(data_files, NULL, 0, "file within path; refused: name the file in path"),
-    STRING(name, NULL, 0, "configuration of a hub data set; refused"),
-    STRING(chat_template, NULL, 0, "template for this entry; refused: chat data is not implemented yet"),
-    STRING(field_messages, NULL, 0, "field with the list of messages; refused as chat data is"),
+    STRING(path, NULL, FT_KEY_PATH | FT_KEY_HUB, "data file or directory, or the hub id of a downloaded data set; required"),
+    STRING(type, NULL, 0, "record format: alpaca, chat_template, sharegpt, completion, input_output or tokens; unset = detected"),
+    STRING(split, NULL, 0, "part of a directory to read; unset = train"),
+    STRING(data_files, NULL, 0, "file or pattern within path; unset = all of the split"),
+    STRING(name, NULL, 0, "configuration of a hub data set: the folder of path with this name"),
+    STRING(chat_template, NULL, 0, "template for this entry's conversations; unset = the run's"),
+    STRING(field_messages, NULL, 0, "field with the list of messages; unset = messages or conversations"),
     {ROW("message_property_mappings.role", "message_property_role,message_field_role", message_property_role, STRING, char *,
-         "field of a message with who speaks; refused as chat data is")},
+         "field of a message with who speaks; unset = role or from")},
     {ROW("message_property_mappings.content", "message_property_content,message_field_content", message_property_content,
-         STRING, char *, "field of a message with what is said; refused as chat data is")},
+         STRING, char *, "field of a message with what is said; unset = content or value")},
+    STRING(message_field_training, NULL, 0, "field of a message that says whether it is trained (true, false); unset = train or training"),
+    LIST("roles.user", NULL, roles_user, "what the data calls the user; unset = user, human"),
+    LIST("roles.assistant", NULL, roles_assistant, "what the data calls the assistant; unset = assistant, gpt, model"),
+    LIST("roles.system", NULL, roles_system, "what the data calls the system; unset = system"),
+    LIST("roles_to_train", NULL, roles_to_train, "whose turns count in the loss; unset = the run's roles_to_train"),
+    {ROW("train_on_eos", "train_on_eot", train_on_eos, CHOICE, char *,
+         "which closing tokens of turns are trained: of trained turns, of all, of the last one, none; unset = turn"),
+     .choices = "turn|all|last|none|"},
     STRING(field_instruction, NULL, 0, "field with the instruction"),
     STRING(field_input, NULL, 0, "field with the input"),
     STRING(field_output, NULL, 0, "field with the answer"),
+    STRING(field_system, NULL, 0, "field with a system message"),
     STRING(field, NULL, 0, "field with the text of a completion"),
-    {ROW("weight", NULL, weight, REAL, double, "how often a sample counts in an epoch; values other than 1 are refused"), .fallback = "1", .maximum = 1e6},
+    {ROW("weight", NULL, weight, REAL, double, "how often a sample counts in an epoch; 0.5 = every second one"), .fallback = "1", .maximum = 1e6},
     {ROW("max_samples", NULL, max_samples, INT, int64_t, "first samples that are used; 0 = all"), .unit = "samples",
      .fallback = "0", .maximum = FT_KEY_UNBOUNDED},
     {.name = "ds_type", .aliases = "trust_remote_code,revision", .type = FT_KEY_IGNORED, .group = "Dataset",
      .help = "data is read from local files, by their name and content"},
-    {.name = "roles_to_train", .type = FT_KEY_IGNORED, .choices = "assistant|gpt|model", .group = "Dataset",
-     .help = "the assistant's turns are trained",
-     .refusal = "only the assistant's turns are trained (train_on_inputs: true trains all)"},
-    {.name = "train_on_eos", .aliases = "train_on_eot", .type = FT_KEY_IGNORED, .choices = "turn", .group = "Dataset",
-     .help = "the token that closes a trained turn is trained", .refusal = "only turn is implemented"},
 };
 const size_t ft_dataset_key_count = sizeof ft_dataset_keys / sizeof ft_dataset_keys[0];
 
@@ -83,7 +89,8 @@ static ft_status format_item(const ft_dataset_config *item, ft_format_style styl
         FT_TRY(ft_text_printf(out, "%s%s: ", separator, key->name));
         size_t value = out->length;
         FT_TRY(format_member(key, item, style, out));
-        if (strcmp(out->data + value, key->fallback ? key->fallback : "null") == 0) {
+        const char *unset = key->fallback ? key->fallback : key->type == FT_KEY_LIST ? "[]" : "null";
+        if (strcmp(out->data + value, unset) == 0) {
             out->length = before;
             out->data[before] = 0;
         } else {

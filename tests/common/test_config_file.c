@@ -123,6 +123,7 @@ static void datasets_are_maps_or_paths(void **state)
                                  "  - path: a\n    type: alpaca\n    weight: 2.5\n    max_samples: 10\n    ds_type: json\n"
                                  "  - path: b\n    message_property_mappings:\n      role: from\n      content: value\n"
                                  "    roles_to_train: [assistant]\n    train_on_eos: turn\n"
+                                 "    roles:\n      user: [human, person]\n"
                                  "test_datasets: c.jsonl\n"));
     const ft_dataset_list *list = &settings.values.datasets;
     assert_int_equal(list->n, 2);
@@ -132,6 +133,11 @@ static void datasets_are_maps_or_paths(void **state)
     assert_int_equal(list->items[1].line, 7);
     assert_string_equal(list->items[1].message_property_role, "from");
     assert_string_equal(list->items[1].message_property_content, "value");
+    assert_int_equal(list->items[1].roles_to_train.n, 1);
+    assert_string_equal(list->items[1].roles_to_train.items[0], "assistant");
+    assert_string_equal(list->items[1].train_on_eos, "turn");
+    assert_int_equal(list->items[1].roles_user.n, 2);
+    assert_string_equal(list->items[1].roles_user.items[1], "person");
     assert_int_equal(settings.values.test_datasets.n, 1);
     assert_string_equal(settings.values.test_datasets.items[0].path, "c.jsonl");
     ft_settings_free(&settings);
@@ -145,8 +151,7 @@ static void dataset_errors_name_the_entry(void **state)
     t_check_refused("datasets:\n  - path: a\n    weight: heavy\n", FT_E_USAGE, 3,
                     "datasets[0].weight: 'heavy' is not a number");
     t_check_refused("datasets:\n  - path: a\n    path: b\n", FT_E_USAGE, 3, "duplicate key: path");
-    t_check_refused("datasets:\n  - path: a\n    roles_to_train: [user]\n", FT_E_UNSUPPORTED, 3,
-                    "datasets[0].roles_to_train: 'user'");
+    t_check_refused("datasets:\n  - path: a\n    train_on_eos: never\n", FT_E_USAGE, 3, "datasets[0].train_on_eos: 'never'");
     t_check_refused("test_datasets:\n  -\n", FT_E_USAGE, 1, "test_datasets[0].path is blank");
 }
 
