@@ -53,6 +53,9 @@ ft_status ft_bpe_work_init(ft_bpe_work *work);
 void ft_bpe_work_free(ft_bpe_work *work);
 // Appends the tokens of a word (any bytes).
 ft_status ft_bpe_encode(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes, ft_ids *ids);
+// bpe_ends.c: ends[i] = bytes of the word up to the end of ids[i], given all n tokens of that word. Not decreasing; the last is
+// `bytes`.
+void ft_bpe_ends(const ft_bpe *bpe, const char *word, size_t bytes, const int32_t *ids, int64_t n, int64_t *ends);
 
 // bpe_heap.c: merges work->word in place with a heap, O(n log n).
 ft_status ft_bpe_merge_long(const ft_bpe *bpe, ft_bpe_work *work);

@@ -26,17 +26,60 @@ void ft_ids_free(ft_ids *ids)
     *ids = (ft_ids){0};
 }
 
+static ft_status reserve_ends(ft_ends *ends, int64_t n)
+{
+    if (ends->n + n <= ends->capacity) return FT_OK;
+    int64_t capacity = ends->capacity ? ends->capacity : 32;
+    while (capacity < ends->n + n) capacity *= 2;
+    int64_t *grown = ft_realloc(ends->items, (size_t)capacity * sizeof *grown);
+    FT_ALLOC_CHECK(grown);
+    ends->items = grown;
+    ends->capacity = capacity;
+    return FT_OK;
+}
+
+void ft_ends_free(ft_ends *ends)
+{
+    ft_free(ends->items);
+    *ends = (ft_ends){0};
+}
+
 typedef struct {
     const ft_tokenizer *tokenizer;
     ft_tokenizer_work *work;
     bool special;
     ft_ids *ids;
+    ft_ends *ends;      // NULL: not wanted
+    const char *text;   // ends are counted from here
 } encoding;
+
+static ft_status add_ends(encoding *e, const char *word, size_t bytes, int64_t first)
+{
+    int64_t n = e->ids->n - first;
+    FT_TRY(reserve_ends(e->ends, n));
+    int64_t *ends = e->ends->items + e->ends->n;
+    ft_bpe_ends(&e->tokenizer->bpe, word, bytes, e->ids->items + first, n, ends);
+    for (int64_t i = 0; i < n; i++) ends[i] += word - e->text;
+    e->ends->n += n;
+    return FT_OK;
+}
 
 static ft_status encode_word(void *context, const char *word, size_t bytes)
 {
     encoding *e = context;
-    return ft_bpe_encode(&e->tokenizer->bpe, &e->work->bpe, word, bytes, e->ids);
+    int64_t first = e->ids->n;
+    FT_TRY(ft_bpe_encode(&e->tokenizer->bpe, &e->work->bpe, word, bytes, e->ids));
+    return e->ends ? add_ends(e, word, bytes, first) : FT_OK;
+}
+
+// A token that is known as a whole.
+static ft_status add_token(encoding *e, int32_t id, const char *end)
+{
+    FT_TRY(ft_ids_add(e->ids, &id, 1));
+    if (e->ends == NULL) return FT_OK;
+    FT_TRY(reserve_ends(e->ends, 1));
+    e->ends->items[e->ends->n++] = end - e->text;
+    return FT_OK;
 }
 
 static size_t invalid_run(const char *text, size_t bytes)
@@ -73,29 +116,41 @@ static ft_status encode_pass(encoding *e, int pass, const char *text, size_t byt
         if (id < 0) break;
         if (!e->special && ft_tokenizer_is_special(tokenizer, id)) continue;
         FT_TRY(encode_pass(e, pass + 1, text + done, begin - done));
-        FT_TRY(ft_ids_add(e->ids, &id, 1));
+        FT_TRY(add_token(e, id, text + end));
         done = end;
     }
     return encode_pass(e, pass + 1, text + done, bytes - done);
 }
 
-static void drop_second_bos(const ft_tokenizer *tokenizer, ft_ids *ids, int64_t start)
+// The BOS of the text itself stays.
+static void drop_second_bos(const encoding *e, int64_t start)
 {
-    int32_t *items = ids->items + start;
-    if (ids->n - start < 2 || items[1] != tokenizer->bos) return;
-    memmove(items, items + 1, (size_t)(ids->n - start - 1) * sizeof *items);
-    ids->n--;
+    int64_t rest = e->ids->n - start - 1;
+    int32_t *ids = e->ids->items + start;
+    if (rest < 1 || ids[1] != e->tokenizer->bos) return;
+    memmove(ids, ids + 1, (size_t)rest * sizeof *ids);
+    e->ids->n--;
+    if (e->ends == NULL) return;
+    int64_t *ends = e->ends->items + e->ends->n - rest - 1;
+    memmove(ends, ends + 1, (size_t)rest * sizeof *ends);
+    e->ends->n--;
+}
+
+ft_status ft_tokenize_ends(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids,
+                           ft_ends *ends)
+{
+    encoding e = {.tokenizer = tokenizer, .special = flags & FT_TOKENIZE_SPECIAL, .ids = ids, .ends = ends, .text = text};
+    bool bos = (flags & FT_TOKENIZE_BOS) && tokenizer->adds_bos;
+    int64_t start = ids->n;
+    FT_TRY(ft_tokenizer_work_take(tokenizer->works, &e.work));
+    ft_status status = bos ? add_token(&e, tokenizer->bos, text) : FT_OK;
+    if (status == FT_OK) status = encode_pass(&e, 0, text, bytes);
+    ft_tokenizer_work_give(tokenizer->works, e.work);
+    if (status == FT_OK && bos) drop_second_bos(&e, start);
+    return status;
 }
 
 ft_status ft_tokenize(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids)
 {
-    encoding e = {.tokenizer = tokenizer, .special = flags & FT_TOKENIZE_SPECIAL, .ids = ids};
-    bool bos = (flags & FT_TOKENIZE_BOS) && tokenizer->adds_bos;
-    int64_t start = ids->n;
-    FT_TRY(ft_tokenizer_work_take(tokenizer->works, &e.work));
-    ft_status status = bos ? ft_ids_add(ids, &tokenizer->bos, 1) : FT_OK;
-    if (status == FT_OK) status = encode_pass(&e, 0, text, bytes);
-    ft_tokenizer_work_give(tokenizer->works, e.work);
-    if (status == FT_OK && bos) drop_second_bos(tokenizer, ids, start);
-    return status;
+    return ft_tokenize_ends(tokenizer, text, bytes, flags, ids, NULL);
 }

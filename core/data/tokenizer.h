@@ -31,6 +31,18 @@ enum {
 // Appends the ids of `text` (UTF-8; invalid bytes are tokenized as bytes). Thread-safe on one tokenizer. On failure `ids` may
 // hold part of the text.
 ft_status ft_tokenize(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids);
+// Byte offsets, one for each id.
+typedef struct {
+    int64_t *items;
+    int64_t n, capacity;
+} ft_ends;
+void ft_ends_free(ft_ends *ends);
+// As ft_tokenize, and appends to `ends`, for every id it appends, the byte offset in `text` at which the text of that id ends:
+// id i stands for text[end of i - 1, end of i). Offsets never decrease; the BOS put in front ends at 0. Several ids may share
+// an end (a character that became several ids inside one byte, a prefix the tokenizer invents), and an end may lie inside a
+// UTF-8 character where a token does. On failure both lists may hold part of the text.
+ft_status ft_tokenize_ends(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids,
+                           ft_ends *ends);
 // The bytes of ids as one heap string with its length (terminated past it). skip_special drops special tokens; ids without a
 // token are nothing.
 ft_status ft_detokenize(const ft_tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special, char **text,
