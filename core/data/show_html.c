@@ -1,0 +1,159 @@
+// The page of `ft-single data --html`.
+#include <string.h>
+
+#include "data/samples.h"
+#include "data/show.h"
+#include "data/utf8.h"
+
+static const char head[] =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"
+    "<title>ft-single data</title>\n<style>\n"
+    ":root{color-scheme:light dark;--text:#1c1e21;--dim:#6b7280;--back:#fff;--card:#f6f7f9;--line:#d9dce1;--trained:#0b6b3a;"
+    "--trained-back:#d8f3e3;--bar:#4c78a8;--even:#a9c4e4;--odd:#f0c69a;--free:#eceef1}\n"
+    "@media (prefers-color-scheme:dark){:root{--text:#e6e8eb;--dim:#969ca6;--back:#15171a;--card:#1e2125;--line:#343941;"
+    "--trained:#8fe3b4;--trained-back:#173d2a;--bar:#7aa6d6;--even:#35587f;--odd:#7d5a2f;--free:#24282d}}\n"
+    "body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:75rem;margin:2rem auto;padding:0 1rem}\n"
+    "h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{color:var(--dim);margin:.25rem 0 .75rem}\n"
+    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
+    "th,td{padding:.25rem .75rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\n"
+    "th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:500}\n"
+    ".bar{display:grid;grid-template-columns:9rem 1fr 5rem;gap:.75rem;align-items:center;font-variant-numeric:tabular-nums}\n"
+    ".bar span:first-child{text-align:right;color:var(--dim)}.bar i{display:block;height:.8rem;background:var(--bar)}\n"
+    ".row{display:flex;height:1.6rem;margin:.2rem 0;border:1px solid var(--line);background:var(--free);overflow:hidden}\n"
+    ".row span{font-size:.7rem;line-height:1.6rem;text-align:center;overflow:hidden;border-right:1px solid var(--back);"
+    "box-sizing:border-box;min-width:0}\n"
+    ".row span:nth-child(odd){background:var(--even)}.row span:nth-child(even){background:var(--odd)}\n"
+    "details{background:var(--card);border:1px solid var(--line);border-radius:.4rem;margin:.6rem 0;padding:.4rem .8rem}\n"
+    "summary{cursor:pointer;color:var(--dim)}\n"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.9 ui-monospace,monospace;margin:.5rem 0}\n"
+    "b,s{font-weight:400;text-decoration:none;padding:.1rem 0;box-shadow:inset -1px 0 var(--line)}\n"
+    "s{color:var(--dim)}b{color:var(--trained);background:var(--trained-back)}\n"
+    "u{text-decoration:none;opacity:.6;font-size:.85em}\n"
+    "</style></head><body>\n<h1>What a run would train on</h1>\n";
+
+static ft_status literal(ft_text *out, const char *text)
+{
+    return ft_text_add(out, text, strlen(text));
+}
+
+// One character, escaped; what has no look of its own as a small mark.
+static ft_status print_char(const char *text, size_t n, ft_text *out)
+{
+    unsigned char c = (unsigned char)text[0];
+    if (n == 0) return ft_text_printf(out, "<u>\\x%02X</u>", c);
+    if (n > 1) return c == 0xC2 && (unsigned char)text[1] < 0xA0 ? ft_text_printf(out, "<u>\\x%02X</u>", (unsigned char)text[1])
+                                                                 : ft_text_add(out, text, n);
+    switch (c) {
+    case '<': return literal(out, "&lt;");
+    case '>': return literal(out, "&gt;");
+    case '&': return literal(out, "&amp;");
+    case '"': return literal(out, "&quot;");
+    case '\n': return literal(out, "<u>&#x23CE;</u>\n");
+    case '\t': return literal(out, "<u>&#x2192;</u>\t");
+    default: return c < 0x20 || c == 0x7F ? ft_text_printf(out, "<u>\\x%02X</u>", c) : ft_text_add(out, text, 1);
+    }
+}
+
+static ft_status print_text(const char *text, size_t bytes, ft_text *out)
+{
+    for (size_t at = 0; at < bytes;) {
+        size_t n = ft_utf8_char(text + at, bytes - at);
+        FT_TRY(print_char(text + at, n, out));
+        at += n ? n : 1;
+    }
+    return FT_OK;
+}
+
+static ft_status print_token(const ft_show_page *page, int64_t position, int32_t id, bool trained, ft_text *out)
+{
+    size_t bytes;
+    const char *text = page->tokenizer ? ft_token_bytes(page->tokenizer, id, &bytes) : NULL, *tag = trained ? "b" : "s";
+    FT_TRY(ft_text_printf(out, "<%s title=\"%lld: id %d, %s\">", tag, (long long)position, id, trained ? "trained" : "masked"));
+    if (text) FT_TRY(print_text(text, bytes, out));
+    else FT_TRY(ft_text_printf(out, "%d ", id));
+    return ft_text_printf(out, "</%s>", tag);
+}
+
+static ft_status print_sample(const ft_show_page *page, int64_t i, ft_text *out)
+{
+    const ft_samples *samples = &page->dataset->train;
+    int64_t begin = samples->begin[i], n = ft_sample_length(samples, i);
+    const int32_t *ids = samples->ids + begin, *labels = samples->labels + begin;
+    int64_t trained = ft_labels_trainable(labels, n);
+    FT_TRY(ft_text_printf(out, "<details open><summary>sample %lld: %lld tokens, %lld trained (%.1f %%)</summary><pre>", (long long)i,
+                          (long long)n, (long long)trained, n ? 100.0 * (double)trained / (double)n : 0));
+    for (int64_t t = 0; t < n; t++) FT_TRY(print_token(page, t, ids[t], t > 0 && labels[t] != FT_LABEL_IGNORE, out));
+    return literal(out, "</pre></details>\n");
+}
+
+static ft_status print_counts(const ft_dataset *dataset, ft_text *out)
+{
+    FT_TRY(literal(out, "<h2>Records</h2><div class=\"wide\"><table><tr><th>data set<th>records<th>kept<th>too long<th>untrained"
+                        "<th>too short<th>truncated<th>tokens<th>trained<th>longest</tr>\n"));
+    for (int i = 0; i < dataset->n_counts; i++) {
+        const ft_data_counts *c = &dataset->counts[i];
+        const int64_t values[] = {c->records, c->kept, c->dropped_long, c->dropped_untrained, c->dropped_short, c->truncated, c->tokens};
+        FT_TRY(literal(out, "<tr><td>"));
+        FT_TRY(print_text(dataset->names[i], strlen(dataset->names[i]), out));
+        for (size_t k = 0; k < sizeof values / sizeof *values; k++) FT_TRY(ft_text_printf(out, "<td>%lld", (long long)values[k]));
+        FT_TRY(ft_text_printf(out, "<td>%.1f %%<td>%lld</tr>\n", c->tokens ? 100.0 * (double)c->trainable_tokens / (double)c->tokens : 0,
+                              (long long)c->longest));
+    }
+    return ft_text_printf(out, "</table></div><p>%lld samples to train on, %lld to evaluate.</p>\n", (long long)dataset->train.n,
+                          (long long)dataset->eval.n);
+}
+
+static ft_status print_lengths(const ft_samples *samples, ft_text *out)
+{
+    ft_show_lengths lengths = ft_show_bin(samples);
+    int64_t most = 1;
+    for (int i = 0; i < lengths.n; i++) {
+        if (lengths.count[i] > most) most = lengths.count[i];
+    }
+    FT_TRY(literal(out, "<h2>Samples by length in tokens</h2>\n"));
+    for (int i = 0; i < lengths.n; i++) {
+        FT_TRY(ft_text_printf(out, "<div class=\"bar\"><span>%lld to %lld</span><i style=\"width:%.2f%%\"></i><span>%lld</span></div>\n",
+                              (long long)(i * lengths.width + 1), (long long)((i + 1) * lengths.width),
+                              100.0 * (double)lengths.count[i] / (double)most, (long long)lengths.count[i]));
+    }
+    return FT_OK;
+}
+
+static ft_status print_row(const ft_show_page *page, int64_t row, ft_text *out)
+{
+    const ft_packs *packs = page->packs;
+    int64_t slot = 0;
+    FT_TRY(literal(out, "<div class=\"row\">"));
+    for (int64_t i = packs->row_begin[row]; i < packs->row_begin[row + 1]; i++) {
+        int64_t sample = packs->sample[i], length = ft_sample_length(&page->dataset->train, sample);
+        FT_TRY(ft_text_printf(out, "<span style=\"width:%.3f%%\" title=\"slots %lld to %lld: sample %lld, %lld tokens\">%lld</span>",
+                              100.0 * (double)length / (double)page->sequence_len, (long long)slot, (long long)(slot + length - 1),
+                              (long long)sample, (long long)length, (long long)sample));
+        slot += length;
+    }
+    return literal(out, "</div>\n");
+}
+
+static ft_status print_rows(const ft_show_page *page, ft_text *out)
+{
+    int64_t shown = page->rows < page->packs->n_rows ? page->rows : page->packs->n_rows;
+    FT_TRY(ft_text_printf(out, "<h2>Rows</h2><p>%lld rows of %lld slots in the first epoch; the first %lld. Each block is a document, "
+                               "labelled with its sample: none attends to another. The grey end is free.</p>\n",
+                          (long long)page->packs->n_rows, (long long)page->sequence_len, (long long)shown));
+    for (int64_t row = 0; row < shown; row++) FT_TRY(print_row(page, row, out));
+    return FT_OK;
+}
+
+ft_status ft_show_html(const ft_show_page *page, ft_text *out)
+{
+    const ft_samples *samples = &page->dataset->train;
+    int64_t shown = page->samples < samples->n ? page->samples : samples->n;
+    FT_TRY(literal(out, head));
+    FT_TRY(print_counts(page->dataset, out));
+    FT_TRY(print_lengths(samples, out));
+    FT_TRY(print_rows(page, out));
+    FT_TRY(ft_text_printf(out, "<h2>Samples</h2><p>The first %lld of %lld. <b>Trained</b> tokens count in the loss, <s>masked</s> ones do not; "
+                               "rest the pointer on a token for its position and id.</p>\n", (long long)shown, (long long)samples->n));
+    for (int64_t i = 0; i < shown; i++) FT_TRY(print_sample(page, i, out));
+    return literal(out, "</body></html>\n");
+}
