@@ -35,6 +35,7 @@ typedef struct {
     int numa_node;            // nearest host memory, -1 unknown
     bool async_copies;        // both copy directions at once beside compute
     bool graphs;              // capture is possible
+    bool bf16_products;       // CPU: frozen matrices are multiplied in bf16 (kernels/cpu/compute.h); false after open
 } ft_device_info;
 
 // "cpu", "cuda", or "auto" (CUDA if this build and machine have it). FT_E_UNSUPPORTED in one line otherwise. The CPU device has

@@ -1,17 +1,6 @@
 // A linear group, backward: dS = scale dY B, dB += scale dY^T S, dA += dS^T dropout(X), dX = dY W + dropout'(dS A).
 #include "kernels/cpu/linear_parts.h"
 
-// dx = dy W over all parts.
-static void multiply_base(const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy)
-{
-    const float *columns = dy.data;
-    for (int w = 0; w < group->n_weights; columns += group->weight[w].rows, w++) {
-        const ft_weight *weight = &group->weight[w];
-        ft_gemm_parallel(&(ft_gemm){.m = dy.rows, .n = dx.cols, .k = weight->rows, .a = columns, .lda = dy.ld, .b = weight->data,
-                                    .ldb = weight->ld, .c = dx.data, .ldc = dx.ld, .alpha = 1, .beta = accumulate || w > 0});
-    }
-}
-
 // dS into its columns, and dB from S.
 static void differentiate_b(ft_part part, ft_view dy, const float *low_rank, float *d_low_rank, int64_t rank)
 {
@@ -33,23 +22,37 @@ static void differentiate_a(ft_part part, ft_view input, const float *d_low_rank
                                 .ldc = input.cols, .alpha = 1, .beta = 1});
 }
 
-// dx (+)= dS A of one part.
-static void add_input_gradient(ft_part part, ft_view dx, bool accumulate, const float *d_low_rank, int64_t rank)
+// dS A of every part.
+static void add_lora_terms(ft_gemm_sum *sum, const ft_linear_group *group, const float *d_low_rank, int64_t rank)
 {
-    ft_gemm_parallel(&(ft_gemm){.m = dx.rows, .n = dx.cols, .k = part.lora->r, .a = d_low_rank + part.rank_column, .lda = rank,
-                                .b = part.lora->a, .ldb = dx.cols, .c = dx.data, .ldc = dx.ld, .alpha = 1, .beta = accumulate});
+    for (int p = 0; p < group->n_parts; p++) {
+        ft_part part = ft_cpu_group_part(group, p);
+        if (part.lora->r == 0) continue;
+        sum->term[sum->n_terms++] = (ft_gemm_term){.k = part.lora->r, .a = d_low_rank + part.rank_column, .lda = rank,
+                                                   .b = part.lora->a, .ldb = sum->n, .alpha = 1};
+    }
 }
 
-// The LoRA branch's share of dx. With dropout it is gathered in `scratch` (which held dropout(x)) and masked as a whole.
-static void add_lora_gradient(const ft_linear_group *group, ft_view dx, ft_view scratch, const float *d_low_rank, int64_t rank)
+// dx (+)= dy W + dS A over all parts, in one pass over dx. With dropout the LoRA branch's share is gathered in `scratch` (which
+// held dropout(x)) and masked as a whole.
+static void differentiate_x(const ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy, ft_view scratch,
+                            const float *d_low_rank, int64_t rank)
 {
-    bool masked = group->dropout.p > 0, first = true;
-    for (int p = 0; p < group->n_parts; p++) {
-        if (group->lora[p].r == 0) continue;
-        add_input_gradient(ft_cpu_group_part(group, p), masked ? scratch : dx, !masked || !first, d_low_rank, rank);
-        first = false;
+    ft_gemm_sum sum = {.m = dy.rows, .n = dx.cols, .c = dx.data, .ldc = dx.ld, .beta = accumulate};
+    const float *columns = dy.data;
+    for (int w = 0; w < group->n_weights; columns += group->weight[w].rows, w++) {
+        const ft_weight *weight = &group->weight[w];
+        sum.term[sum.n_terms++] = (ft_gemm_term){.k = weight->rows, .a = columns, .lda = dy.ld, .b = weight->data, .ldb = weight->ld,
+                                                 .alpha = 1, .bf16 = ft_cpu_computes_bf16(queue)};
     }
-    if (masked) ft_cpu_dropout(dx.data, dx.ld, scratch.data, scratch.ld, dx.rows, dx.cols, &group->dropout, true);
+    bool masked = rank > 0 && group->dropout.p > 0;
+    if (!masked) add_lora_terms(&sum, group, d_low_rank, rank);
+    ft_gemm_sum_parallel(&sum);
+    if (!masked) return;
+    ft_gemm_sum lora = {.m = scratch.rows, .n = scratch.cols, .c = scratch.data, .ldc = scratch.ld};
+    add_lora_terms(&lora, group, d_low_rank, rank);
+    ft_gemm_sum_parallel(&lora);
+    ft_cpu_dropout(dx.data, dx.ld, scratch.data, scratch.ld, dx.rows, dx.cols, &group->dropout, true);
 }
 
 int64_t ft_cpu_linear_backward_workspace(const ft_op_shape *shape)
@@ -65,19 +68,17 @@ ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, 
     ft_cpu_check_group(group, dy, x);
     bool want_dx = dx.data != NULL;
     FT_ASSERT(!want_dx || (ft_cpu_data(dx) != NULL && dx.cols == x.cols && dx.rows == x.rows));
-    if (want_dx) multiply_base(group, dx, accumulate, dy);
     int64_t rank = ft_cpu_group_rank(group);
-    if (rank == 0) return FT_OK;
     ft_arena arena;
     ft_arena_init(&arena, "linear_backward", workspace, (size_t)workspace_bytes);
-    float *d_low_rank = ft_arena_take(&arena, (size_t)(dy.rows * rank) * sizeof(float));
-    ft_view input = ft_cpu_lora_input(group, x, &arena);
+    float *d_low_rank = rank > 0 ? ft_arena_take(&arena, (size_t)(dy.rows * rank) * sizeof(float)) : NULL;
+    ft_view input = rank > 0 ? ft_cpu_lora_input(group, x, &arena) : x;
     for (int p = 0; p < group->n_parts; p++) {
         if (group->lora[p].r == 0) continue;
         ft_part part = ft_cpu_group_part(group, p);
         differentiate_b(part, dy, low_rank, d_low_rank, rank);
         differentiate_a(part, input, d_low_rank, rank);
     }
-    if (want_dx) add_lora_gradient(group, dx, input, d_low_rank, rank);
+    if (want_dx) differentiate_x(queue, group, dx, accumulate, dy, input, d_low_rank, rank);
     return FT_OK;
 }

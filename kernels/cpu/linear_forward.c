@@ -28,31 +28,33 @@ static bool has_bias(const ft_linear_group *group)
     return false;
 }
 
-// y = x W^T, on top of the bias if there is one.
-static void multiply_base(const ft_linear_group *group, ft_view y, ft_view x)
+// S = x A^T into its columns of low_rank.
+static void reduce(ft_part part, ft_view x, float *low_rank, int64_t rank)
+{
+    const ft_lora *lora = part.lora;
+    ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = lora->r, .k = x.cols, .a = x.data, .lda = x.ld, .b = lora->a, .ldb = x.cols,
+                                .b_transposed = true, .c = low_rank + part.rank_column, .ldc = rank, .alpha = 1});
+}
+
+// The part's columns of y in one pass: x W^T + scale S B^T, on top of the bias if the group has one.
+static void multiply(const ft_queue *queue, ft_part part, bool bias, ft_view y, ft_view x, const float *low_rank, int64_t rank)
+{
+    const ft_lora *lora = part.lora;
+    ft_gemm_sum sum = {.m = x.rows, .n = part.out, .c = (float *)y.data + part.column, .ldc = y.ld, .beta = bias, .n_terms = 1};
+    sum.term[0] = (ft_gemm_term){.k = x.cols, .a = x.data, .lda = x.ld, .b = part.weight, .ldb = part.ld_weight, .b_transposed = true,
+                                 .alpha = 1, .bf16 = ft_cpu_computes_bf16(queue)};
+    if (lora->r > 0)
+        sum.term[sum.n_terms++] = (ft_gemm_term){.k = lora->r, .a = low_rank + part.rank_column, .lda = rank, .b = lora->b,
+                                                 .ldb = lora->r, .b_transposed = true, .alpha = lora->scale};
+    ft_gemm_sum_parallel(&sum);
+}
+
+static void multiply_parts(const ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, const float *low_rank, int64_t rank)
 {
     bool bias = has_bias(group);
     bias_job job = {y.data, y.ld, group};
     if (bias) ft_parallel_for(y.rows, ft_cpu_grain(y.cols), fill_bias, &job);
-    float *c = y.data;
-    for (int w = 0; w < group->n_weights; c += group->weight[w].rows, w++) {
-        const ft_weight *weight = &group->weight[w];
-        ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = weight->rows, .k = x.cols, .a = x.data, .lda = x.ld, .b = weight->data,
-                                    .ldb = weight->ld, .b_transposed = true, .c = c, .ldc = y.ld, .alpha = 1, .beta = bias});
-    }
-}
-
-// S = x A^T into its columns of low_rank, then y += scale S B^T (unless only S is wanted).
-static void add_lora(ft_part part, ft_view y, ft_view x, float *low_rank, int64_t rank)
-{
-    const ft_lora *lora = part.lora;
-    float *s = low_rank + part.rank_column;
-    ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = lora->r, .k = x.cols, .a = x.data, .lda = x.ld, .b = lora->a, .ldb = x.cols,
-                                .b_transposed = true, .c = s, .ldc = rank, .alpha = 1});
-    if (y.data == NULL) return;
-    ft_gemm_parallel(&(ft_gemm){.m = x.rows, .n = part.out, .k = lora->r, .a = s, .lda = rank, .b = lora->b, .ldb = lora->r,
-                                .b_transposed = true, .c = (float *)y.data + part.column, .ldc = y.ld, .alpha = lora->scale,
-                                .beta = 1});
+    for (int p = 0; p < group->n_parts; p++) multiply(queue, ft_cpu_group_part(group, p), bias, y, x, low_rank, rank);
 }
 
 int64_t ft_cpu_linear_forward_workspace(const ft_op_shape *shape)
@@ -65,17 +67,16 @@ ft_status ft_cpu_linear_forward(ft_queue *queue, const ft_linear_group *group, f
                                 void *workspace, int64_t workspace_bytes)
 {
     ft_cpu_check(queue);
-    if (y.data != NULL) {
-        ft_cpu_check_group(group, y, x);
-        multiply_base(group, y, x);
-    }
+    if (y.data != NULL) ft_cpu_check_group(group, y, x);
     int64_t rank = ft_cpu_group_rank(group);
-    if (rank == 0) return FT_OK;
-    ft_arena arena;
-    ft_arena_init(&arena, "linear_forward", workspace, (size_t)workspace_bytes);
-    ft_view input = ft_cpu_lora_input(group, x, &arena);
-    for (int p = 0; p < group->n_parts; p++) {
-        if (group->lora[p].r > 0) add_lora(ft_cpu_group_part(group, p), y, input, low_rank, rank);
+    if (rank > 0) {
+        ft_arena arena;
+        ft_arena_init(&arena, "linear_forward", workspace, (size_t)workspace_bytes);
+        ft_view input = ft_cpu_lora_input(group, x, &arena);
+        for (int p = 0; p < group->n_parts; p++) {
+            if (group->lora[p].r > 0) reduce(ft_cpu_group_part(group, p), input, low_rank, rank);
+        }
     }
+    if (y.data != NULL) multiply_parts(queue, group, y, x, low_rank, rank);
     return FT_OK;
 }

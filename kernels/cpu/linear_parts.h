@@ -2,6 +2,7 @@
 #ifndef FT_KERNELS_CPU_LINEAR_PARTS_H
 #define FT_KERNELS_CPU_LINEAR_PARTS_H
 
+#include "kernels/cpu/compute.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/gemm.h"
 
@@ -10,6 +11,8 @@ typedef struct {
     int64_t column, out;
     int64_t rank_column;
     const ft_lora *lora;
+    const float *weight;  // its rows of the weights, NULL where only S is wanted and the group has none
+    int64_t ld_weight;
 } ft_part;
 
 // Sum of r over the parts.

@@ -1,5 +1,6 @@
-// Matrix products: every transposition, odd shapes, alpha and beta; the bits do not depend on the number of threads.
-#include "kernels/cpu/gemm.h"
+// Matrix products by every kernel this CPU can run: every transposition, odd shapes, alpha and beta, sums of terms; the bits
+// depend neither on the number of threads nor on the number of rows.
+#include "kernels/cpu/gemm_kernel.h"
 #include "kernel_test.h"
 
 typedef struct {
@@ -12,8 +13,19 @@ static const product products[] = {
     {1, 1, 1, false, false, 1, 0},      {1, 300, 77, false, true, 2, 0},   {1, 513, 64, true, false, 1, 1},
     {37, 129, 65, false, true, 1, 0},   {129, 16, 300, true, false, 1, 1}, {16, 577, 129, true, false, 0.5f, 1},
     {300, 700, 33, false, true, 1, 0},  {600, 48, 90, false, false, 1, 1}, {257, 1030, 20, true, true, -1, 0.5f},
-    {2, 3, 2000, false, true, 1, 0},
+    {2, 3, 2000, false, true, 1, 0},     {9, 64, 417, false, false, 1, 0},   {8, 48, 0, false, false, 1, 0.5f},
 };
+
+// OpenBLAS, then the kernels from the slowest to the fastest, which stays chosen.
+static void with_every_kernel(void (*check)(void))
+{
+    ft_gemm_use(NULL);
+    check();
+    for (size_t i = 0; ft_gemm_variant(i) != NULL; i++) {
+        ft_gemm_use(ft_gemm_variant(i));
+        check();
+    }
+}
 
 static t_matrix multiply(const product *p, t_matrix a, t_matrix b, t_matrix start)
 {
@@ -55,12 +67,17 @@ static void check_product(const product *p, uint32_t seed)
     ft_free(start.data);
 }
 
-static void products_match_float64(void **state)
+static void check_products(void)
 {
     for (size_t i = 0; i < sizeof products / sizeof *products; i++) check_product(&products[i], (uint32_t)i * 10);
 }
 
-static void bits_do_not_depend_on_the_number_of_threads(void **state)
+static void products_match_float64(void **state)
+{
+    with_every_kernel(check_products);
+}
+
+static void check_threads(void)
 {
     const product p = {300, 1100, 200, false, true, 1, 1};
     t_matrix a = t_matrix_random(p.m, p.k, 0, 1, 1), b = t_matrix_random(p.n, p.k, 0, 2, 1);
@@ -78,6 +95,80 @@ static void bits_do_not_depend_on_the_number_of_threads(void **state)
     t_matrix_free(expected);
 }
 
+static void bits_do_not_depend_on_the_number_of_threads(void **state)
+{
+    with_every_kernel(check_threads);
+}
+
+static void bits_do_not_depend_on_the_number_of_rows(void **state)
+{
+    if (ft_gemm_variant(0) == NULL) skip();
+    const product whole = {301, 130, 500, false, true, 1, 0}, some = {5, 130, 500, false, true, 1, 0};
+    t_matrix a = t_matrix_random(whole.m, whole.k, 0, 1, 1), b = t_matrix_random(whole.n, whole.k, 0, 2, 1);
+    t_matrix start = t_matrix_nan(whole.m, whole.n, 0), less = t_matrix_nan(some.m, some.n, 0), from = a;
+    from.data += 203 * a.ld;
+    t_matrix expected = multiply(&whole, a, b, start), c = multiply(&some, from, b, less);
+    assert_memory_equal(c.data, expected.data + 203 * expected.ld, (size_t)(some.m * some.n) * sizeof(float));
+    t_matrix_free(a);
+    t_matrix_free(b);
+    t_matrix_free(c);
+    t_matrix_free(expected);
+    t_matrix_free(start);
+    t_matrix_free(less);
+}
+
+// C = 0.5 C + 2 A B^T - D E: as two products one after the other.
+static void check_sum(void)
+{
+    const product first = {70, 100, 300, false, true, 2, 0.5f}, second = {70, 100, 16, false, false, -1, 1};
+    t_matrix a = t_matrix_random(70, 300, 1, 1, 1), b = t_matrix_random(100, 300, 2, 2, 1);
+    t_matrix d = t_matrix_random(70, 16, 3, 3, 1), e = t_matrix_random(16, 100, 4, 4, 1), c = t_matrix_random(70, 100, 5, 5, 1);
+    t_matrix half = multiply(&first, a, b, c), expected = multiply(&second, d, e, half);
+    ft_gemm_sum_parallel(&(ft_gemm_sum){.m = 70, .n = 100, .c = c.data, .ldc = c.ld, .beta = 0.5f, .n_terms = 2, .term = {
+        {.k = 300, .a = a.data, .lda = a.ld, .b = b.data, .ldb = b.ld, .b_transposed = true, .alpha = 2},
+        {.k = 16, .a = d.data, .lda = d.ld, .b = e.data, .ldb = e.ld, .alpha = -1}}});
+    for (int64_t i = 0; i < 70; i++) {
+        for (int64_t j = 0; j < 100; j++) assert_true(fabs(t_at(c, i, j) - t_at(expected, i, j)) < 1e-4);
+    }
+    const t_matrix gone[] = {a, b, c, d, e, half, expected};
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) t_matrix_free(gone[i]);
+}
+
+static void a_sum_is_its_terms_added(void **state)
+{
+    with_every_kernel(check_sum);
+}
+
+static void round_to_bf16(t_matrix m)
+{
+    for (int64_t i = 0; i < m.rows; i++) {
+        for (int64_t j = 0; j < m.cols; j++) m.data[i * m.ld + j] = ft_bf16_to_f32(ft_f32_to_bf16(m.data[i * m.ld + j]));
+    }
+}
+
+static void check_bf16(const product *p, uint32_t seed)
+{
+    t_matrix a = p->a_transposed ? t_matrix_random(p->k, p->m, 3, seed, 1) : t_matrix_random(p->m, p->k, 3, seed, 1);
+    t_matrix b = p->b_transposed ? t_matrix_random(p->n, p->k, 5, seed + 1, 1) : t_matrix_random(p->k, p->n, 5, seed + 1, 1);
+    t_matrix c = t_matrix_random(p->m, p->n, 7, seed + 2, 1), start = t_matrix_copy(c);
+    ft_gemm_parallel(&(ft_gemm){.m = p->m, .n = p->n, .k = p->k, .a = a.data, .lda = a.ld, .a_transposed = p->a_transposed,
+                                .b = b.data, .ldb = b.ld, .b_transposed = p->b_transposed, .c = c.data, .ldc = c.ld,
+                                .alpha = p->alpha, .beta = p->beta, .bf16 = true});
+    round_to_bf16(a);
+    round_to_bf16(b);
+    double *reference = multiply_reference(p, a, b, start);
+    t_assert_close(c, reference, 2e-6);
+    ft_free(reference);
+    const t_matrix gone[] = {a, b, c, start};
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++) t_matrix_free(gone[i]);
+}
+
+static void bf16_products_round_their_factors_and_nothing_else(void **state)
+{
+    if (!ft_gemm_has_bf16()) skip();
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++) check_bf16(&products[i], (uint32_t)i * 10);
+}
+
 static void an_empty_product_does_nothing(void **state)
 {
     float c = 3;
@@ -91,6 +182,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_match_float64),
         cmocka_unit_test(bits_do_not_depend_on_the_number_of_threads),
+        cmocka_unit_test(bits_do_not_depend_on_the_number_of_rows),
+        cmocka_unit_test(a_sum_is_its_terms_added),
+        cmocka_unit_test(bf16_products_round_their_factors_and_nothing_else),
         cmocka_unit_test(an_empty_product_does_nothing),
     };
     return T_GROUP(tests);
