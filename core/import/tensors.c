@@ -1,0 +1,117 @@
+// Which tensor of the GGUF becomes which of the output, and in which file.
+#include <string.h>
+
+#include "common/memory.h"
+#include "import/import_internal.h"
+
+#define DEFAULT_SHARD ((int64_t)5000000000)
+#define SINGLE "model.safetensors"
+#define INDEX "model.safetensors.index.json"
+
+static ft_status check_source(const import *im, const import_tensor *t)
+{
+    const ft_gguf_tensor *s = t->source;
+    bool fits = s->shape[0] == t->cols && (t->rows == 1 ? s->rank == 1 : s->rank == 2 && s->shape[1] == t->rows);
+    if (!fits)
+        return ft_error(FT_E_INPUT, "%s: tensor %.*s has rank %d and begins [%lld, ...], not the [%lld, %lld] of the metadata", im->file.path,
+                        (int)s->name.bytes, s->name.data, s->rank, (long long)s->shape[0], (long long)t->cols, (long long)t->rows);
+    if (s->encoding->dequantize != NULL) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "%s: tensor %.*s is %s; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K and Q6_K are "
+                    "supported", im->file.path, (int)s->name.bytes, s->name.data, s->encoding->name);
+}
+
+// Adds the tensor of a role, if the model has one.
+static ft_status add_role(import *im, ft_role role, int64_t layer)
+{
+    import_tensor *t = &im->tensors[im->n_tensors];
+    char source[FT_TENSOR_NAME];
+    if (!ft_shape_tensor_name(&im->shape, role, layer, t->name)) return FT_OK;
+    ft_import_source_name(role, layer, source);
+    t->role = role;
+    t->source = ft_gguf_find_tensor(&im->file, source);
+    if (t->source == NULL) return ft_error(FT_E_INPUT, "%s: tensor %s is missing", im->file.path, source);
+    ft_shape_role(&im->shape, role, &t->rows, &t->cols);
+    FT_TRY(check_source(im, t));
+    im->total_bytes += t->source->elements * (int64_t)ft_dtype_bytes(im->options->dtype);
+    im->n_tensors++;
+    return FT_OK;
+}
+
+// Every tensor must have been taken, or the model computes something else than config.json says.
+static ft_status check_rest(const import *im)
+{
+    bool *used = FT_NEW_ARRAY(bool, im->file.n_tensors + 1);
+    FT_ALLOC_CHECK(used);
+    for (int64_t i = 0; i < im->n_tensors; i++) used[im->tensors[i].source - im->file.tensors] = true;
+    const ft_gguf_tensor *rest = NULL;
+    for (int i = 0; i < im->file.n_tensors && rest == NULL; i++) {
+        if (!used[i] && !ft_gguf_text_is(im->file.tensors[i].name, "rope_freqs.weight")) rest = &im->file.tensors[i];
+    }
+    ft_free(used);
+    if (rest == NULL) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "%s: tensor %.*s has no place in a %s model", im->file.path, (int)rest->name.bytes,
+                    rest->name.data, im->family->model_type);
+}
+
+static ft_status list_tensors(import *im)
+{
+    int64_t most = im->file.n_tensors + 1;  // each role takes a tensor of its own; one more is tried before it is missed
+    FT_ALLOC_CHECK(im->tensors = FT_NEW_ARRAY(import_tensor, most));
+    FT_TRY(add_role(im, FT_ROLE_EMBED, 0));
+    for (int64_t layer = 0; layer < im->shape.layers; layer++)
+        for (int role = 0; role < FT_ROLE_LAYER_COUNT; role++) FT_TRY(add_role(im, (ft_role)role, layer));
+    FT_TRY(add_role(im, FT_ROLE_FINAL_NORM, 0));
+    FT_TRY(add_role(im, FT_ROLE_HEAD, 0));
+    return check_rest(im);
+}
+
+// Tensors in order; a shard ends before the tensor that would make it too large.
+static void cut_shards(import *im)
+{
+    int64_t most = im->options->shard_bytes > 0 ? im->options->shard_bytes : DEFAULT_SHARD, bytes = 0;
+    for (int64_t i = 0; i < im->n_tensors; i++) {
+        int64_t size = im->tensors[i].source->elements * (int64_t)ft_dtype_bytes(im->options->dtype);
+        if (i == 0 || bytes + size > most) {
+            im->shards[im->n_shards++] = (import_shard){.begin = i};
+            bytes = 0;
+        }
+        bytes += size;
+        im->shards[im->n_shards - 1].end = i + 1;
+    }
+}
+
+ft_status ft_import_plan(import *im)
+{
+    FT_TRY(list_tensors(im));
+    FT_ALLOC_CHECK(im->shards = FT_NEW_ARRAY(import_shard, im->n_tensors));
+    cut_shards(im);
+    for (int64_t s = 0; s < im->n_shards; s++) {
+        im->shards[s].name = im->n_shards == 1
+                                 ? ft_strdup(SINGLE)
+                                 : ft_format("model-%05lld-of-%05lld.safetensors", (long long)s + 1, (long long)im->n_shards);
+        FT_ALLOC_CHECK(im->shards[s].name);
+    }
+    return FT_OK;
+}
+
+void ft_import_plan_free(import *im)
+{
+    for (int64_t s = 0; s < im->n_shards; s++) ft_free(im->shards[s].name);
+    ft_free(im->shards);
+    ft_free(im->tensors);
+}
+
+ft_status ft_import_write_index(const import *im)
+{
+    if (im->n_shards == 1) return FT_OK;
+    json_t *map = json_object();
+    for (int64_t s = 0; s < im->n_shards; s++)
+        for (int64_t i = im->shards[s].begin; i < im->shards[s].end; i++)
+            json_object_set_new(map, im->tensors[i].name, json_string(im->shards[s].name));
+    if (json_object_size(map) != (size_t)im->n_tensors) {
+        json_decref(map);
+        return ft_error(FT_E_NOMEM, "out of memory: " INDEX);
+    }
+    return ft_import_write_json(im, INDEX, json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)im->total_bytes,
+                                                     "weight_map", map));
+}

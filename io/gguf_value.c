@@ -1,0 +1,62 @@
+// Numbers and texts of GGUF metadata.
+#include <string.h>
+
+#include "common/codec.h"
+#include "io/gguf_internal.h"
+
+static const struct {
+    const char *name;
+    int bytes;
+    bool whole, is_signed;
+} types[FT_GGUF_TYPE_COUNT] = {
+    [FT_GGUF_U8] = {"uint8", 1, true, false},    [FT_GGUF_I8] = {"int8", 1, true, true},
+    [FT_GGUF_U16] = {"uint16", 2, true, false},  [FT_GGUF_I16] = {"int16", 2, true, true},
+    [FT_GGUF_U32] = {"uint32", 4, true, false},  [FT_GGUF_I32] = {"int32", 4, true, true},
+    [FT_GGUF_F32] = {"float32", 4, false, false}, [FT_GGUF_BOOL] = {"bool", 1, false, false},
+    [FT_GGUF_TEXT] = {"string", 0, false, false}, [FT_GGUF_ARRAY] = {"array", 0, false, false},
+    [FT_GGUF_U64] = {"uint64", 8, true, false},  [FT_GGUF_I64] = {"int64", 8, true, true},
+    [FT_GGUF_F64] = {"float64", 8, false, false},
+};
+
+int ft_gguf_type_bytes(ft_gguf_type type) { return types[type].bytes; }
+
+const char *ft_gguf_type_name(ft_gguf_type type) { return types[type].name; }
+
+bool ft_gguf_is_integer(const ft_gguf_value *value) { return types[value->type].whole; }
+
+bool ft_gguf_is_real(const ft_gguf_value *value) { return value->type == FT_GGUF_F32 || value->type == FT_GGUF_F64; }
+
+int64_t ft_gguf_integer(const ft_gguf_value *value, uint64_t i)
+{
+    int bytes = types[value->type].bytes;
+    FT_ASSERT(i < value->count && bytes > 0 && !ft_gguf_is_real(value));
+    uint64_t raw = ft_gguf_load(value->data + i * (size_t)bytes, bytes);
+    if (types[value->type].is_signed) {
+        int unused = 64 - 8 * bytes;
+        return (int64_t)(raw << unused) >> unused;
+    }
+    return raw > INT64_MAX ? INT64_MAX : (int64_t)raw;
+}
+
+double ft_gguf_real(const ft_gguf_value *value, uint64_t i)
+{
+    FT_ASSERT(i < value->count);
+    if (value->type == FT_GGUF_F32) return (double)ft_bits_to_f32((uint32_t)ft_gguf_load(value->data + 4 * i, 4));
+    if (value->type != FT_GGUF_F64) return (double)ft_gguf_integer(value, i);
+    double real;
+    uint64_t raw = ft_gguf_load(value->data + 8 * i, 8);
+    memcpy(&real, &raw, sizeof real);
+    return real;
+}
+
+ft_gguf_text ft_gguf_next_text(const unsigned char **at)
+{
+    ft_gguf_text text = {(const char *)*at + 8, (size_t)ft_gguf_load(*at, 8)};
+    *at += 8 + text.bytes;
+    return text;
+}
+
+bool ft_gguf_text_is(ft_gguf_text text, const char *word)
+{
+    return text.bytes == strlen(word) && memcmp(text.data, word, text.bytes) == 0;
+}
