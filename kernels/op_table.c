@@ -88,20 +88,31 @@ static double linear_backward_bytes(const ft_op_shape *s, ft_repr repr)
     return (rows * (2.0 * in + out) + in * out) * (double)ft_repr_bytes(repr) + 4.0 * lora;
 }
 
-// --- rope: three operations a value of q and k, in place ---------------------------------------------------------------------
-static double rope_values(const ft_op_shape *s)
+// --- qk_norm: the values of q and k, in place, and a copy of them; a square, a sum and two products a value -------------------
+static double qk_values(const ft_op_shape *s)
 {
     return (double)s->rows * (double)((s->q_heads + s->kv_heads) * s->head_dim);
 }
 
+static double qk_norm_flops(const ft_op_shape *s)
+{
+    return 4.0 * qk_values(s);
+}
+
+static double qk_norm_bytes(const ft_op_shape *s, ft_repr repr)
+{
+    return 3.0 * qk_values(s) * (double)ft_repr_bytes(repr) + 4.0 * (double)s->rows * (double)(s->q_heads + s->kv_heads);
+}
+
+// --- rope: three operations a value of q and k, in place ---------------------------------------------------------------------
 static double rope_flops(const ft_op_shape *s)
 {
-    return 3.0 * rope_values(s);
+    return 3.0 * qk_values(s);
 }
 
 static double rope_bytes(const ft_op_shape *s, ft_repr repr)
 {
-    return 2.0 * rope_values(s) * (double)ft_repr_bytes(repr);
+    return 2.0 * qk_values(s) * (double)ft_repr_bytes(repr);
 }
 
 // --- attention: rows in documents of max_length; a query sees (max_length + 1) / 2 keys on average ---------------------------
@@ -225,6 +236,7 @@ const ft_op_info ft_op_table[FT_OP_COUNT] = {
         linear_forward_bytes),
     ROW(FT_OP_LINEAR_BACKWARD, "linear_backward", 5e-6, 1e-2, 6e-2, linear_backward_workspace, linear_backward_flops,
         linear_backward_bytes),
+    ROW(FT_OP_QK_NORM, "qk_norm", 1e-6, 8e-3, 0, none_workspace, qk_norm_flops, qk_norm_bytes),
     ROW(FT_OP_ROPE, "rope", 1e-6, 8e-3, 0, none_workspace, rope_flops, rope_bytes),
     ROW(FT_OP_ATTENTION_FORWARD, "attention_forward", 5e-6, 1e-2, 0, none_workspace, attention_flops, attention_bytes),
     ROW(FT_OP_ATTENTION_BACKWARD, "attention_backward", 1e-5, 2e-2, 0, attention_backward_workspace, attention_backward_flops,

@@ -136,6 +136,15 @@ typedef struct {
     // dx = dy W (+ LoRA), dA += , dB +=. dx.data NULL skips the input gradient. accumulate: dx += .
     ft_status (*linear_backward)(ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy,
                                  ft_view x, const float *low_rank, void *workspace, int64_t workspace_bytes);
+    // Each q and k head of qkv [rows, (q_heads + 2 kv_heads) * head_dim] becomes x * rstd * w in place, before rope, with w
+    // q_weight or k_weight [head_dim]. `raw` [rows, (q_heads + kv_heads) * head_dim] gets the heads as they were and `rstd`
+    // [rows, q_heads + kv_heads] their factors, both for the backward pass.
+    ft_status (*qk_norm_forward)(ft_queue *queue, ft_view qkv, ft_view raw, float *rstd, const ft_attention *shape,
+                                 const float *q_weight, const float *k_weight, float eps);
+    // The q and k columns of dqkv, gradients of the normed heads, become gradients of the raw ones in place; v is not touched.
+    // The weights are frozen and get no gradient.
+    ft_status (*qk_norm_backward)(ft_queue *queue, ft_view dqkv, ft_view raw, const float *rstd, const ft_attention *shape,
+                                  const float *q_weight, const float *k_weight);
     // In place on the q and k columns of qkv [rows, (q_heads + 2 kv_heads) * head_dim]; direction +1 forward, -1 backward.
     ft_status (*rope)(ft_queue *queue, ft_view qkv, const ft_attention *shape, const ft_rope *table, const int32_t *positions,
                       int direction);
@@ -177,6 +186,7 @@ typedef enum {
     FT_OP_RMSNORM,
     FT_OP_LINEAR_FORWARD,
     FT_OP_LINEAR_BACKWARD,
+    FT_OP_QK_NORM,
     FT_OP_ROPE,
     FT_OP_ATTENTION_FORWARD,
     FT_OP_ATTENTION_BACKWARD,

@@ -60,6 +60,10 @@ ft_status ft_cpu_linear_forward(ft_queue *queue, const ft_linear_group *group, f
                                 void *workspace, int64_t workspace_bytes);
 ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy,
                                  ft_view x, const float *low_rank, void *workspace, int64_t workspace_bytes);
+ft_status ft_cpu_qk_norm_forward(ft_queue *queue, ft_view qkv, ft_view raw, float *rstd, const ft_attention *shape,
+                                 const float *q_weight, const float *k_weight, float eps);
+ft_status ft_cpu_qk_norm_backward(ft_queue *queue, ft_view dqkv, ft_view raw, const float *rstd, const ft_attention *shape,
+                                  const float *q_weight, const float *k_weight);
 ft_status ft_cpu_rope(ft_queue *queue, ft_view qkv, const ft_attention *shape, const ft_rope *table, const int32_t *positions,
                       int direction);
 ft_status ft_cpu_attention_forward(ft_queue *queue, ft_view o, float *lse, ft_view qkv, const ft_attention *shape,

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "kernels/cpu/cpu_ops.h"
+#include "kernels/cpu/rmsnorm.h"
 #include "kernels/cpu/vector.h"
 
 // One call. Pointers are row 0; a pointer that is NULL is a part that was not asked for.
@@ -24,12 +25,12 @@ FT_VECTOR static void add(float *sum, const float *x, const float *residual, int
     for (int64_t i = 0; i < n; i++) sum[i] = x[i] + residual[i];
 }
 
-FT_VECTOR static float inverse_rms(const float *x, int64_t n, float eps)
+FT_VECTOR float ft_norm_inverse_rms(const float *x, int64_t n, float eps)
 {
     return 1.0f / sqrtf(ft_dot(x, x, n) / (float)n + eps);
 }
 
-FT_VECTOR static void apply(float *y, const float *x, const float *weight, int64_t n, float rstd)
+FT_VECTOR void ft_norm_apply(float *y, const float *x, const float *weight, int64_t n, float rstd)
 {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; i++) y[i] = x[i] * rstd * weight[i];
@@ -46,8 +47,8 @@ static void forward_rows(void *context, int64_t begin, int64_t end)
             add(sum, h, row_of(job->residual, row), n);
             h = sum;
         }
-        job->rstd_out[row] = inverse_rms(h, n, job->eps);
-        if (job->y.data != NULL) apply(row_of(job->y, row), h, job->weight, n, job->rstd_out[row]);
+        job->rstd_out[row] = ft_norm_inverse_rms(h, n, job->eps);
+        if (job->y.data != NULL) ft_norm_apply(row_of(job->y, row), h, job->weight, n, job->rstd_out[row]);
     }
 }
 
@@ -66,7 +67,7 @@ static void apply_rows(void *context, int64_t begin, int64_t end)
 {
     const norm_job *job = context;
     for (int64_t row = begin; row < end; row++) {
-        apply(row_of(job->y, row), row_of(job->x, row), job->weight, job->x.cols, job->rstd[row]);
+        ft_norm_apply(row_of(job->y, row), row_of(job->x, row), job->weight, job->x.cols, job->rstd[row]);
     }
 }
 
@@ -92,8 +93,8 @@ FT_VECTOR static float projection(const float *dy, const float *weight, const fl
     return ft_lanes_add(lane);
 }
 
-FT_VECTOR static void gradient(float *dx, const float *dres, const float *dy, const float *weight, const float *x, int64_t n,
-                               float rstd, float slope)
+FT_VECTOR static void combine(float *dx, const float *dres, const float *dy, const float *weight, const float *x, int64_t n,
+                              float rstd, float slope)
 {
     if (dres == NULL) {
 #pragma GCC ivdep
@@ -104,15 +105,18 @@ FT_VECTOR static void gradient(float *dx, const float *dres, const float *dy, co
     for (int64_t i = 0; i < n; i++) dx[i] = dres[i] + rstd * (dy[i] * weight[i] - x[i] * slope);
 }
 
+void ft_norm_gradient(float *dx, const float *dres, const float *dy, const float *weight, const float *x, int64_t n, float rstd)
+{
+    combine(dx, dres, dy, weight, x, n, rstd, rstd * rstd * (projection(dy, weight, x, n) / (float)n));
+}
+
 static void backward_rows(void *context, int64_t begin, int64_t end)
 {
     const norm_job *job = context;
     int64_t n = job->x.cols;
     for (int64_t row = begin; row < end; row++) {
-        const float *x = row_of(job->x, row), *dy = row_of(job->dy, row);
-        float rstd = job->rstd[row];
-        float slope = rstd * rstd * (projection(dy, job->weight, x, n) / (float)n);
-        gradient(row_of(job->dx, row), row_of(job->dres, row), dy, job->weight, x, n, rstd, slope);
+        ft_norm_gradient(row_of(job->dx, row), row_of(job->dres, row), row_of(job->dy, row), job->weight, row_of(job->x, row), n,
+                         job->rstd[row]);
     }
 }
 
