@@ -25,6 +25,10 @@ static void fill_columns(ft_activation_layout *layout, const ft_shape *shape, co
     int64_t qkv = q + 2 * shape->kv_heads * shape->head_dim;
     layout->cols[FT_ACT_RSTD_ATTN] = layout->cols[FT_ACT_RSTD_MLP] = 1;
     layout->cols[FT_ACT_QKV] = layout->cols[FT_ACT_D_QKV] = qkv;
+    if (shape->qk_norm) {
+        layout->cols[FT_ACT_QK_RSTD] = shape->q_heads + shape->kv_heads;
+        layout->cols[FT_ACT_QK_RAW] = layout->cols[FT_ACT_QK_RSTD] * shape->head_dim;
+    }
     layout->cols[FT_ACT_ATTN] = layout->cols[FT_ACT_D_ATTN] = q;
     layout->cols[FT_ACT_LSE] = shape->q_heads;
     layout->cols[FT_ACT_MID] = layout->cols[FT_ACT_NORMED] = layout->cols[FT_ACT_D_NORMED] = shape->hidden;
@@ -38,7 +42,7 @@ static void fill_columns(ft_activation_layout *layout, const ft_shape *shape, co
 
 static bool is_float32(ft_act act)
 {
-    return act == FT_ACT_RSTD_ATTN || act == FT_ACT_RSTD_MLP || act == FT_ACT_LSE ||
+    return act == FT_ACT_RSTD_ATTN || act == FT_ACT_RSTD_MLP || act == FT_ACT_QK_RSTD || act == FT_ACT_LSE ||
            (act >= FT_ACT_S_QKV && act <= FT_ACT_S_DOWN);
 }
 

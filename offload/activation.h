@@ -14,7 +14,9 @@
 typedef enum {
     // saved                     columns (per token)          element
     FT_ACT_RSTD_ATTN,         // 1                            f32
-    FT_ACT_QKV,               // (q_heads + 2 kv_heads) * d   repr, after rope
+    FT_ACT_QKV,               // (q_heads + 2 kv_heads) * d   repr, after norm and rope
+    FT_ACT_QK_RAW,            // (q_heads + kv_heads) * d     repr, before the q/k norm; 0 where the family has none
+    FT_ACT_QK_RSTD,           // q_heads + kv_heads           f32, of the q/k norm; 0 where the family has none
     FT_ACT_ATTN,              // q_heads * d                  repr, input of o
     FT_ACT_LSE,               // q_heads                      f32, stored [q_heads, tokens]
     FT_ACT_MID,               // hidden                       repr, x + o(attn)

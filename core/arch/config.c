@@ -34,22 +34,30 @@ static ft_status read_family(const ft_fields *config, const ft_family **family)
     return unknown_family(config, "model_type", model_type);
 }
 
+// A null means one per query head; only an absent field takes the family's default.
+static int64_t kv_heads_or(const ft_shape *shape, const ft_fields *config)
+{
+    bool absent = json_object_get(config->object, "num_key_value_heads") == NULL;
+    return absent && shape->family->default_kv_heads > 0 ? shape->family->default_kv_heads : shape->q_heads;
+}
+
 static ft_status read_sizes(ft_shape *shape, const ft_fields *config)
 {
     FT_TRY(ft_field_count(config, "hidden_size", &shape->hidden));
     FT_TRY(ft_field_count(config, "intermediate_size", &shape->ffn));
     FT_TRY(ft_field_count(config, "num_hidden_layers", &shape->layers));
     FT_TRY(ft_field_count(config, "num_attention_heads", &shape->q_heads));
-    FT_TRY(ft_field_count_or(config, "num_key_value_heads", shape->q_heads, &shape->kv_heads));
+    FT_TRY(ft_field_count_or(config, "num_key_value_heads", kv_heads_or(shape, config), &shape->kv_heads));
     FT_TRY(ft_field_count(config, "vocab_size", &shape->vocab));
     FT_TRY(ft_field_count_or(config, "max_position_embeddings", 2048, &shape->max_positions));
     FT_TRY(ft_field_real_or(config, "rms_norm_eps", 1e-6, &shape->norm_eps));
-    return ft_field_count_or(config, "head_dim", shape->hidden / shape->q_heads, &shape->head_dim);
+    int64_t head_dim = shape->family->default_head_dim;
+    return ft_field_count_or(config, "head_dim", head_dim > 0 ? head_dim : shape->hidden / shape->q_heads, &shape->head_dim);
 }
 
 static ft_status check_sizes(const ft_shape *shape, const ft_fields *config)
 {
-    if (ft_field(config, "head_dim") == NULL && shape->hidden % shape->q_heads != 0) {
+    if (ft_field(config, "head_dim") == NULL && shape->family->default_head_dim == 0 && shape->hidden % shape->q_heads != 0) {
         return ft_error(FT_E_INPUT, "%s: hidden_size %lld is not a multiple of num_attention_heads %lld, and head_dim is missing",
                         config->path, (long long)shape->hidden, (long long)shape->q_heads);
     }
@@ -61,6 +69,20 @@ static ft_status check_sizes(const ft_shape *shape, const ft_fields *config)
         return ft_error(FT_E_INPUT, "%s: head_dim %lld is not even, as the rotary embedding needs", config->path,
                         (long long)shape->head_dim);
     }
+    return FT_OK;
+}
+
+// The window in use, 0 if there is none. A null sliding_window is none; only an absent one takes the family's default.
+static ft_status read_window(ft_shape *shape, const ft_fields *config)
+{
+    const ft_family *family = shape->family;
+    bool in_use;
+    FT_TRY(ft_field_bool_or(config, "use_sliding_window", !family->window_opt_in, &in_use));
+    int64_t fallback = json_object_get(config->object, "sliding_window") == NULL ? family->default_window : 0;
+    if (ft_field(config, "sliding_window") != NULL) FT_TRY(ft_field_count(config, "sliding_window", &shape->window));
+    else shape->window = fallback;
+    // Mistral has no such switch: transformers does not read one.
+    if (!in_use && family->default_window == 0) shape->window = 0;
     return FT_OK;
 }
 
@@ -82,6 +104,7 @@ static ft_status read_config(ft_shape *shape, const ft_fields *config)
     FT_TRY(ft_config_refuse(config, shape->family));
     FT_TRY(read_sizes(shape, config));
     FT_TRY(check_sizes(shape, config));
+    FT_TRY(read_window(shape, config));
     FT_TRY(ft_config_rope(shape, config));
     FT_TRY(read_dtype(shape, config));
     FT_TRY(ft_field_bool_or(config, "tie_word_embeddings", false, &shape->tied));

@@ -66,6 +66,10 @@ ft_status ft_config_rope(ft_shape *shape, const ft_fields *config)
     FT_TRY(find_rope(config, &rope));
     FT_TRY(refuse_partial(config));
     FT_TRY(refuse_partial(&rope));
+    if (ft_field(&rope, "mrope_section") != NULL) {
+        return ft_error(FT_E_UNSUPPORTED, "%s: %smrope_section: positions in several dimensions are not supported", config->path,
+                        rope.prefix);
+    }
     FT_TRY(ft_field_real_or(config, "rope_theta", 10000, &theta));
     FT_TRY(ft_field_real_or(&rope, "rope_theta", theta, &shape->rope_theta));
     FT_TRY(read_type(&rope, &type));

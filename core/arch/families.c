@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-const ft_family *const ft_families[] = {&ft_family_llama, NULL};
+const ft_family *const ft_families[] = {&ft_family_llama, &ft_family_mistral, &ft_family_qwen2, &ft_family_qwen3, NULL};
 
 const ft_family *ft_family_find(const char *architecture, const char *model_type)
 {

@@ -82,3 +82,11 @@ int64_t ft_lora_parameters(const ft_shape *shape, int64_t r, unsigned targets)
     }
     return layer * shape->layers;
 }
+
+ft_status ft_shape_check_length(const ft_shape *shape, int64_t sequence_len)
+{
+    if (shape->window == 0 || sequence_len <= shape->window) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "sequence_len %lld is longer than the model's sliding_window %lld, and attention over a window is "
+                    "not implemented: set sequence_len to %lld or less", (long long)sequence_len, (long long)shape->window,
+                    (long long)shape->window);
+}

@@ -49,6 +49,7 @@ typedef struct {
     double rope_theta;
     double rope_factor, rope_low_freq, rope_high_freq;  // llama3: factor, low_freq_factor, high_freq_factor
     int64_t rope_original_positions;                    // llama3: original_max_position_embeddings
+    int64_t window;      // sliding_window in use: a token sees itself and window - 1 before it; 0 = all. ft_shape_check_length
     bool tied;           // head = embedding
     bool qkv_bias;
     bool qk_norm;
@@ -61,14 +62,18 @@ struct ft_family {
     const char *model_type;     // "llama"
     bool qkv_bias, qk_norm;     // fixed by the family
     const char *chat_template;  // default of our built-in templates
+    // What transformers takes for a field that config.json lacks; 0 = what it takes for Llama.
+    int64_t default_kv_heads, default_head_dim, default_window;
+    bool window_opt_in;         // sliding_window counts only with use_sliding_window true
     const char *roles[FT_ROLE_COUNT];  // tensor name, %lld = layer; NULL = the family has none
 };
 extern const ft_family *const ft_families[];  // NULL-terminated
 
 // Reads DIRECTORY/config.json in both dialects (rope_scaling / torch_dtype, and transformers 5's rope_parameters / dtype).
-// A field that changes the maths and is not implemented (other rope types, sliding window in use, other activations, biases
-// where the family has none, attention dropout, quantization_config) is FT_E_UNSUPPORTED naming the field and its value, as is an
-// unknown architecture; a missing, mistyped or inconsistent field is FT_E_INPUT naming it. Head_dim defaults to hidden / q_heads.
+// A field that changes the maths and is not implemented (other rope types, sliding layers beside full ones, other activations,
+// biases where the family has none, multipliers and soft caps, attention dropout, quantization_config) is FT_E_UNSUPPORTED naming
+// the field and its value, as is an unknown architecture; a missing, mistyped or inconsistent field is FT_E_INPUT naming it.
+// Head_dim defaults to hidden / q_heads (Qwen3: 128).
 ft_status ft_shape_read(ft_shape *shape, const char *directory);
 ft_status ft_shape_parse(ft_shape *shape, const char *json_text, const char *path_for_messages);
 
@@ -93,7 +98,16 @@ void ft_group_linears(ft_group group, ft_linear *first, int *count);
 const char *ft_group_name(ft_group group);
 int64_t ft_lora_parameters(const ft_shape *shape, int64_t r, unsigned targets);  // whole model
 
-// Built-in geometries by name ("llama3-8b", "llama3-70b", "llama3-405b": Llama 3.1); FT_E_NOT_FOUND lists them.
+// Attention is implemented over whole documents, which a sliding window of at least their length does not change.
+// FT_E_UNSUPPORTED naming both numbers if sequences of this length would reach past the window.
+ft_status ft_shape_check_length(const ft_shape *shape, int64_t sequence_len);
+
+// Built-in geometries by name ("llama3-8b", "llama3-70b", "llama3-405b": Llama 3.1; geometry.c has the others); FT_E_NOT_FOUND
+// lists them.
 ft_status ft_shape_geometry(ft_shape *shape, const char *name);
+// The geometry of a model by its name on a hub: "meta-llama/Meta-Llama-3.1-405B-Instruct-FP8", a hub cache's directory
+// ("models--meta-llama--Llama-3.1-8B", anywhere in a path) or the bare name; any organisation, any case, suffixes that leave the
+// sizes alone. NULL if unknown, which a fine-tune under a name of its own is. Llama 3 maps to 3.1, whose sizes it shares.
+const char *ft_geometry_for_repository(const char *name);
 
 #endif

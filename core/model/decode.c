@@ -96,6 +96,9 @@ static ft_status token_attention(const generation *g, const ft_layer_visit *v, i
     FT_TRY(v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), none, address(g, FT_ACT_RSTD_ATTN), x, none, v->attn_norm,
                                    (float)s->norm_eps));
     FT_TRY(linear(g, v, FT_GROUP_QKV, FT_ACT_S_QKV, FT_ACT_QKV, FT_ACT_NORMED));
+    if (v->q_norm)
+        FT_TRY(v->ops->qk_norm_forward(v->queue, qkv, row_of(g, FT_ACT_QK_RAW), address(g, FT_ACT_QK_RSTD), &attention, v->q_norm, v->k_norm,
+                                       (float)s->norm_eps));
     FT_TRY(v->ops->rope(v->queue, qkv, &attention, v->rope, g->model->slot[0].positions, +1));
     FT_TRY(ft_queue_sync(v->queue));
     remember(g, layer, qkv.data, 1, position);

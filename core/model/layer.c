@@ -51,6 +51,23 @@ static ft_status linear_back(const frame *f, ft_group group, ft_act low_rank, ft
 
 static const ft_view no_view = {0};
 
+// The norm of q and k heads, in families that have it.
+static ft_status qk_norm(const frame *f, ft_view qkv)
+{
+    const ft_layer_visit *v = f->visit;
+    if (v->q_norm == NULL) return FT_OK;
+    return v->ops->qk_norm_forward(v->queue, qkv, view(f, FT_ACT_QK_RAW), address(f, FT_ACT_QK_RSTD), &f->attention, v->q_norm, v->k_norm,
+                                   (float)v->shape->norm_eps);
+}
+
+static ft_status qk_norm_back(const frame *f, ft_view d_qkv)
+{
+    const ft_layer_visit *v = f->visit;
+    if (v->q_norm == NULL) return FT_OK;
+    return v->ops->qk_norm_backward(v->queue, d_qkv, view(f, FT_ACT_QK_RAW), address(f, FT_ACT_QK_RSTD), &f->attention, v->q_norm,
+                                    v->k_norm);
+}
+
 // x -> saved: rstd, qkv, attention output and its lse, mid = x + o.
 static ft_status attention_forward(const frame *f, ft_view x)
 {
@@ -58,6 +75,7 @@ static ft_status attention_forward(const frame *f, ft_view x)
     ft_view normed = view(f, FT_ACT_NORMED), qkv = view(f, FT_ACT_QKV), attn = view(f, FT_ACT_ATTN), mid = view(f, FT_ACT_MID);
     FT_TRY(v->ops->rmsnorm_forward(v->queue, normed, no_view, address(f, FT_ACT_RSTD_ATTN), x, no_view, v->attn_norm, (float)v->shape->norm_eps));
     FT_TRY(linear(f, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, normed));
+    FT_TRY(qk_norm(f, qkv));
     FT_TRY(v->ops->rope(v->queue, qkv, &f->attention, v->rope, f->batch->positions, +1));
     FT_TRY(v->ops->attention_forward(v->queue, attn, address(f, FT_ACT_LSE), qkv, &f->attention, &f->batch->documents, v->workspace,
                                      v->activation->workspace_bytes));
@@ -108,6 +126,7 @@ static ft_status attention_backward(const frame *f, ft_view dy, ft_view x, bool 
     FT_TRY(v->ops->attention_backward(v->queue, d_qkv, d_attn, attn, address(f, FT_ACT_LSE), qkv, &f->attention, &f->batch->documents,
                                       v->workspace, v->activation->workspace_bytes));
     FT_TRY(v->ops->rope(v->queue, d_qkv, &f->attention, v->rope, f->batch->positions, -1));
+    FT_TRY(qk_norm_back(f, d_qkv));
     FT_TRY(v->ops->rmsnorm_apply(v->queue, normed, x, rstd, v->attn_norm));
     FT_TRY(linear_back(f, FT_GROUP_QKV, FT_ACT_S_QKV, want_dx ? d_normed : no_view, d_qkv, normed));
     if (!want_dx) return FT_OK;

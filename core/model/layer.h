@@ -1,6 +1,6 @@
 // One transformer layer, forward and backward, for one micro-batch, over kernels/ops.h.
 //
-//   x -> norm -> qkv (+LoRA) -> rope -> attention -> o (+LoRA) -> + x = mid -> norm -> gate|up (+LoRA) -> SwiGLU -> down (+LoRA) -> + mid
+//   x -> norm -> qkv (+LoRA) (-> q/k norm) -> rope -> attention -> o (+LoRA) -> + x = mid -> norm -> gate|up (+LoRA) -> SwiGLU -> down (+LoRA) -> + mid
 //
 // The layer owns nothing: weights in compute form, saved block, scratch and workspace come from the visit. Shapes: T slots of
 // the micro-batch, H hidden, D = head_dim.

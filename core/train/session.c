@@ -50,9 +50,11 @@ ft_status ft_config_derive(ft_settings *settings)
     char text[32];
     FT_TRY(read_shape(&shape, &settings->values));
     settings->values.vocab = shape.vocab;
-    if (ft_settings_given(settings, "sequence_len") || settings->values.sequence_len <= shape.max_positions) return FT_OK;
-    snprintf(text, sizeof text, "%lld", (long long)shape.max_positions);
-    return ft_settings_derive(settings, "sequence_len", text, "max_position_embeddings of the model");
+    bool windowed = shape.window > 0 && shape.window < shape.max_positions;
+    int64_t limit = windowed ? shape.window : shape.max_positions;
+    if (ft_settings_given(settings, "sequence_len") || settings->values.sequence_len <= limit) return FT_OK;
+    snprintf(text, sizeof text, "%lld", (long long)limit);
+    return ft_settings_derive(settings, "sequence_len", text, windowed ? "sliding_window of the model" : "max_position_embeddings of the model");
 }
 
 static ft_base_format base_format(const ft_config *config)
@@ -122,6 +124,11 @@ static ft_compute compute_mode(const ft_session *session, const ft_config *confi
     return strcmp(config->compute, "fp8") == 0 ? FT_COMPUTE_FP8 : FT_COMPUTE_BF16;
 }
 
+static int64_t sequence_len(const ft_config *config, const ft_session_options *options)
+{
+    return options->sequence_len > 0 ? options->sequence_len : config->sequence_len;
+}
+
 static ft_status make_plan(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     int64_t accumulation;
@@ -133,7 +140,7 @@ static ft_status make_plan(ft_session *session, const ft_config *config, const f
     ft_plan_request request = {
         .layout = &session->layout, .machine = &session->machine, .compute = compute_mode(session, config),
         .gpus = gpus,
-        .sequence_len = options->sequence_len > 0 ? options->sequence_len : config->sequence_len,
+        .sequence_len = sequence_len(config, options),
         .micro_batch_size = config->micro_batch_size, .accumulation = accumulation, .train = options->train,
         .lora_r = session->adapter.r, .lora_targets = session->adapter.targets, .dropout = session->adapter.dropout > 0 && options->train,
         .head_chunk = config->head_chunk, .prefetch_depth = config->prefetch_depth, .hbm_budget = config->hbm_budget,
@@ -164,6 +171,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
 {
     FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(read_shape(&session->shape, config));
+    FT_TRY(ft_shape_check_length(&session->shape, sequence_len(config, options)));
     FT_TRY(open_adapter(session, config, options));
     if (options->plan_only) FT_TRY(ft_layout_make(&session->layout, &session->shape, base_format(config), NULL, NULL));
     else FT_TRY(open_store(session, config, options->stop));

@@ -41,13 +41,23 @@ static void expect_all(const refusal *refusals, size_t n, ft_status status)
 static void maths_that_is_not_implemented_is_named(void **state)
 {
     static const refusal refusals[] = {
-        {"\"attention_bias\":true", {"attention_bias", "true"}},
+        {"\"attention_bias\":true", {"attention_bias true", "o_proj"}},
         {"\"mlp_bias\":true", {"mlp_bias", "true"}},
         {"\"hidden_act\":\"gelu\"", {"hidden_act", "gelu"}},
         {"\"quantization_config\":{\"quant_method\":\"fbgemm_fp8\"}", {"quantization_config", "fbgemm_fp8"}},
         {"\"quantization_config\":{}", {"quantization_config", NULL}},
-        {"\"sliding_window\":4096", {"sliding_window", "4096"}},
-        {"\"sliding_window\":512,\"use_sliding_window\":true", {"sliding_window", "512"}},
+        {"\"use_mrope\":true", {"use_mrope", "true"}},
+        {"\"use_qk_norm\":true", {"use_qk_norm", "true"}},
+        {"\"embedding_multiplier\":12.0", {"embedding_multiplier", "12"}},
+        {"\"residual_multiplier\":0.22", {"residual_multiplier", "0.22"}},
+        {"\"logits_scaling\":8.0", {"logits_scaling", "8"}},
+        {"\"attention_multiplier\":0.0078125", {"attention_multiplier", "0.0078125"}},
+        {"\"final_logit_softcapping\":30.0", {"final_logit_softcapping", "30"}},
+        {"\"attn_logit_softcapping\":50.0", {"attn_logit_softcapping", "50"}},
+        {"\"query_pre_attn_scalar\":256", {"query_pre_attn_scalar", "256"}},
+        {"\"num_local_experts\":8", {"num_local_experts", "8"}},
+        {"\"rope_scaling\":{\"rope_type\":\"dynamic\",\"factor\":2}", {"rope_type", "dynamic"}},
+        {"\"rope_scaling\":{\"type\":\"default\",\"mrope_section\":[16,24,24]}", {"rope_scaling.mrope_section", NULL}},
         {"\"layer_types\":[\"full_attention\",\"sliding_attention\"]", {"layer_types[1]", "sliding_attention"}},
         {"\"attention_dropout\":0.1", {"attention_dropout", "0.1"}},
         {"\"partial_rotary_factor\":0.5", {"partial_rotary_factor", "0.5"}},
@@ -81,18 +91,31 @@ static void wrong_values_are_named(void **state)
         {"\"eos_token_id\":\"</s>\"", {"eos_token_id", "token id"}},
         {"\"attention_bias\":1", {"attention_bias", "true or false"}},
         {"\"hidden_act\":3", {"hidden_act", "string"}},
+        {"\"sliding_window\":-1", {"sliding_window", "at least 1"}},
     };
     expect_all(refusals, sizeof refusals / sizeof *refusals, FT_E_INPUT);
 }
 
 static void a_family_that_is_not_known_lists_those_that_are(void **state)
 {
-    const char *const by_name[2] = {"'MistralForCausalLM'", "LlamaForCausalLM"};
-    expect("{\"architectures\":[\"MistralForCausalLM\"],\"model_type\":\"llama\"," SIZES "}", FT_E_UNSUPPORTED, by_name);
+    const char *const by_name[2] = {"'MixtralForCausalLM'", "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM"};
+    expect("{\"architectures\":[\"MixtralForCausalLM\"],\"model_type\":\"llama\"," SIZES "}", FT_E_UNSUPPORTED, by_name);
     const char *const by_type[2] = {"model_type 'gpt2'", "LlamaForCausalLM"};
     expect("{\"model_type\":\"gpt2\"," SIZES "}", FT_E_UNSUPPORTED, by_type);
     const char *const none[2] = {"architectures is missing", NULL};
     expect("{" SIZES "}", FT_E_INPUT, none);
+}
+
+static void the_refusals_hold_for_every_family(void **state)
+{
+    const char *const bias[2] = {"attention_bias true", "Qwen3ForCausalLM"};
+    expect("{\"architectures\":[\"Qwen3ForCausalLM\"],\"num_key_value_heads\":4," SIZES ",\"attention_bias\":true}", FT_E_UNSUPPORTED, bias);
+    const char *const layers[2] = {"layer_types[0]", "sliding_attention"};
+    expect("{\"architectures\":[\"Qwen2ForCausalLM\"],\"num_key_value_heads\":4," SIZES ",\"layer_types\":[\"sliding_attention\"]}",
+           FT_E_UNSUPPORTED, layers);
+    const char *const yarn[2] = {"rope_scaling.rope_type", "yarn"};
+    expect("{\"architectures\":[\"Qwen3ForCausalLM\"],\"num_key_value_heads\":4," SIZES ",\"rope_scaling\":{\"rope_type\":\"yarn\","
+           "\"factor\":4.0,\"original_max_position_embeddings\":32768}}", FT_E_UNSUPPORTED, yarn);
 }
 
 static void missing_sizes_are_named(void **state)
@@ -126,6 +149,7 @@ int main(void)
         cmocka_unit_test(maths_that_is_not_implemented_is_named),
         cmocka_unit_test(wrong_values_are_named),
         cmocka_unit_test(a_family_that_is_not_known_lists_those_that_are),
+        cmocka_unit_test(the_refusals_hold_for_every_family),
         cmocka_unit_test(missing_sizes_are_named),
         cmocka_unit_test(text_that_is_not_an_object_is_refused),
         cmocka_unit_test(a_directory_without_config_says_what_belongs_there),

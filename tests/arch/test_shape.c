@@ -9,17 +9,66 @@
 
 #include "arch/shape.h"
 
+// As the model cards and safetensors indexes state them.
 static void geometries_have_the_published_parameter_counts(void **state)
 {
+    static const struct {
+        const char *name;
+        int64_t parameters;
+    } published[] = {
+        {"llama3-8b", 8030261248},      {"llama3-70b", 70553706496},       {"llama3-405b", 405853388800}, {"llama2-7b", 6738415616},
+        {"smollm2-135m", 134515008},    {"mistral-7b", 7248023552},        {"mistral-7b-v0.1", 7241732096},
+        {"qwen2.5-32b", 32763876352},   {"qwen3-8b", 8190735360},          {"qwen3-32b", 32762123264},
+    };
     ft_shape s;
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        assert_int_equal(ft_shape_geometry(&s, published[i].name), FT_OK);
+        if (ft_shape_parameters(&s) != published[i].parameters)
+            fail_msg("%s: %lld parameters", published[i].name, (long long)ft_shape_parameters(&s));
+        assert_true(s.qkv_bias == s.family->qkv_bias && s.qk_norm == s.family->qk_norm);
+    }
     assert_int_equal(ft_shape_geometry(&s, "llama3-8b"), FT_OK);
-    assert_int_equal(ft_shape_parameters(&s), 8030261248);
     assert_int_equal(ft_shape_layer_parameters(&s), 218103808);
     assert_int_equal(ft_shape_head_parameters(&s), 525336576);
-    assert_int_equal(ft_shape_geometry(&s, "llama3-70b"), FT_OK);
-    assert_int_equal(ft_shape_parameters(&s), 70553706496);
-    assert_int_equal(ft_shape_geometry(&s, "llama3-405b"), FT_OK);
-    assert_int_equal(ft_shape_parameters(&s), 405853388800);
+}
+
+static void a_repository_name_gives_its_geometry(void **state)
+{
+    static const char *const names[][2] = {
+        {"meta-llama/Meta-Llama-3.1-405B", "llama3-405b"},
+        {"meta-llama/Llama-3.1-405B-Instruct-FP8", "llama3-405b"},
+        {"models--meta-llama--Meta-Llama-3.1-405B", "llama3-405b"},
+        {"/cache/hub/models--meta-llama--Llama-3.1-8B-Instruct/snapshots/0e9e39f2", "llama3-8b"},
+        {"someone/Meta-Llama-3.1-70B-bnb-4bit", "llama3-70b"},
+        {"meta-llama/Llama-3.3-70B-Instruct", "llama3-70b"},
+        {"Llama-2-7b-chat-hf", "llama2-7b"},
+        {"HuggingFaceTB/SmolLM2-135M-Instruct/", "smollm2-135m"},
+        {"mistralai/Mistral-7B-Instruct-v0.3", "mistral-7b"},
+        {"mistralai/Mistral-7B-v0.1", "mistral-7b-v0.1"},
+        {"Qwen/Qwen2.5-32B-Instruct-GPTQ-Int4", "qwen2.5-32b"},
+        {"Qwen/Qwen3-32B", "qwen3-32b"},
+        {"qwen/qwen3-8b-base", "qwen3-8b"},
+    };
+    ft_shape s;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *geometry = ft_geometry_for_repository(names[i][0]);
+        if (geometry == NULL || strcmp(geometry, names[i][1]) != 0)
+            fail_msg("%s is taken for %s", names[i][0], geometry != NULL ? geometry : "nothing");
+        assert_int_equal(ft_shape_geometry(&s, geometry), FT_OK);
+    }
+}
+
+static void a_repository_that_is_not_known_has_none(void **state)
+{
+    static const char *const names[] = {"",          "/",         "meta-",          "models--",
+                                        "meta-llama/Llama-3.1-8", "org/My-Llama-3.1-8B-distilled-4B",
+                                        "Qwen/Qwen3-8Bx",         "Qwen/Qwen3-30B-A3B",
+                                        "mistralai/Mistral-7B",   "org/Llama-3.1-8B-",
+                                        "Llama-3.1-8B/else",      "models--meta-llama--Llama-3.1-8B-pruned/snapshots/Llama-3.1-8B"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *geometry = ft_geometry_for_repository(names[i]);
+        if (geometry != NULL) fail_msg("%s is taken for %s", names[i], geometry);
+    }
 }
 
 static void an_unknown_geometry_lists_the_known_ones(void **state)
@@ -121,6 +170,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(geometries_have_the_published_parameter_counts),
+        cmocka_unit_test(a_repository_name_gives_its_geometry),
+        cmocka_unit_test(a_repository_that_is_not_known_has_none),
         cmocka_unit_test(an_unknown_geometry_lists_the_known_ones),
         cmocka_unit_test(lora_counts_follow_the_targets),
         cmocka_unit_test(tensor_names_follow_the_family),
