@@ -8,11 +8,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 MLP = ["gate_proj", "up_proj", "down_proj"]
 
-# Three base models serve six cases, to keep the folder under 5 MB: where a case's model is another's, CASE/model is a symbolic
+# Three Llamas serve six cases, to keep the folder under 5 MB: where a case's model is another's, CASE/model is a symbolic
 # link to it, and the cases differ in adapter, data, optimizer and base_format.
 #
 # dialect: 5 = rope_parameters and dtype, as transformers 5 writes config.json; 4 = rope_scaling, rope_theta and torch_dtype, as
 # transformers 4.46 does; "4-llama2" = the same before head_dim existed (Llama 2).
+QWEN = dict(rms_norm_eps=1e-6, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, use_sliding_window=False,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0))
 MODELS = {
     "gqa_untied_r4": dict(
         seed=101, dialect=5, dtype=torch.bfloat16, shard="10MB",
@@ -34,6 +36,29 @@ MODELS = {
                     num_key_value_heads=3, head_dim=64, tie_word_embeddings=True, rms_norm_eps=1e-6,
                     max_position_embeddings=1024, bos_token_id=1, eos_token_id=2,
                     rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
+    # The window is as long as the longest document: in use, and without effect.
+    "mistral_window": dict(
+        seed=104, dialect=4, dtype=torch.bfloat16, shard="10MB", model_type="mistral",
+        config=dict(vocab_size=320, hidden_size=96, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, head_dim=24, tie_word_embeddings=False, rms_norm_eps=1e-5,
+                    max_position_embeddings=512, bos_token_id=1, eos_token_id=2, sliding_window=56,
+                    rope_parameters=dict(rope_type="default", rope_theta=10000.0))),
+    "qwen2_bias_tied": dict(
+        seed=105, dialect=4, dtype=torch.bfloat16, shard="10MB", model_type="qwen2",
+        config=dict(vocab_size=320, hidden_size=112, intermediate_size=144, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, tie_word_embeddings=True, **QWEN)),
+    "qwen2_fp8_untied": dict(
+        seed=106, dialect=5, dtype=torch.bfloat16, shard="10MB", model_type="qwen2",
+        config=dict(vocab_size=320, hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=4, tie_word_embeddings=False, **QWEN)),
+    "qwen3_qknorm_untied": dict(
+        seed=107, dialect=4, dtype=torch.bfloat16, shard="10MB", model_type="qwen3",
+        config=dict(vocab_size=320, hidden_size=96, intermediate_size=160, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, head_dim=36, tie_word_embeddings=False, **QWEN)),
+    "qwen3_fp8_tied": dict(
+        seed=108, dialect=5, dtype=torch.bfloat16, shard="10MB", model_type="qwen3",
+        config=dict(vocab_size=320, hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
+                    num_key_value_heads=1, head_dim=128, tie_word_embeddings=True, **QWEN)),
 }
 
 # docs: (length, how labels are masked), see `labels_of`.
@@ -74,6 +99,36 @@ CASES = {
         docs=[(17, "p"), (2, "f"), (72, "t"), (39, "p"), (33, "p"), (5, "f")],
         lora=dict(r=8, alpha=16, target_modules=MLP, loraplus_lr_ratio=4.0),
         optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.1, max_grad_norm=0.05)),
+    "mistral_window": dict(
+        about="Mistral: a sliding window of sequence_len, hidden 96 and ffn 160 leave partial 128-tiles, head_dim 24, untied",
+        model="mistral_window", seed=207, base_format="bf16", sequence_len=56,
+        docs=[(13, "p"), (56, "t"), (2, "f"), (31, "p"), (19, "f")],
+        lora=dict(r=2, alpha=4, target_modules=ATTENTION + MLP),
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, max_grad_norm=1.0)),
+    "qwen2_bias_tied": dict(
+        about="Qwen2: biases on q, k and v, head_dim 28 (not in the file), tied, a window that is given and not in use",
+        model="qwen2_bias_tied", seed=208, base_format="bf16", sequence_len=48,
+        docs=[(17, "p"), (48, "t"), (1, "f"), (29, "p"), (7, "m")],
+        lora=dict(r=2, alpha=4, target_modules=ATTENTION + MLP),
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, max_grad_norm=1.0)),
+    "qwen2_fp8_untied": dict(
+        about="Qwen2 on an fp8 base: biases beside a stacked q|k|v (128 rows each), untied, no query grouping",
+        model="qwen2_fp8_untied", seed=209, base_format="fp8", sequence_len=48,
+        docs=[(11, "p"), (41, "t"), (23, "f")],
+        lora=dict(r=2, alpha=4, target_modules=["q_proj", "k_proj", "v_proj"]),
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, max_grad_norm=1.0)),
+    "qwen3_qknorm_untied": dict(
+        about="Qwen3: q and k heads normed before rope, head_dim 36 with hidden 96 != 4 heads x 36, untied",
+        model="qwen3_qknorm_untied", seed=210, base_format="bf16", sequence_len=48,
+        docs=[(17, "p"), (48, "t"), (1, "f"), (29, "p"), (2, "m")],
+        lora=dict(r=2, alpha=4, target_modules=ATTENTION + MLP),
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, max_grad_norm=1.0)),
+    "qwen3_fp8_tied": dict(
+        about="Qwen3 on an fp8 base: head_dim 128, q (256 rows), k and v (128 each) stacked, tied",
+        model="qwen3_fp8_tied", seed=211, base_format="fp8", sequence_len=48,
+        docs=[(11, "p"), (41, "t"), (23, "f")],
+        lora=dict(r=2, alpha=4, target_modules=ATTENTION),
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, max_grad_norm=1.0)),
 }
 
 

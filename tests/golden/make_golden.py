@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the oracle files beside it: what transformers, PEFT and torch compute in float64 for small Llamas, and codec tables.
+"""Writes the oracle files beside it: what transformers, PEFT and torch compute in float64 for small models, and codec tables.
 
     python3 -m venv VENV && VENV/bin/pip install torch==2.15.0 transformers==5.23.0 peft==0.21.2 \\
         safetensors==0.8.0 numpy==2.4.6 ml_dtypes==0.6.0
-    VENV/bin/python make_golden.py [CASE ... | codec]        (no argument: everything; one core, about 20 seconds)
+    VENV/bin/python make_golden.py [CASE ... | codec]        (no argument: everything; one core, about 40 seconds)
 
 Run by hand when a case changes, never in CI. Seeds are fixed and torch runs on one thread: a second run on the same machine
 with the same versions writes the same bytes. cases.py holds the cases, oracle.py the float64 run and its proofs, make_codec.py
@@ -25,7 +25,7 @@ import torch
 import transformers
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from cases import CASES, HERE, MODELS, read_data
 from make_codec import make_codec
@@ -59,6 +59,8 @@ def random_linear(rng, rows, cols):
 def random_weight(rng, name, shape, tied):
     if name.endswith("norm.weight"):
         return 1.0 + 0.15 * rng.standard_normal(shape)
+    if name.endswith(".bias"):
+        return 0.3 * rng.standard_normal(shape)
     if name == "model.embed_tokens.weight":
         return (0.1 if tied else 0.5) * rng.standard_normal(shape)
     return random_linear(rng, *shape)
@@ -75,8 +77,8 @@ def plant_corners(state, dtype):
 
 def make_model(name):
     spec = MODELS[name]
-    config = LlamaConfig(**spec["config"])
-    model = LlamaForCausalLM(config)
+    config = AutoConfig.for_model(spec.get("model_type", "llama"), **spec["config"])
+    model = AutoModelForCausalLM.from_config(config)
     rng = np.random.Generator(np.random.PCG64(spec["seed"]))
     state = {}
     for key, p in model.named_parameters():  # a tied head is listed once, as the embedding
@@ -110,6 +112,8 @@ def write_config(path, dialect):
         c["torch_dtype"] = c.pop("dtype")
         c["transformers_version"] = "4.46.3"
         c.pop("pad_token_id")
+        if c.pop("layer_types", None) is not None:  # Qwen: as its own files give a window that is not in use
+            c["sliding_window"] = 131072
     if dialect == "4-llama2":
         c["transformers_version"] = "4.31.0"
         for key in ("head_dim", "mlp_bias", "attention_bias", "attention_dropout"):
@@ -149,7 +153,7 @@ def make_adapter(name):
     """A PEFT adapter with random A (Kaiming's deviation) and random B, so that both factors have gradients at step 0."""
     case, lora = CASES[name], CASES[name]["lora"]
     rng = np.random.Generator(np.random.PCG64(case["seed"] + 1000))
-    base = LlamaForCausalLM.from_pretrained(HERE / case["model"] / "model", dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(HERE / case["model"] / "model", dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=lora["r"], lora_alpha=lora["alpha"], target_modules=lora["target_modules"],
                                             use_rslora=lora.get("rslora", False), lora_dropout=0.0, bias="none",
                                             task_type="CAUSAL_LM"))
@@ -169,7 +173,7 @@ def make_adapter(name):
 # --- outputs
 def quantization_goldens(name):
     """(scale tensors and one matrix's codes, relative RMS error over all quantized weights)."""
-    model = LlamaForCausalLM.from_pretrained(HERE / CASES[name]["model"] / "model", dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(HERE / CASES[name]["model"] / "model", dtype=torch.float32)
     tensors, error, total = {}, 0.0, 0.0
     for key, p in layer_linears(model):
         w = p.detach()

@@ -1,8 +1,8 @@
 """The oracle of tests/golden: transformers and PEFT in float64, and the fp8 form of a base model.
 
-Where float64 comes from. The oracle is the unmodified code of transformers and PEFT. transformers' Llama names float32
-explicitly in RMSNorm, in the rotary tables and in softmax; inside `double_precision` those two modules see a `torch` whose
-`float` and `float32` are float64. Nothing else is replaced. Each float64 run proves itself: gradients against central
+Where float64 comes from. The oracle is the unmodified code of transformers and PEFT. transformers' model files name float32
+explicitly in RMSNorm, in the rotary tables and in softmax; inside `double_precision` those of the families used here see a `torch`
+whose `float` and `float32` are float64. Nothing else is replaced. Each float64 run proves itself: gradients against central
 differences, rotary frequencies against their formula, the first step against AdamW's. `deviation` is the distance of
 unpatched float32 and bfloat16 runs, whose loss at float32 is also taken from transformers' own `labels=` path.
 """
@@ -12,8 +12,11 @@ import math
 import torch
 from peft import PeftModel
 from peft.optimizers import create_loraplus_optimizer
-from transformers import LlamaForCausalLM, modeling_rope_utils
+from transformers import AutoModelForCausalLM, modeling_rope_utils
 from transformers.models.llama import modeling_llama
+from transformers.models.mistral import modeling_mistral
+from transformers.models.qwen2 import modeling_qwen2
+from transformers.models.qwen3 import modeling_qwen3
 
 from cases import CASES, HERE, read_data
 
@@ -46,7 +49,7 @@ def fp8_roundtrip(w):
 
 
 def layer_linears(model):
-    """(file key, parameter) of every linear of the layers of a LlamaForCausalLM."""
+    """(file key, parameter) of every linear of the layers."""
     return [(k, p) for k, p in model.named_parameters() if k.startswith("model.layers.") and p.dim() == 2]
 
 
@@ -66,7 +69,7 @@ class DoubleTorch:
 
 @contextlib.contextmanager
 def double_precision():
-    modules = (modeling_llama, modeling_rope_utils)
+    modules = (modeling_llama, modeling_mistral, modeling_qwen2, modeling_qwen3, modeling_rope_utils)
     for m in modules:
         m.torch = DoubleTorch()
     try:
@@ -84,11 +87,11 @@ def lora_parameters(model):
 def load(name, dtype):
     """Base and adapter as their users load them; in float64 the adapter is float64 too, below that PEFT keeps it float32."""
     case = CASES[name]
-    base = LlamaForCausalLM.from_pretrained(HERE / case["model"] / "model", dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(HERE / case["model"] / "model", dtype=torch.float32)
     if case["base_format"] == "fp8":
         quantize_layers(base)
     weights = base.state_dict()
-    model = LlamaForCausalLM.from_pretrained(HERE / case["model"] / "model", dtype=dtype, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(HERE / case["model"] / "model", dtype=dtype, attn_implementation="eager")
     model.load_state_dict(weights)
     model = PeftModel.from_pretrained(model, HERE / name / "adapter_init", is_trainable=True,
                                       autocast_adapter_dtype=dtype != torch.float64)
@@ -102,7 +105,7 @@ def check_double(model):
     assert all(t.dtype == torch.float64 for t in model.parameters())
     rotary = model.base_model.model.model.rotary_emb
     config, rope = model.config, model.config.rope_parameters
-    d = config.head_dim
+    d = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     expect = []
     for i in range(d // 2):
         f = rope["rope_theta"] ** (-2 * i / d)

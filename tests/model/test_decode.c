@@ -199,6 +199,10 @@ static void odd_heads_f16(void **state) { check_variant(&(variant){"mha_odd", FT
 static void fp8_base(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_HBM}); }
 static void streamed_from_host(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_HOST}); }
 static void streamed_from_nvme(void **state) { check_variant(&(variant){"mha_odd", FT_BASE_FP8, 4, FT_TIER_NVME}); }
+static void mistral_in_its_window(void **state) { check_variant(&(variant){"mistral_window", FT_BASE_BF16, 2, FT_TIER_HBM}); }
+static void biases(void **state) { check_variant(&(variant){"qwen2_bias_tied", FT_BASE_BF16, 2, FT_TIER_HOST}); }
+static void head_norms(void **state) { check_variant(&(variant){"qwen3_qknorm_untied", FT_BASE_BF16, 2, FT_TIER_HBM}); }
+static void head_norms_streamed(void **state) { check_variant(&(variant){"qwen3_fp8_tied", FT_BASE_FP8, 0, FT_TIER_NVME}); }
 
 static const variant streamed = {"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_NVME};
 
@@ -322,6 +326,10 @@ int main(void)
         cmocka_unit_test(fp8_base),
         cmocka_unit_test(streamed_from_host),
         cmocka_unit_test(streamed_from_nvme),
+        cmocka_unit_test(mistral_in_its_window),
+        cmocka_unit_test(biases),
+        cmocka_unit_test(head_norms),
+        cmocka_unit_test(head_norms_streamed),
         cmocka_unit_test(placement_changes_no_token),
         cmocka_unit_test(early_ends_leave_the_model_usable),
         cmocka_unit_test(the_context_ends_at_sequence_len),

@@ -234,10 +234,17 @@ static void fp8_base(void **state) { run_case("fp8_untied_r16", NULL); }
 static void fp8_base_partial_tiles(void **state) { run_case("fp8_odd", NULL); }
 static void loraplus_and_clipping(void **state) { run_case("loraplus_dropoutless", NULL); }
 
+static void mistral_with_a_window_of_the_sequence(void **state) { run_case("mistral_window", NULL); }
+static void qwen2_biases_tied(void **state) { run_case("qwen2_bias_tied", NULL); }
+static void qwen2_biases_fp8_untied(void **state) { run_case("qwen2_fp8_untied", NULL); }
+static void qwen3_head_norms_untied(void **state) { run_case("qwen3_qknorm_untied", NULL); }
+static void qwen3_head_norms_fp8_tied(void **state) { run_case("qwen3_fp8_tied", NULL); }
+
 static void streamed_and_recomputed(void **state)
 {
     static const char *const pairs[] = {"base_placement", "nvme", "activation_policy", "recompute", "boundary_placement", "host", NULL};
     run_case("gqa_untied_r4", pairs);
+    run_case("qwen3_qknorm_untied", pairs);
 }
 
 int main(void)
@@ -245,6 +252,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grouped_queries_untied),  cmocka_unit_test(llama3_rope_tied_sharded), cmocka_unit_test(odd_sizes_f16_rslora),
         cmocka_unit_test(fp8_base),                cmocka_unit_test(fp8_base_partial_tiles),   cmocka_unit_test(loraplus_and_clipping),
+        cmocka_unit_test(mistral_with_a_window_of_the_sequence), cmocka_unit_test(qwen2_biases_tied),
+        cmocka_unit_test(qwen2_biases_fp8_untied), cmocka_unit_test(qwen3_head_norms_untied), cmocka_unit_test(qwen3_head_norms_fp8_tied),
         cmocka_unit_test(streamed_and_recomputed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
