@@ -108,6 +108,7 @@ typedef struct {
     int64_t threads;
     // no key: known once the model is
     int64_t vocab;               // ids the model has, 0 = not known yet
+    const char *family_template; // chat template its family uses by default, NULL = not known
 } ft_config;
 
 typedef enum {

@@ -50,6 +50,7 @@ ft_status ft_config_derive(ft_settings *settings)
     char text[32];
     FT_TRY(read_shape(&shape, &settings->values));
     settings->values.vocab = shape.vocab;
+    settings->values.family_template = shape.family->chat_template;
     bool windowed = shape.window > 0 && shape.window < shape.max_positions;
     int64_t limit = windowed ? shape.window : shape.max_positions;
     if (ft_settings_given(settings, "sequence_len") || settings->values.sequence_len <= limit) return FT_OK;
