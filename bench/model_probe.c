@@ -1,5 +1,5 @@
-// ft-bench model: a random-weight Llama checkpoint of any geometry, for trying stores, budgets and plans without a download.
-#include <stdio.h>
+// ft-bench model: a random-weight checkpoint of any geometry, for trying stores, budgets and plans without a download.
+#include <stdlib.h>
 #include <string.h>
 
 #include "arch/shape.h"
@@ -11,25 +11,46 @@
 #include "common/rng.h"
 #include "io/safetensors.h"
 
-static ft_shape shape_of(const ft_bench_options *o)
+static ft_status shape_of(ft_shape *shape, const ft_bench_options *o)
 {
-    return (ft_shape){.family = ft_families[0], .hidden = o->hidden, .ffn = o->ffn, .layers = o->layers, .q_heads = o->heads, .kv_heads = o->kv_heads,
-                      .head_dim = o->hidden / o->heads, .vocab = o->vocab, .max_positions = 8192, .norm_eps = 1e-5, .rope_theta = 10000,
-                      .dtype = FT_DTYPE_BF16, .tied = false};
+    if (o->geometry) {
+        FT_TRY(ft_shape_geometry(shape, o->geometry));
+        if (o->layers > 0) shape->layers = o->layers;
+        return FT_OK;
+    }
+    if (o->heads < 1 || o->kv_heads < 1 || o->hidden % o->heads || o->heads % o->kv_heads || o->hidden % 4)
+        return ft_error(FT_E_USAGE, "hidden must be a multiple of heads and of 4, heads of kv-heads");
+    *shape = (ft_shape){.family = ft_families[0], .hidden = o->hidden, .ffn = o->ffn, .layers = o->layers > 0 ? o->layers : 8, .q_heads = o->heads,
+                        .kv_heads = o->kv_heads, .head_dim = o->hidden / o->heads, .vocab = o->vocab, .max_positions = 8192, .norm_eps = 1e-5,
+                        .rope_theta = 10000, .dtype = FT_DTYPE_BF16, .tied = false};
+    return FT_OK;
+}
+
+static json_t *rope_scaling(const ft_shape *shape)
+{
+    if (shape->rope != FT_ROPE_LLAMA3) return json_null();
+    return json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor", shape->rope_factor, "low_freq_factor", shape->rope_low_freq,
+                     "high_freq_factor", shape->rope_high_freq, "original_max_position_embeddings", (json_int_t)shape->rope_original_positions);
+}
+
+static json_t *config_of(const ft_shape *shape)
+{
+    return json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:s, s:b, s:s}", "architectures", shape->family->architecture,
+                     "model_type", shape->family->model_type, "hidden_size", (json_int_t)shape->hidden, "intermediate_size", (json_int_t)shape->ffn,
+                     "num_hidden_layers", (json_int_t)shape->layers, "num_attention_heads", (json_int_t)shape->q_heads, "num_key_value_heads",
+                     (json_int_t)shape->kv_heads, "head_dim", (json_int_t)shape->head_dim, "vocab_size", (json_int_t)shape->vocab,
+                     "max_position_embeddings", (json_int_t)shape->max_positions, "rms_norm_eps", shape->norm_eps, "rope_theta", shape->rope_theta,
+                     "rope_scaling", rope_scaling(shape), "hidden_act", "silu", "tie_word_embeddings", shape->tied, "torch_dtype", "bfloat16");
 }
 
 static ft_status write_config(const ft_shape *shape, const char *directory)
 {
-    char *path = ft_path_join(directory, "config.json"), text[1024];
-    FT_ALLOC_CHECK(path);
-    int bytes = snprintf(text, sizeof text,
-                         "{\"architectures\": [\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"hidden_size\": %lld, \"intermediate_size\": %lld,\n"
-                         " \"num_hidden_layers\": %lld, \"num_attention_heads\": %lld, \"num_key_value_heads\": %lld, \"head_dim\": %lld,\n"
-                         " \"vocab_size\": %lld, \"max_position_embeddings\": %lld, \"rms_norm_eps\": 1e-05, \"rope_theta\": 10000.0,\n"
-                         " \"hidden_act\": \"silu\", \"tie_word_embeddings\": false, \"torch_dtype\": \"bfloat16\"}\n",
-                         (long long)shape->hidden, (long long)shape->ffn, (long long)shape->layers, (long long)shape->q_heads, (long long)shape->kv_heads,
-                         (long long)shape->head_dim, (long long)shape->vocab, (long long)shape->max_positions);
-    ft_status status = ft_file_write(path, text, (size_t)bytes);
+    char *path = ft_path_join(directory, "config.json"), *text = NULL;
+    json_t *config = config_of(shape);
+    if (config) text = json_dumps(config, JSON_INDENT(1));
+    ft_status status = path && text ? ft_file_write(path, text, strlen(text)) : FT_E_NOMEM;
+    json_decref(config);
+    free(text);
     ft_free(path);
     return status;
 }
@@ -42,7 +63,8 @@ static ft_status each_tensor(const ft_shape *shape, tensor_visit visit, void *co
     for (int64_t layer = 0; layer < shape->layers; layer++)
         for (int role = 0; role < FT_ROLE_LAYER_COUNT; role++)
             if (ft_shape_tensor_name(shape, (ft_role)role, layer, name)) FT_TRY(visit(context, shape, (ft_role)role, layer));
-    for (int role = FT_ROLE_EMBED; role < FT_ROLE_COUNT; role++) FT_TRY(visit(context, shape, (ft_role)role, 0));
+    for (int role = FT_ROLE_EMBED; role < FT_ROLE_COUNT; role++)
+        if (ft_shape_tensor_name(shape, (ft_role)role, 0, name)) FT_TRY(visit(context, shape, (ft_role)role, 0));
     return FT_OK;
 }
 
@@ -111,12 +133,12 @@ out:
 
 ft_status ft_bench_write_model(const ft_bench_options *options, const char *directory)
 {
-    ft_shape shape = shape_of(options);
-    if (options->heads < 1 || options->kv_heads < 1 || options->hidden % options->heads || options->heads % options->kv_heads || options->hidden % 4)
-        return ft_error(FT_E_USAGE, "hidden must be a multiple of heads and of 4, heads of kv-heads");
+    ft_shape shape;
+    FT_TRY(shape_of(&shape, options));
     FT_TRY(ft_make_directories(directory));
     FT_TRY(write_config(&shape, directory));
     int64_t widest = shape.hidden > shape.ffn ? shape.hidden : shape.ffn;
+    if (shape.q_heads * shape.head_dim > widest) widest = shape.q_heads * shape.head_dim;
     generator g = {.seed = options->seed, .row = ft_malloc((size_t)widest * 4), .out = ft_malloc((size_t)widest * 2)};
     ft_status status = g.row && g.out ? generate(&g, &shape, directory) : FT_E_NOMEM;
     ft_free(g.row);
@@ -126,9 +148,10 @@ ft_status ft_bench_write_model(const ft_bench_options *options, const char *dire
 
 ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *report)
 {
+    ft_shape shape;
     if (options->output == NULL) return ft_error(FT_E_USAGE, "ft-bench model: give --output DIR");
     FT_TRY(ft_bench_write_model(options, options->output));
-    ft_shape shape = shape_of(options);
+    FT_TRY(shape_of(&shape, options));
     ft_bench_report_add(report, &(ft_bench_result){.name = "random model", .unit = "M parameters", .value = (double)ft_shape_parameters(&shape) / 1e6});
     return FT_OK;
 }

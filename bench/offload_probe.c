@@ -199,7 +199,7 @@ static ft_status run_sweep(const ft_bench_options *options, ft_bench_report *rep
 ft_status ft_bench_offload(const ft_bench_options *options, ft_bench_report *report)
 {
     double copy;
-    if (options->layers < 4) return ft_error(FT_E_USAGE, "offload: --layers must be at least 4, or the slots hold them all");
+    if (options->layers > 0 && options->layers < 4) return ft_error(FT_E_USAGE, "offload: --layers must be at least 4, or the slots hold them all");
     FT_TRY(ft_bench_io(options, report));
     FT_TRY(run_links(options, report, &copy));
     return run_sweep(options, report, copy);

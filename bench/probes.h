@@ -14,13 +14,17 @@ typedef struct {
     int64_t chunk;
     int repeat;
     const char *output;     // model: directory to write
-    int64_t hidden, ffn, layers, heads, kv_heads, vocab;
+    const char *geometry;   // a built-in shape; NULL = the six numbers that follow
+    int64_t hidden, ffn, layers, heads, kv_heads, vocab;  // layers 0 = 8, or the geometry's
+    int64_t sequence_len, micro_batch_size, accumulation, lora_r;  // step
+    const char *base_format, *cpu_compute;
     uint64_t seed;
 } ft_bench_options;
 
 // What a probe measures into.
 ft_status ft_bench_io(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_offload(const ft_bench_options *options, ft_bench_report *report);
+ft_status ft_bench_step(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *report);
 
 // Prints result files as the tables of BENCHMARKS.md.
@@ -31,7 +35,7 @@ double ft_bench_median(double *values, int n);  // sorts
 ft_status ft_bench_fio(const char *const *files, int n_files, int64_t bytes_each, int64_t block, int depth, double *rate);
 // A file of random bytes (never zeros: some storage answers zeros without reading).
 ft_status ft_bench_random_file(const char *path, int64_t bytes, uint64_t seed);
-// Writes a random-weight Llama checkpoint (config.json, model.safetensors in bf16) of the options' geometry.
+// Writes a random-weight checkpoint (config.json, model.safetensors in bf16) of the options' geometry.
 ft_status ft_bench_write_model(const ft_bench_options *options, const char *directory);
 
 #endif

@@ -142,7 +142,7 @@ ft_status ft_model_open(ft_model **out, const ft_model_options *options)
     FT_ALLOC_CHECK(model);
     *model = (ft_model){.plan = options->plan, .store = options->store, .device = options->device, .adapter = options->adapter,
                         .train = options->train, .seed = options->seed, .form_layer = -1};
-    model->ops = ft_ops_for(ft_device_get_info(model->device)->kind);
+    model->ops = options->ops ? options->ops : ft_ops_for(ft_device_get_info(model->device)->kind);
     ft_status status = model->ops ? FT_OK : ft_error(FT_E_UNSUPPORTED, "this build has no kernels for the device");
     FT_ASSERT(options->train == options->plan->request.train);
     if (status == FT_OK) status = ft_queue_create(model->device, FT_QUEUE_COMPUTE, "compute", &model->queue);

@@ -28,6 +28,7 @@ typedef struct {
     const ft_adapter_layout *adapter;         // NULL: base model only
     bool train;                               // gradients and moments exist
     uint64_t seed;                            // dropout
+    const ft_ops *ops;                        // NULL: the device's; a benchmark gives its own to time each
 } ft_model_options;
 
 ft_status ft_model_open(ft_model **model, const ft_model_options *options);
