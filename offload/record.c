@@ -5,13 +5,12 @@
 
 // Bounds that keep every byte count of a layout below 2^63: 2^40 elements of at most 4 bytes, 16 tensors, 2^16 layers.
 #define MAX_ELEMENTS ((int64_t)1 << 40)
-#define MAX_LAYERS ((int64_t)1 << 16)
 
 // What the layout of one record is computed from.
 typedef struct {
     const ft_shape *shape;
     ft_base_format format;
-    ft_source_dtype source;
+    ft_form_of form;
     void *context;
     ft_record *record;
 } layout_builder;
@@ -27,6 +26,16 @@ static int64_t take(ft_record *record, int64_t bytes)
     int64_t offset = round_up(record->bytes, FT_ARENA_ALIGN);
     record->bytes = offset + bytes;
     return offset;
+}
+
+ft_form ft_base_form(ft_base_format format)
+{
+    return format == FT_BASE_FP8 ? (ft_form){FT_DTYPE_F8_E4M3, FT_SCALE_TILE} : (ft_form){FT_DTYPE_BF16, FT_SCALE_NONE};
+}
+
+bool ft_role_is_linear(ft_role role)
+{
+    return ft_role_is_matrix(role) && role < FT_ROLE_LAYER_COUNT;
 }
 
 static bool model_has(const ft_shape *shape, ft_role role, int64_t layer)
@@ -54,21 +63,27 @@ static ft_status add_tensor(ft_record *record, ft_record_tensor tensor)
     return FT_OK;
 }
 
+static ft_form form_of(const layout_builder *builder, ft_role role)
+{
+    if (builder->form != NULL) return builder->form(builder->context, role, builder->record->layer);
+    return ft_role_is_linear(role) ? ft_base_form(builder->format) : (ft_form){builder->shape->dtype, FT_SCALE_NONE};
+}
+
 // Appends a tensor that keeps the source's dtype: norms, biases, embedding, head.
 static ft_status add_plain(layout_builder *builder, ft_role role)
 {
     if (!model_has(builder->shape, role, builder->record->layer)) return FT_OK;
     ft_record_tensor tensor = {.role = role, .n_parts = 1, .group = FT_GROUP_SMALL, .kind = FT_SCALE_NONE};
-    tensor.dtype = builder->source ? builder->source(builder->context, role, builder->record->layer) : builder->shape->dtype;
+    tensor.dtype = form_of(builder, role).dtype;
     ft_shape_role(builder->shape, role, &tensor.rows, &tensor.cols);
     return add_tensor(builder->record, tensor);
 }
 
 static ft_status add_linear(layout_builder *builder, ft_group group, ft_linear first, int n_parts)
 {
-    bool fp8 = builder->format == FT_BASE_FP8;
-    ft_record_tensor tensor = {.role = ft_linear_role(first), .n_parts = n_parts, .group = group,
-                               .dtype = fp8 ? FT_DTYPE_F8_E4M3 : FT_DTYPE_BF16, .kind = fp8 ? FT_SCALE_TILE : FT_SCALE_NONE};
+    ft_form form = form_of(builder, ft_linear_role(first));
+    ft_record_tensor tensor = {.role = ft_linear_role(first), .n_parts = n_parts, .group = group, .dtype = form.dtype,
+                               .kind = form.kind};
     for (int i = 0; i < n_parts; i++) {
         int64_t rows;
         ft_shape_linear(builder->shape, first + i, &rows, &tensor.cols);
@@ -77,14 +92,17 @@ static ft_status add_linear(layout_builder *builder, ft_group group, ft_linear f
     return add_tensor(builder->record, tensor);
 }
 
-// A tile must not span two parts: each has scales of its own.
+// A scale of one part must not reach into another: a tile spans 128 rows, a tensor's scale all of them.
 static bool parts_stack(const layout_builder *builder, ft_linear first, int count)
 {
-    if (builder->format != FT_BASE_FP8) return true;
+    ft_form form = form_of(builder, ft_linear_role(first));
+    if (form.kind == FT_SCALE_TENSOR) return count == 1;
     for (int i = 0; i < count; i++) {
         int64_t rows, cols;
+        ft_form other = form_of(builder, ft_linear_role(first + i));
         ft_shape_linear(builder->shape, first + i, &rows, &cols);
-        if (rows % FT_TILE != 0) return false;
+        if (other.dtype != form.dtype || other.kind != form.kind) return false;
+        if (form.kind == FT_SCALE_TILE && rows % FT_TILE != 0) return false;
     }
     return true;
 }
@@ -120,8 +138,7 @@ static ft_status lay_out_plain(layout_builder *builder, ft_role first, ft_role l
 {
     begin_extent(builder->record, FT_GROUP_SMALL);
     for (ft_role role = first; role <= last; role++) {
-        bool linear = ft_role_is_matrix(role) && role < FT_ROLE_LAYER_COUNT;
-        if (!linear) FT_TRY(add_plain(builder, role));
+        if (!ft_role_is_linear(role)) FT_TRY(add_plain(builder, role));
     }
     end_extent(builder->record, FT_GROUP_SMALL);
     return FT_OK;
@@ -145,16 +162,16 @@ static ft_status lay_out_record(layout_builder *builder, int index)
     }
 }
 
-ft_status ft_layout_make(ft_layout *layout, const ft_shape *shape, ft_base_format format, ft_source_dtype source, void *context)
+ft_status ft_layout_make(ft_layout *layout, const ft_shape *shape, ft_base_format format, ft_form_of form, void *context)
 {
     *layout = (ft_layout){.shape = *shape, .format = format};
-    if (shape->layers <= 0 || shape->layers > MAX_LAYERS)
+    if (shape->layers <= 0 || shape->layers > FT_RECORD_LAYERS)
         return ft_error(FT_E_INPUT, "%lld layers: check num_hidden_layers in config.json", (long long)shape->layers);
     layout->n_records = (int)shape->layers + 2;
     layout->record = FT_NEW_ARRAY(ft_record, layout->n_records);
     FT_ALLOC_CHECK(layout->record);
     for (int i = 0; i < layout->n_records; i++) {
-        layout_builder builder = {shape, format, source, context, &layout->record[i]};
+        layout_builder builder = {shape, format, form, context, &layout->record[i]};
         ft_status status = lay_out_record(&builder, i);
         if (status != FT_OK) {
             ft_layout_free(layout);

@@ -1,13 +1,16 @@
-// Records: what one layer, the embedding and the head are made of, byte by byte. A pure function of the shape, the base format
-// and the dtype of each source tensor, shared by `prepare`, the plan and the streamer.
+// Records: what one layer, the embedding and the head are made of, byte by byte. A pure function of the shape and of the form
+// each tensor is kept in, shared by `prepare`, the plan and the streamer.
 //
 // A record is a sequence of extents, one per matrix group (qkv, o, gate+up, down) and one for small tensors (norms, biases).
 // An extent holds, for each of its matrices: codes [rows, cols] row-major, then, if quantized, the W scale array and (TILE)
 // the W^T scale array, each float32 and laid out as common/codec.h says. Pieces start at multiples of 256 bytes; extents are
 // padded to FT_EXTENT_ALIGN, so any G-way slice on 4 KiB bounds exists. Padding is zero.
-// Parts of a group (q|k|v, gate|up) share one stacked matrix where each part's rows are a multiple of 128 or the group is not
-// quantized by tiles; otherwise each is its own matrix. Linears are E4M3 with tile scales (base format fp8) or bf16 (base
-// format bf16); everything else keeps the dtype of its source tensor.
+// Parts of a group (q|k|v, gate|up) share one stacked matrix if all have one dtype and one kind of scales and the stack needs no
+// scale of its own: unscaled, scaled by rows, or by tiles where each part's rows are a multiple of 128. Otherwise each part is
+// its own matrix.
+// Forms: a linear of a bf16, f16 or f32 checkpoint is kept as the base format says, E4M3 with tile scales (fp8) or bf16. The
+// linears of a quantized checkpoint (base format fp8 only) are kept as they come: E4M3 with the checkpoint's kind of scales,
+// or unquantized in their own dtype. What is not a linear keeps its dtype.
 #ifndef FT_OFFLOAD_RECORD_H
 #define FT_OFFLOAD_RECORD_H
 
@@ -18,6 +21,7 @@
 #define FT_EXTENT_ALIGN (256 * 1024)
 #define FT_STRIPE_BYTES (4 << 20)
 #define FT_RECORD_TENSORS 16
+#define FT_RECORD_LAYERS ((int64_t)1 << 16)  // of a layout at most
 
 typedef enum { FT_BASE_FP8, FT_BASE_BF16 } ft_base_format;
 typedef enum { FT_RECORD_LAYER, FT_RECORD_EMBED, FT_RECORD_HEAD } ft_record_kind;
@@ -65,11 +69,22 @@ static inline bool ft_role_is_matrix(ft_role role)
            role == FT_ROLE_HEAD;
 }
 
-// dtype of a source tensor that is not a linear (layer -1: embedding, final norm, head); the default (NULL) says shape->dtype
-// for everything.
-typedef ft_dtype (*ft_source_dtype)(void *context, ft_role role, int64_t layer);
-// FT_E_INPUT if a size is absurd.
-ft_status ft_layout_make(ft_layout *layout, const ft_shape *shape, ft_base_format format, ft_source_dtype source, void *context);
+// The form a tensor is kept in.
+typedef struct {
+    ft_dtype dtype;
+    ft_scale_kind kind;       // other than NONE only for E4M3 linears
+} ft_form;
+// The form of one part (layer -1: embedding, final norm, head).
+typedef ft_form (*ft_form_of)(void *context, ft_role role, int64_t layer);
+ft_form ft_base_form(ft_base_format format);  // of a linear that is converted
+bool ft_role_is_linear(ft_role role);
+// form NULL: linears in the base form, everything else in shape->dtype. FT_E_INPUT if a size is absurd.
+ft_status ft_layout_make(ft_layout *layout, const ft_shape *shape, ft_base_format format, ft_form_of form, void *context);
+// The layout that config.json alone lets expect: of a quantized checkpoint, with the linears quantized that its lists say.
+// FT_E_UNSUPPORTED for bf16 from a quantized checkpoint.
+ft_status ft_layout_expect(ft_layout *layout, const ft_shape *shape, ft_base_format format, const char *model_directory);
+// FT_E_UNSUPPORTED if the model at `path` cannot be kept in that format: a quantized one is fp8 only.
+ft_status ft_base_format_check(const ft_shape *shape, ft_base_format format, const char *path);
 void ft_layout_free(ft_layout *layout);
 static inline int ft_layout_embed(const ft_layout *layout) { return (int)layout->shape.layers; }
 static inline int ft_layout_head(const ft_layout *layout) { return (int)layout->shape.layers + 1; }

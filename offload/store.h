@@ -66,8 +66,9 @@ typedef struct {
 ft_status ft_store_id(const char *model_directory, ft_base_format format, char id[FT_HASH_TEXT]);
 // Builds the store of a model directory unless it is there already (then checks it against the source and returns). Bounded
 // memory (about 50 MiB, and 4 MiB for each of up to 8 stripes in flight), with progress; an interrupted build continues.
-// Announces quantization once with the measured error. Every source tensor is checked first: FT_E_INPUT names a missing or
-// misshapen one, FT_E_UNSUPPORTED a quantized one, FT_E_NUMERIC tensor, row and column of a NaN or Inf. FT_E_BUSY if another
+// Announces quantization once with the measured error; the codes and scales of an FP8 checkpoint are kept as they are
+// (arch/quantization.h). Every source tensor is checked first: FT_E_INPUT names a missing or misshapen one, FT_E_UNSUPPORTED one
+// of another quantization, FT_E_NUMERIC tensor, row and column of a NaN or Inf, and a scale that is not above 0. FT_E_BUSY if another
 // process is preparing the same store. FT_E_IO with the missing bytes before it starts if the drives lack space. Stops cleanly
 // when *cancel becomes non-zero (FT_E_STOPPED; cancel may be NULL). The drive directories themselves must exist.
 ft_status ft_store_prepare(const char *model_directory, const ft_store_options *options, const volatile int *cancel);

@@ -118,6 +118,31 @@ static void announce_error(const ft_manifest *manifest)
         ft_info("linear layers rounded to bf16: relative error %.3g (%s)", all, text);
 }
 
+// Linears of the layers, all and those kept in E4M3.
+static void count_linears(const ft_layout *layout, int64_t *all, int64_t *fp8)
+{
+    *all = *fp8 = 0;
+    for (int64_t r = 0; r < layout->shape.layers; r++)
+        for (int i = 0; i < layout->record[r].n_tensors; i++) {
+            const ft_record_tensor *tensor = &layout->record[r].tensor[i];
+            if (tensor->group == FT_GROUP_SMALL) continue;
+            *all += tensor->n_parts;
+            if (tensor->dtype == FT_DTYPE_F8_E4M3) *fp8 += tensor->n_parts;
+        }
+}
+
+// A quantized checkpoint loses nothing. What it says of activations (activation_scale_ub, input_scale) is for inference.
+static void announce_as_it_is(const ft_layout *layout)
+{
+    static const char *const per[] = {[FT_SCALE_TENSOR] = "tensor", [FT_SCALE_ROW] = "row", [FT_SCALE_TILE] = "128x128 tile"};
+    const ft_quantization *quantization = &layout->shape.quantization;
+    int64_t all, fp8;
+    count_linears(layout, &all, &fp8);
+    ft_info("FP8 as it is (%s, a scale per %s): %lld of %lld linears, the others in their own dtype; relative error 0; the "
+            "checkpoint's scales of activations are not used", quantization->method, per[quantization->kind], (long long)fp8,
+            (long long)all);
+}
+
 static ft_status build_and_write(ft_store_build *build)
 {
     char size[FT_HUMAN_BYTES];
@@ -132,7 +157,8 @@ static ft_status build_and_write(ft_store_build *build)
     close_drives(build);
     memcpy(build->manifest.error, build->error, sizeof build->error);
     FT_TRY(ft_store_commit_write(&build->directories, &build->table, &build->manifest));
-    announce_error(&build->manifest);
+    if (build->source.shape.quantization.method != NULL) announce_as_it_is(&build->source.layout);
+    else announce_error(&build->manifest);
     return FT_OK;
 }
 

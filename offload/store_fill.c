@@ -1,6 +1,7 @@
 // One extent: codes of its tensors, block by block, their scale arrays, and the padding.
 #include "common/log.h"
 #include "common/memory.h"
+#include "offload/source_scales.h"
 #include "offload/store_internal.h"
 
 static size_t largest_scales(const ft_layout *layout)
@@ -72,25 +73,38 @@ static ft_status fill_scales(ft_store_filler *filler, int record, const ft_recor
 {
     int64_t forward = 4 * (int64_t)ft_scale_count(target->kind, target->rows, target->cols);
     int64_t backward = 4 * (int64_t)ft_scale_count(target->kind, target->cols, target->rows);
-    ft_scale_transpose(filler->scales_t, filler->scales, target->rows, target->cols);
     FT_TRY(pad(filler, record, target->scales));
     FT_TRY(add(filler, filler->scales, forward));
+    if (target->kind != FT_SCALE_TILE) return FT_OK;
+    ft_scale_transpose(filler->scales_t, filler->scales, target->rows, target->cols);
     FT_TRY(pad(filler, record, target->scales_t));
     return add(filler, filler->scales_t, backward);
 }
 
+// Where the scales of a matrix's row belong, NULL if it has none. Parts stack only where none of them shares a scale with another (record.h).
+static float *scales_at(ft_store_filler *filler, const ft_record_tensor *target, int64_t row)
+{
+    if (target->kind == FT_SCALE_NONE) return NULL;
+    if (target->kind == FT_SCALE_TILE) return filler->scales + row / FT_TILE * ft_scale_stride(target->cols);
+    return filler->scales + row;
+}
+
 static ft_status fill_tensor(ft_store_filler *filler, int record, const ft_record_tensor *target)
 {
-    const ft_layout *layout = &filler->source->layout;
+    const ft_store_source *source = filler->source;
     int64_t row0 = 0;
+    size_t n_scales = ft_scale_count(target->kind, target->rows, target->cols);
+    for (size_t i = 0; i < n_scales; i++) filler->scales[i] = 1.0f;
     FT_TRY(pad(filler, record, target->codes));
     for (int part = 0; part < target->n_parts; part++) {
-        const ft_tensor_info *tensor = ft_store_source_tensor(filler->source, target->role + part, layout->record[record].layer);
-        bool tiles = target->kind == FT_SCALE_TILE;
-        FT_TRY(fill_part(filler, target, tensor, tiles ? filler->scales + row0 / FT_TILE * ft_scale_stride(target->cols) : NULL));
+        const ft_tensor_info *tensor = ft_store_source_tensor(source, target->role + part, source->layout.record[record].layer);
+        float *scales = scales_at(filler, target, row0);
+        bool as_it_is = target->kind != FT_SCALE_NONE && tensor->dtype == target->dtype;
+        if (as_it_is) FT_TRY(ft_source_scales_read(&source->files, tensor, target->kind, scales));
+        FT_TRY(fill_part(filler, target, tensor, scales));
         row0 += tensor->elements / target->cols;
     }
-    return target->kind == FT_SCALE_TILE ? fill_scales(filler, record, target) : FT_OK;
+    return target->kind != FT_SCALE_NONE ? fill_scales(filler, record, target) : FT_OK;
 }
 
 ft_status ft_store_fill_extent(ft_store_filler *filler, int record, ft_group group)

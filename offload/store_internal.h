@@ -1,6 +1,6 @@
 // What the files of the base store share; nobody else includes this.
 //
-//   store_source.c    the model directory a store is made from
+//   store_source.c    the model directory a store is made from; store_source_check.c: whether config.json and tensors agree
 //   store_manifest.c  manifest.json and build.json: making and writing; store_manifest_read.c: reading
 //   store_records.c   their description of the records
 //   store_table.c     the stripe table and stripes.bin
@@ -35,6 +35,7 @@ typedef struct {
     char *directory;  // absolute
     char *config;     // config.json verbatim
     ft_shape shape;
+    ft_base_format format;
     ft_model_files files;
     ft_layout layout;
 } ft_store_source;
@@ -48,6 +49,12 @@ const ft_tensor_info *ft_store_source_tensor(const ft_store_source *source, ft_r
 // The source's file of that name (without directory), NULL if it has none.
 const ft_safetensors *ft_store_source_file(const ft_store_source *source, const char *name);
 const char *ft_base_format_name(ft_base_format format);  // "fp8", "bf16"
+
+// --- store_source_check.c ---------------------------------------------------------------------------------------------------
+
+// Every tensor of the shape is there with its shape and a dtype we read, E4M3 linears with their scales, and nothing in the
+// files says that the weights mean something else. FT_E_INPUT and FT_E_UNSUPPORTED name the tensor.
+ft_status ft_store_source_check(const ft_store_source *source);
 
 // --- store_manifest.c -------------------------------------------------------------------------------------------------------
 
@@ -88,7 +95,7 @@ int64_t ft_manifest_bytes(const ft_manifest *manifest);  // of all data files
 // --- store_records.c --------------------------------------------------------------------------------------------------------
 
 json_t *ft_records_json(const ft_layout *layout);  // new reference, NULL when out of memory
-// The layout of a shape with the dtypes the manifest names; FT_E_CORRUPT if it differs from the manifest's records.
+// The layout of a shape with the forms the manifest names; FT_E_CORRUPT if it differs from the manifest's records.
 ft_status ft_manifest_layout(const ft_manifest *manifest, const ft_shape *shape, ft_layout *layout);
 
 // --- store_table.c ----------------------------------------------------------------------------------------------------------
@@ -186,7 +193,7 @@ ft_status ft_converter_init(ft_converter *converter, const ft_store_source *sour
 void ft_converter_free(ft_converter *converter);
 int64_t ft_converter_rows(const ft_converter *converter, int64_t cols);  // rows of a block, a multiple of 128
 // Rows [row0, row0 + n_rows) of a source tensor as `target` wants them; *out points into the converter, valid until the next
-// call. `scales` is where the scales of the tensor's row 0 belong (TILE only). FT_E_NUMERIC names tensor, row and column.
+// call. `scales` is where the scales of the tensor's row 0 belong if they are made here (E4M3 from another dtype). FT_E_NUMERIC names tensor, row and column.
 ft_status ft_convert_rows(ft_converter *converter, const ft_store_source *source, const ft_tensor_info *tensor,
                           const ft_record_tensor *target, int64_t row0, int64_t n_rows, float *scales, ft_store_error *error,
                           const void **out);

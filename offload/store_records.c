@@ -1,6 +1,7 @@
 // Records as the manifest writes them down, and the layout made again from it.
 #include <string.h>
 
+#include "arch/quantization.h"
 #include "offload/store_internal.h"
 
 static json_t *tensor_json(const ft_shape *shape, const ft_record *record, const ft_record_tensor *tensor)
@@ -13,7 +14,7 @@ static json_t *tensor_json(const ft_shape *shape, const ft_record *record, const
         json_array_append_new(names, json_string(name));
     }
     return json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "names", names, "dtype", ft_dtype_name(tensor->dtype), "scales",
-                     tensor->kind == FT_SCALE_TILE ? "tile" : "none", "rows", (json_int_t)tensor->rows, "cols",
+                     ft_scale_kind_name(tensor->kind), "rows", (json_int_t)tensor->rows, "cols",
                      (json_int_t)tensor->cols, "codes_at", (json_int_t)tensor->codes, "scales_at", (json_int_t)tensor->scales,
                      "scales_t_at", (json_int_t)tensor->scales_t);
 }
@@ -43,33 +44,48 @@ json_t *ft_records_json(const ft_layout *layout)
     return records;
 }
 
-// The dtype the manifest gives a tensor; NONE if it does not have it.
+// The form the manifest gives a tensor; dtype NONE if it does not have it.
 typedef struct {
     const ft_manifest *manifest;
     const ft_shape *shape;
-} dtype_lookup;
+} form_lookup;
 
-static ft_dtype manifest_dtype(void *context, ft_role role, int64_t layer)
+static bool has_name(const json_t *tensor, const char *wanted)
 {
-    const dtype_lookup *lookup = context;
+    const json_t *name;
+    size_t i;
+    json_array_foreach(json_object_get(tensor, "names"), i, name)
+        if (json_is_string(name) && strcmp(json_string_value(name), wanted) == 0) return true;
+    return false;
+}
+
+static ft_form form_in_manifest(const json_t *tensor)
+{
+    const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
+    const char *scales = json_string_value(json_object_get(tensor, "scales"));
+    ft_form form = {dtype != NULL ? ft_dtype_from_name(dtype) : FT_DTYPE_NONE, FT_SCALE_NONE};
+    for (ft_scale_kind kind = FT_SCALE_NONE; scales != NULL && kind <= FT_SCALE_TILE; kind++)
+        if (strcmp(scales, ft_scale_kind_name(kind)) == 0) form.kind = kind;
+    return form;
+}
+
+static ft_form manifest_form(void *context, ft_role role, int64_t layer)
+{
+    const form_lookup *lookup = context;
     char wanted[FT_TENSOR_NAME];
-    if (!ft_shape_tensor_name(lookup->shape, role, layer, wanted)) return FT_DTYPE_NONE;
+    if (!ft_shape_tensor_name(lookup->shape, role, layer, wanted)) return (ft_form){FT_DTYPE_NONE, FT_SCALE_NONE};
     int64_t record = role == FT_ROLE_EMBED ? lookup->shape->layers : layer >= 0 ? layer : lookup->shape->layers + 1;
     json_t *tensors = json_object_get(json_array_get(lookup->manifest->records, (size_t)record), "tensors"), *tensor;
     size_t i;
     json_array_foreach(tensors, i, tensor)
-    {
-        const char *name = json_string_value(json_array_get(json_object_get(tensor, "names"), 0));
-        const char *dtype = json_string_value(json_object_get(tensor, "dtype"));
-        if (name != NULL && dtype != NULL && strcmp(name, wanted) == 0) return ft_dtype_from_name(dtype);
-    }
-    return FT_DTYPE_NONE;
+        if (has_name(tensor, wanted)) return form_in_manifest(tensor);
+    return (ft_form){FT_DTYPE_NONE, FT_SCALE_NONE};
 }
 
 ft_status ft_manifest_layout(const ft_manifest *manifest, const ft_shape *shape, ft_layout *layout)
 {
-    dtype_lookup lookup = {manifest, shape};
-    FT_TRY(ft_layout_make(layout, shape, manifest->format, manifest_dtype, &lookup));
+    form_lookup lookup = {manifest, shape};
+    FT_TRY(ft_layout_make(layout, shape, manifest->format, manifest_form, &lookup));
     json_t *records = ft_records_json(layout);
     ft_status status = FT_OK;
     if (records == NULL)

@@ -1,4 +1,4 @@
-// The source of a base store: config.json, tensor files, and the check that they describe the same model.
+// The source of a base store: config.json, tensor files, the layout they give and the id of the store.
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,99 +18,6 @@ const char *ft_base_format_name(ft_base_format format)
     return format == FT_BASE_FP8 ? "fp8" : "bf16";
 }
 
-// Names that only quantized checkpoints have (compressed-tensors, DeepSeek, AutoGPTQ, AWQ, bitsandbytes). Reading the codes
-// without them would give a different model, so they are refused by name.
-static bool is_quantized_leftover(const char *name)
-{
-    static const char *const suffixes[] = {".weight_scale", ".weight_scale_inv", ".input_scale",   ".weight_packed",
-                                           ".qweight",      ".qzeros",           ".scales",        ".g_idx",
-                                           ".absmax",       ".quant_map",        ".weight_format", ".SCB"};
-    size_t length = strlen(name);
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t n = strlen(suffixes[i]);
-        if (length > n && strcmp(name + length - n, suffixes[i]) == 0) return true;
-    }
-    return false;
-}
-
-static const char *file_of(const ft_store_source *source, const ft_tensor_info *tensor)
-{
-    return source->files.files[tensor->file].path;
-}
-
-static ft_status check_names(const ft_store_source *source)
-{
-    for (int i = 0; i < source->files.n_tensors; i++) {
-        const ft_tensor_info *tensor = source->files.sorted[i];
-        if (is_quantized_leftover(tensor->name))
-            return ft_error(FT_E_UNSUPPORTED, "%s: tensor %s: quantized checkpoints are not supported: use the bf16 one",
-                            file_of(source, tensor), tensor->name);
-    }
-    return FT_OK;
-}
-
-// "[4096, 1024]"; vectors have one dimension.
-static void shape_text(ft_text *text, int rank, const int64_t *shape)
-{
-    ft_text_add(text, "[", 1);
-    for (int i = 0; i < rank; i++) ft_text_printf(text, "%s%lld", i > 0 ? ", " : "", (long long)shape[i]);
-    ft_text_add(text, "]", 1);
-}
-
-static ft_status shape_error(const ft_store_source *source, const char *name, const ft_tensor_info *found, int rank,
-                             const int64_t *expected)
-{
-    ft_text want = {0}, have = {0};
-    shape_text(&want, rank, expected);
-    if (found != NULL) shape_text(&have, found->rank, found->shape);
-    ft_status status;
-    if (want.data == NULL || (found != NULL && have.data == NULL))
-        status = FT_E_NOMEM;
-    else if (found == NULL)
-        status = ft_error(FT_E_INPUT, "%s: tensor %s %s is missing", source->directory, name, want.data);
-    else
-        status = ft_error(FT_E_INPUT, "%s: tensor %s is %s, config.json says %s", file_of(source, found), name, have.data,
-                          want.data);
-    ft_text_free(&want);
-    ft_text_free(&have);
-    return status;
-}
-
-static bool shape_matches(const ft_tensor_info *found, int rank, const int64_t *expected)
-{
-    if (found->rank != rank) return false;
-    for (int i = 0; i < rank; i++)
-        if (found->shape[i] != expected[i]) return false;
-    return true;
-}
-
-static ft_status check_role(const ft_store_source *source, ft_role role, int64_t layer)
-{
-    char name[FT_TENSOR_NAME];
-    if (role == FT_ROLE_HEAD && source->shape.tied) return FT_OK;
-    if (!ft_shape_tensor_name(&source->shape, role, layer, name)) return FT_OK;
-    int64_t matrix[2];
-    ft_shape_role(&source->shape, role, &matrix[0], &matrix[1]);
-    bool vector = !ft_role_is_matrix(role);
-    const int64_t *expected = vector ? matrix + 1 : matrix;
-    const ft_tensor_info *found = ft_model_files_find(&source->files, name);
-    if (found == NULL || !shape_matches(found, vector ? 1 : 2, expected))
-        return shape_error(source, name, found, vector ? 1 : 2, expected);
-    if (found->dtype != FT_DTYPE_BF16 && found->dtype != FT_DTYPE_F16 && found->dtype != FT_DTYPE_F32)
-        return ft_error(FT_E_UNSUPPORTED, "%s: tensor %s is %s: weights must be BF16, F16 or F32", file_of(source, found), name,
-                        ft_dtype_name(found->dtype));
-    return FT_OK;
-}
-
-static ft_status check_tensors(const ft_store_source *source)
-{
-    FT_TRY(check_names(source));
-    for (int64_t layer = 0; layer < source->shape.layers; layer++)
-        for (ft_role role = 0; role < FT_ROLE_LAYER_COUNT; role++) FT_TRY(check_role(source, role, layer));
-    for (ft_role role = FT_ROLE_LAYER_COUNT; role < FT_ROLE_COUNT; role++) FT_TRY(check_role(source, role, -1));
-    return FT_OK;
-}
-
 const ft_tensor_info *ft_store_source_tensor(const ft_store_source *source, ft_role role, int64_t layer)
 {
     char name[FT_TENSOR_NAME];
@@ -127,9 +34,14 @@ const ft_safetensors *ft_store_source_file(const ft_store_source *source, const 
     return NULL;
 }
 
-static ft_dtype source_dtype(void *context, ft_role role, int64_t layer)
+// What the store keeps of a source tensor: record.h.
+static ft_form source_form(void *context, ft_role role, int64_t layer)
 {
-    return ft_store_source_tensor(context, role, layer)->dtype;
+    const ft_store_source *source = context;
+    ft_dtype dtype = ft_store_source_tensor(source, role, layer)->dtype;
+    bool quantized = source->shape.quantization.method != NULL;
+    if (ft_role_is_linear(role) && !quantized) return ft_base_form(source->format);
+    return (ft_form){dtype, dtype == FT_DTYPE_F8_E4M3 ? source->shape.quantization.kind : FT_SCALE_NONE};
 }
 
 static ft_status read_config(ft_store_source *source)
@@ -152,14 +64,15 @@ static ft_status open_parts(ft_store_source *source, const char *directory, ft_b
     source->directory = ft_strdup(absolute);
     FT_ALLOC_CHECK(source->directory);
     FT_TRY(read_config(source));
+    FT_TRY(ft_base_format_check(&source->shape, format, source->directory));
     FT_TRY(ft_model_files_open(&source->files, source->directory));
-    FT_TRY(check_tensors(source));
-    return ft_layout_make(&source->layout, &source->shape, format, source_dtype, source);
+    FT_TRY(ft_store_source_check(source));
+    return ft_layout_make(&source->layout, &source->shape, format, source_form, source);
 }
 
 ft_status ft_store_source_open(ft_store_source *source, const char *directory, ft_base_format format)
 {
-    *source = (ft_store_source){0};
+    *source = (ft_store_source){.format = format};
     ft_status status = open_parts(source, directory, format);
     if (status != FT_OK) ft_store_source_close(source);
     return status;

@@ -5,6 +5,7 @@
 #include "arch/config_refuse.h"
 #include "arch/config_rope.h"
 #include "arch/families.h"
+#include "arch/quantization.h"
 #include "common/file.h"
 #include "common/memory.h"
 
@@ -102,6 +103,7 @@ static ft_status read_config(ft_shape *shape, const ft_fields *config)
     shape->qkv_bias = shape->family->qkv_bias;
     shape->qk_norm = shape->family->qk_norm;
     FT_TRY(ft_config_refuse(config, shape->family));
+    FT_TRY(ft_quantization_parse(config, &shape->quantization));
     FT_TRY(read_sizes(shape, config));
     FT_TRY(check_sizes(shape, config));
     FT_TRY(read_window(shape, config));

@@ -18,16 +18,6 @@ static ft_status refuse_activation(const ft_fields *config)
     return ft_error(FT_E_UNSUPPORTED, "%s: hidden_act '%s' is not supported, only silu", config->path, activation);
 }
 
-static ft_status refuse_quantized(const ft_fields *config)
-{
-    ft_fields quantization = {ft_field(config, "quantization_config"), config->path, "quantization_config."};
-    if (quantization.object == NULL) return FT_OK;
-    const char *method;
-    FT_TRY(ft_field_text(&quantization, "quant_method", &method));
-    return ft_error(FT_E_UNSUPPORTED, "%s: quantization_config: quant_method '%s' is not supported; use the bf16 checkpoint, "
-                    "which is quantized when it is prepared", config->path, method != NULL ? method : "(none)");
-}
-
 static ft_status refuse_layer_types(const ft_fields *config)
 {
     const json_t *types = ft_field(config, "layer_types"), *type;
@@ -86,7 +76,6 @@ static ft_status refuse_dropout(const ft_fields *config)
 
 ft_status ft_config_refuse(const ft_fields *config, const ft_family *family)
 {
-    FT_TRY(refuse_quantized(config));
     FT_TRY(refuse_activation(config));
     FT_TRY(refuse_attention_bias(config, family));
     FT_TRY(refuse_true(config, "mlp_bias", family));

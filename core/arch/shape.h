@@ -4,6 +4,7 @@
 #ifndef FT_ARCH_SHAPE_H
 #define FT_ARCH_SHAPE_H
 
+#include "common/codec.h"
 #include "common/dtype.h"
 
 // What a tensor is to the model. Per layer first, then global.
@@ -40,6 +41,12 @@ typedef enum { FT_ROPE_DEFAULT, FT_ROPE_LLAMA3 } ft_rope_kind;
 
 typedef struct ft_family ft_family;
 
+// What quantization_config says of the linears whose weights are F8_E4M3 (arch/quantization.h says which ones those are).
+typedef struct {
+    const char *method;      // "fp8", "fbgemm_fp8", "compressed-tensors"; NULL = there is no quantization_config
+    ft_scale_kind kind;      // of all of them, NONE without quantization_config
+} ft_quantization;
+
 typedef struct {
     const ft_family *family;
     int64_t hidden, ffn, layers, q_heads, kv_heads, head_dim, vocab;
@@ -54,6 +61,7 @@ typedef struct {
     bool qkv_bias;
     bool qk_norm;
     ft_dtype dtype;      // torch_dtype / dtype of the config, BF16 if absent
+    ft_quantization quantization;
     int32_t bos_id, eos_id, pad_id;  // -1 if absent (an eos list gives its first)
 } ft_shape;
 
@@ -71,8 +79,8 @@ extern const ft_family *const ft_families[];  // NULL-terminated
 
 // Reads DIRECTORY/config.json in both dialects (rope_scaling / torch_dtype, and transformers 5's rope_parameters / dtype).
 // A field that changes the maths and is not implemented (other rope types, sliding layers beside full ones, other activations,
-// biases where the family has none, multipliers and soft caps, attention dropout, quantization_config) is FT_E_UNSUPPORTED naming
-// the field and its value, as is an unknown architecture; a missing, mistyped or inconsistent field is FT_E_INPUT naming it.
+// biases where the family has none, multipliers and soft caps, attention dropout, other quantization than FP8) is FT_E_UNSUPPORTED
+// naming the field and its value, as is an unknown architecture; a missing, mistyped or inconsistent field is FT_E_INPUT naming it.
 // Head_dim defaults to hidden / q_heads (Qwen3: 128).
 ft_status ft_shape_read(ft_shape *shape, const char *directory);
 ft_status ft_shape_parse(ft_shape *shape, const char *json_text, const char *path_for_messages);

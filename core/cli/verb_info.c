@@ -2,6 +2,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "arch/quantization.h"
 #include "cli/verbs.h"
 #include "common/memory.h"
 #include "io/safetensors.h"
@@ -19,10 +20,10 @@ typedef struct {
     int64_t file_bytes;
 } model_info;
 
-static ft_status base_bytes(const ft_shape *shape, ft_base_format format, int64_t *all, int64_t *layer)
+static ft_status base_bytes(const ft_shape *shape, const char *directory, ft_base_format format, int64_t *all, int64_t *layer)
 {
     ft_layout layout;
-    FT_TRY(ft_layout_make(&layout, shape, format, NULL, NULL));
+    FT_TRY(ft_layout_expect(&layout, shape, format, directory));
     *all = layout.bytes;
     if (layer) *layer = layout.layer_bytes_max;
     ft_layout_free(&layout);
@@ -33,8 +34,9 @@ static ft_status read_info(model_info *info, const char *directory)
 {
     FT_TRY(ft_shape_read(&info->shape, directory));
     info->parameters = ft_shape_parameters(&info->shape);
-    FT_TRY(base_bytes(&info->shape, FT_BASE_BF16, &info->bf16_bytes, NULL));
-    FT_TRY(base_bytes(&info->shape, FT_BASE_FP8, &info->fp8_bytes, &info->layer_fp8_bytes));
+    bool quantized = info->shape.quantization.method != NULL;
+    if (!quantized) FT_TRY(base_bytes(&info->shape, directory, FT_BASE_BF16, &info->bf16_bytes, NULL));
+    FT_TRY(base_bytes(&info->shape, directory, FT_BASE_FP8, &info->fp8_bytes, &info->layer_fp8_bytes));
     ft_model_files files;
     ft_status status = ft_model_files_open(&files, directory);
     if (status == FT_E_NOT_FOUND) return FT_OK;  // config.json alone is enough
@@ -57,7 +59,8 @@ static void print_text(const model_info *info)
     printf("rope %s, theta %g; %lld positions\n", s->rope == FT_ROPE_LLAMA3 ? "llama3" : "default", s->rope_theta, (long long)s->max_positions);
     printf("%.3f B parameters; base store %s in FP8 (a layer %s)", (double)info->parameters / 1e9, ft_human_bytes(a, (double)info->fp8_bytes),
            ft_human_bytes(b, (double)info->layer_fp8_bytes));
-    printf(", %s in BF16\n", ft_human_bytes(a, (double)info->bf16_bytes));
+    if (s->quantization.method == NULL) printf(", %s in BF16\n", ft_human_bytes(a, (double)info->bf16_bytes));
+    else printf("; FP8 as it is: %s, scales per %s\n", s->quantization.method, ft_scale_kind_name(s->quantization.kind));
     if (info->files) printf("%d tensors in %d file%s, %s\n", info->tensors, info->files, info->files == 1 ? "" : "s", ft_human_bytes(a, (double)info->file_bytes));
     else printf("no weights in the directory\n");
 }
@@ -71,6 +74,11 @@ static void print_json(const model_info *info)
                              "parameters", (json_int_t)info->parameters, "store_fp8_bytes", (json_int_t)info->fp8_bytes, "layer_fp8_bytes",
                              (json_int_t)info->layer_fp8_bytes, "store_bf16_bytes", (json_int_t)info->bf16_bytes, "files", info->files, "tensors",
                              info->tensors, "file_bytes", (json_int_t)info->file_bytes);
+    if (s->quantization.method != NULL) {
+        json_object_del(json, "store_bf16_bytes");
+        json_object_set_new(json, "quantization", json_pack("{s:s, s:s}", "method", s->quantization.method, "scales",
+                                                            ft_scale_kind_name(s->quantization.kind)));
+    }
     json_dumpf(json, stdout, JSON_INDENT(1));
     printf("\n");
     json_decref(json);

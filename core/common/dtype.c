@@ -14,6 +14,7 @@ static const struct {
     [FT_DTYPE_BF16] = {"BF16", "bfloat16", 2},
     [FT_DTYPE_F8_E4M3] = {"F8_E4M3", "float8_e4m3fn", 1},
     [FT_DTYPE_F8_E5M2] = {"F8_E5M2", "float8_e5m2", 1},
+    [FT_DTYPE_F8_E8M0] = {"F8_E8M0", "float8_e8m0fnu", 1},
     [FT_DTYPE_I64] = {"I64", "int64", 8},
     [FT_DTYPE_I32] = {"I32", "int32", 4},
     [FT_DTYPE_I16] = {"I16", "int16", 2},

@@ -12,6 +12,7 @@ typedef enum {
     FT_DTYPE_BF16,
     FT_DTYPE_F8_E4M3,  // E4M3FN: 1-4-3, bias 7, max 448, no infinity
     FT_DTYPE_F8_E5M2,
+    FT_DTYPE_F8_E8M0,  // E8M0FNU: 2^(code - 127), no sign, 255 is NaN; scales of some FP8 checkpoints
     FT_DTYPE_I64,
     FT_DTYPE_I32,
     FT_DTYPE_I16,

@@ -174,7 +174,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     FT_TRY(read_shape(&session->shape, config));
     FT_TRY(ft_shape_check_length(&session->shape, sequence_len(config, options)));
     FT_TRY(open_adapter(session, config, options));
-    if (options->plan_only) FT_TRY(ft_layout_make(&session->layout, &session->shape, base_format(config), NULL, NULL));
+    if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
     FT_TRY(open_machine(session, config, options->plan_only));
     return make_plan(session, config, options);

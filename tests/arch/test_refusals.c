@@ -44,7 +44,7 @@ static void maths_that_is_not_implemented_is_named(void **state)
         {"\"attention_bias\":true", {"attention_bias true", "o_proj"}},
         {"\"mlp_bias\":true", {"mlp_bias", "true"}},
         {"\"hidden_act\":\"gelu\"", {"hidden_act", "gelu"}},
-        {"\"quantization_config\":{\"quant_method\":\"fbgemm_fp8\"}", {"quantization_config", "fbgemm_fp8"}},
+        {"\"quantization_config\":{\"quant_method\":\"gptq\"}", {"quantization_config.quant_method gptq", "FP8 checkpoint"}},
         {"\"quantization_config\":{}", {"quantization_config", NULL}},
         {"\"use_mrope\":true", {"use_mrope", "true"}},
         {"\"use_qk_norm\":true", {"use_qk_norm", "true"}},

@@ -10,8 +10,8 @@ static void names_and_sizes_round_trip(void **state)
         const char *name, *torch_name;
         size_t bytes;
     } expected[] = {{"F64", "float64", 8}, {"F32", "float32", 4}, {"F16", "float16", 2}, {"BF16", "bfloat16", 2},
-                    {"F8_E4M3", "float8_e4m3fn", 1}, {"F8_E5M2", "float8_e5m2", 1}, {"I64", "int64", 8}, {"I32", "int32", 4},
-                    {"I16", "int16", 2}, {"I8", "int8", 1}, {"U8", "uint8", 1}, {"BOOL", "bool", 1}};
+                    {"F8_E4M3", "float8_e4m3fn", 1}, {"F8_E5M2", "float8_e5m2", 1}, {"F8_E8M0", "float8_e8m0fnu", 1},
+                    {"I64", "int64", 8}, {"I32", "int32", 4}, {"I16", "int16", 2}, {"I8", "int8", 1}, {"U8", "uint8", 1}, {"BOOL", "bool", 1}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         ft_dtype dtype = ft_dtype_from_name(expected[i].name);
         assert_int_not_equal(dtype, FT_DTYPE_NONE);

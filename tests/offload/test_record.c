@@ -135,20 +135,19 @@ static void parts_stack_only_where_tiles_do_not_span_them(void **state)
     ft_layout_free(&layout);
 }
 
-static ft_dtype vectors_in_f32(void *context, ft_role role, int64_t layer)
+static ft_form vectors_in_f32(void *context, ft_role role, int64_t layer)
 {
-    (*(int *)context)++;
+    assert_ptr_equal(context, &full_family);
     assert_true(role >= FT_ROLE_LAYER_COUNT ? layer == -1 : layer >= 0);
-    return ft_role_is_matrix(role) ? FT_DTYPE_BF16 : FT_DTYPE_F32;
+    if (ft_role_is_linear(role)) return ft_base_form(FT_BASE_FP8);
+    return (ft_form){ft_role_is_matrix(role) ? FT_DTYPE_BF16 : FT_DTYPE_F32, FT_SCALE_NONE};
 }
 
 static void what_is_not_a_linear_keeps_its_source_dtype(void **state)
 {
     ft_layout layout;
-    int asked = 0;
     ft_shape shape = small_shape(3, 1, 64, 320);
-    assert_int_equal(ft_layout_make(&layout, &shape, FT_BASE_FP8, vectors_in_f32, &asked), FT_OK);
-    assert_int_equal(asked, 2 * 7 + 3);
+    assert_int_equal(ft_layout_make(&layout, &shape, FT_BASE_FP8, vectors_in_f32, (void *)&full_family), FT_OK);
     const ft_record *layer = &layout.record[1];
     assert_int_equal(ft_record_find(layer, FT_ROLE_K_NORM)->dtype, FT_DTYPE_F32);
     assert_int_equal(ft_record_find(layer, FT_ROLE_K_NORM)->cols, 64);
@@ -160,6 +159,52 @@ static void what_is_not_a_linear_keeps_its_source_dtype(void **state)
     ft_layout_free(&layout);
     assert_int_equal(ft_layout_make(&layout, &shape, FT_BASE_FP8, NULL, NULL), FT_OK);
     assert_int_equal(ft_record_find(&layout.record[0], FT_ROLE_K_NORM)->dtype, FT_DTYPE_F16);
+    ft_layout_free(&layout);
+}
+
+// Layer 0: all rows scaled; layer 1: one scale per tensor, v and up unquantized, o and down in f16 and f32.
+static ft_form mixed_forms(void *context, ft_role role, int64_t layer)
+{
+    if (!ft_role_is_linear(role)) return (ft_form){FT_DTYPE_BF16, FT_SCALE_NONE};
+    if (layer == 0) return (ft_form){FT_DTYPE_F8_E4M3, FT_SCALE_ROW};
+    if (role == FT_ROLE_O) return (ft_form){FT_DTYPE_F16, FT_SCALE_NONE};
+    if (role == FT_ROLE_DOWN) return (ft_form){FT_DTYPE_F32, FT_SCALE_NONE};
+    if (role == FT_ROLE_V || role == FT_ROLE_UP) return (ft_form){FT_DTYPE_BF16, FT_SCALE_NONE};
+    return (ft_form){FT_DTYPE_F8_E4M3, FT_SCALE_TENSOR};
+}
+
+static void expect_tensor(const ft_record *record, ft_role role, ft_record_tensor expected)
+{
+    const ft_record_tensor *tensor = ft_record_find(record, role);
+    assert_int_equal(tensor->role, expected.role);
+    assert_int_equal(tensor->n_parts, expected.n_parts);
+    assert_int_equal(tensor->dtype, expected.dtype);
+    assert_int_equal(tensor->kind, expected.kind);
+    assert_int_equal(tensor->rows, expected.rows);
+    assert_int_equal(tensor->codes, expected.codes);
+    assert_int_equal(tensor->scales, expected.scales);
+    assert_int_equal(tensor->scales_t, -1);
+}
+
+// hidden 192, q 192 rows, k and v 64, ffn 322. Codes 320 x 192 = 61440, 1280 bytes of row scales; gate|up 644 x 192.
+static void parts_are_stacked_where_they_share_a_form_and_no_scale(void **state)
+{
+    static const int64_t extent = FT_EXTENT_ALIGN;
+    ft_layout layout;
+    ft_shape shape = small_shape(3, 1, 64, 322);
+    assert_int_equal(ft_layout_make(&layout, &shape, FT_BASE_FP8, mixed_forms, NULL), FT_OK);
+    const ft_dtype e4m3 = FT_DTYPE_F8_E4M3, bf16 = FT_DTYPE_BF16;
+    const ft_record *rows = &layout.record[0], *mixed = &layout.record[1];
+    expect_tensor(rows, FT_ROLE_V, (ft_record_tensor){FT_ROLE_Q, 3, 0, e4m3, FT_SCALE_ROW, 320, 192, 0, 0, 61440, -1});
+    expect_tensor(rows, FT_ROLE_UP, (ft_record_tensor){FT_ROLE_GATE, 2, 0, e4m3, FT_SCALE_ROW, 644, 192, 2 * extent, 0, 2 * extent + 123648, -1});
+    expect_tensor(rows, FT_ROLE_DOWN, (ft_record_tensor){FT_ROLE_DOWN, 1, 0, e4m3, FT_SCALE_ROW, 192, 322, 3 * extent, 0, 3 * extent + 61952, -1});
+    expect_tensor(mixed, FT_ROLE_Q, (ft_record_tensor){FT_ROLE_Q, 1, 0, e4m3, FT_SCALE_TENSOR, 192, 192, 0, 0, 36864, -1});
+    expect_tensor(mixed, FT_ROLE_K, (ft_record_tensor){FT_ROLE_K, 1, 0, e4m3, FT_SCALE_TENSOR, 64, 192, 37120, 0, 49408, -1});
+    expect_tensor(mixed, FT_ROLE_V, (ft_record_tensor){FT_ROLE_V, 1, 0, bf16, FT_SCALE_NONE, 64, 192, 49664, 0, -1, -1});
+    expect_tensor(mixed, FT_ROLE_O, (ft_record_tensor){FT_ROLE_O, 1, 0, FT_DTYPE_F16, FT_SCALE_NONE, 192, 192, extent, 0, -1, -1});
+    expect_tensor(mixed, FT_ROLE_UP, (ft_record_tensor){FT_ROLE_UP, 1, 0, bf16, FT_SCALE_NONE, 322, 192, 2 * extent + 62208, 0, -1, -1});
+    assert_int_equal(ft_record_find(mixed, FT_ROLE_DOWN)->codes_bytes, 192 * 322 * 4);
+    assert_int_equal(layout.layer_bytes_max, mixed->bytes > rows->bytes ? mixed->bytes : rows->bytes);
     ft_layout_free(&layout);
 }
 
@@ -219,6 +264,7 @@ int main(void)
         cmocka_unit_test(pieces_are_aligned_and_disjoint_for_any_shape),
         cmocka_unit_test(parts_stack_only_where_tiles_do_not_span_them),
         cmocka_unit_test(what_is_not_a_linear_keeps_its_source_dtype),
+        cmocka_unit_test(parts_are_stacked_where_they_share_a_form_and_no_scale),
         cmocka_unit_test(tied_head_record_has_no_matrix),
         cmocka_unit_test(views_point_into_the_record),
         cmocka_unit_test(absurd_sizes_are_refused),

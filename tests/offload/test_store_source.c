@@ -38,16 +38,30 @@ static void a_misshapen_tensor_is_named(void **state)
     site_close(&s);
 }
 
-static void quantized_leftovers_are_refused_by_name(void **state)
+static void leftovers_of_other_quantizations_are_refused_by_name(void **state)
 {
-    static const char *const names[] = {"model.layers.0.self_attn.q_proj.weight_scale",
-                                        "model.layers.0.mlp.up_proj.weight_scale_inv", "model.layers.0.mlp.up_proj.qweight"};
+    static const char *const names[] = {"model.layers.0.self_attn.q_proj.weight_zero_point",
+                                        "model.layers.0.mlp.up_proj.weight_packed", "model.layers.0.mlp.up_proj.qweight"};
     site s;
     site_open(&s, 1);
     for (int i = 0; i < 3; i++) {
         ft_test_model model = site_model();
         model.extra = names[i];
         assert_fails(prepare_model(&s, model), FT_E_UNSUPPORTED, names[i]);
+    }
+    site_close(&s);
+}
+
+static void scales_without_a_quantization_config_are_refused_by_name(void **state)
+{
+    static const char *const names[] = {"model.layers.0.self_attn.q_proj.weight_scale", "model.layers.0.mlp.up_proj.weight_scale_inv"};
+    site s;
+    site_open(&s, 1);
+    for (int i = 0; i < 2; i++) {
+        ft_test_model model = site_model();
+        model.extra = names[i];
+        assert_fails(prepare_model(&s, model), FT_E_INPUT, names[i]);
+        assert_non_null(strstr(ft_error_message(), "quantization_config"));
     }
     site_close(&s);
 }
@@ -254,7 +268,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_tensor_is_named),
         cmocka_unit_test(a_misshapen_tensor_is_named),
-        cmocka_unit_test(quantized_leftovers_are_refused_by_name),
+        cmocka_unit_test(leftovers_of_other_quantizations_are_refused_by_name),
+        cmocka_unit_test(scales_without_a_quantization_config_are_refused_by_name),
         cmocka_unit_test(other_extra_tensors_are_ignored),
         cmocka_unit_test(a_dtype_that_is_no_weight_is_refused),
         cmocka_unit_test(values_that_are_not_finite_are_named),

@@ -240,6 +240,15 @@ static void qwen2_biases_fp8_untied(void **state) { run_case("qwen2_fp8_untied",
 static void qwen3_head_norms_untied(void **state) { run_case("qwen3_qknorm_untied", NULL); }
 static void qwen3_head_norms_fp8_tied(void **state) { run_case("qwen3_fp8_tied", NULL); }
 
+// FP8 checkpoints as they are: tests/golden/fp8_dialects.
+static void fp8_source_tiles(void **state) { run_case("fp8_dialects/tile_inv", NULL); }
+static void fp8_source_stacked_e8m0_tiles(void **state) { run_case("fp8_dialects/tile_e8m0", NULL); }
+static void fp8_source_rows_beside_bf16(void **state) { run_case("fp8_dialects/fbgemm_row", NULL); }
+static void fp8_source_compressed_tensor(void **state) { run_case("fp8_dialects/ct_tensor", NULL); }
+static void fp8_source_compressed_channel(void **state) { run_case("fp8_dialects/ct_channel", NULL); }
+static void fp8_source_compressed_block(void **state) { run_case("fp8_dialects/ct_block", NULL); }
+static void fp8_source_autofp8(void **state) { run_case("fp8_dialects/autofp8", NULL); }
+
 static void streamed_and_recomputed(void **state)
 {
     static const char *const pairs[] = {"base_placement", "nvme", "activation_policy", "recompute", "boundary_placement", "host", NULL};
@@ -255,6 +264,10 @@ int main(void)
         cmocka_unit_test(mistral_with_a_window_of_the_sequence), cmocka_unit_test(qwen2_biases_tied),
         cmocka_unit_test(qwen2_biases_fp8_untied), cmocka_unit_test(qwen3_head_norms_untied), cmocka_unit_test(qwen3_head_norms_fp8_tied),
         cmocka_unit_test(streamed_and_recomputed),
+        cmocka_unit_test(fp8_source_tiles),
+        cmocka_unit_test(fp8_source_stacked_e8m0_tiles), cmocka_unit_test(fp8_source_rows_beside_bf16),
+        cmocka_unit_test(fp8_source_compressed_tensor), cmocka_unit_test(fp8_source_compressed_channel),
+        cmocka_unit_test(fp8_source_compressed_block), cmocka_unit_test(fp8_source_autofp8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
