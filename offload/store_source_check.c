@@ -102,6 +102,7 @@ static ft_status check_role(const ft_store_source *source, ft_role role, int64_t
     bool vector = !ft_role_is_matrix(role);
     const int64_t *expected = vector ? matrix + 1 : matrix;
     const ft_tensor_info *found = ft_model_files_find(&source->files, name);
+    if (found != NULL) FT_TRY(ft_shape_check_kv_heads(&source->shape, role, found->shape[0], file_of(source, found), name));
     if (found == NULL || !shape_matches(found, vector ? 1 : 2, expected))
         return shape_error(source, name, found, vector ? 1 : 2, expected);
     return check_dtype(source, role, found);

@@ -90,3 +90,15 @@ ft_status ft_shape_check_length(const ft_shape *shape, int64_t sequence_len)
                     "not implemented: set sequence_len to %lld or less", (long long)sequence_len, (long long)shape->window,
                     (long long)shape->window);
 }
+
+ft_status ft_shape_check_kv_heads(const ft_shape *shape, ft_role role, int64_t rows, const char *file, const char *tensor)
+{
+    int64_t heads = rows / shape->head_dim;
+    if ((role != FT_ROLE_K && role != FT_ROLE_V) || rows % shape->head_dim != 0 || heads == 0 || heads == shape->kv_heads) return FT_OK;
+    bool twice = heads == 2 * shape->kv_heads || 2 * heads == shape->kv_heads;
+    return ft_error(FT_E_INPUT, "%s: tensor %s has %lld rows, %lld key-value heads of %lld, but config.json says num_key_value_heads "
+                    "%lld: they are of different uploads%s; take config.json and weights from one revision, or set "
+                    "num_key_value_heads to %lld", file, tensor, (long long)rows, (long long)heads, (long long)shape->head_dim,
+                    (long long)shape->kv_heads, twice ? " (Llama 3.1 405B of July 2024 stores each of its 8 heads twice, as 16)" : "",
+                    (long long)heads);
+}

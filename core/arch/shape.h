@@ -110,6 +110,10 @@ int64_t ft_lora_parameters(const ft_shape *shape, int64_t r, unsigned targets); 
 // FT_E_UNSUPPORTED naming both numbers if sequences of this length would reach past the window.
 ft_status ft_shape_check_length(const ft_shape *shape, int64_t sequence_len);
 
+// A k_proj or v_proj tensor that holds another number of whole heads than num_key_value_heads: FT_E_INPUT naming both, what such
+// files are and what to do. FT_OK for any other role, and for rows that are no whole heads (a plain wrong size).
+ft_status ft_shape_check_kv_heads(const ft_shape *shape, ft_role role, int64_t rows, const char *file, const char *tensor);
+
 // Built-in geometries by name ("llama3-8b", "llama3-70b", "llama3-405b": Llama 3.1; geometry.c has the others); FT_E_NOT_FOUND
 // lists them.
 ft_status ft_shape_geometry(ft_shape *shape, const char *name);

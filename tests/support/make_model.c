@@ -60,6 +60,7 @@ static ft_status add_config(const ft_test_model *m, ft_text *text)
 {
     const ft_family *family = family_of(m);
     if (family == NULL) return ft_error(FT_E_INPUT, "no family %s", architecture(m));
+    int64_t kv_heads = m->config_kv_heads > 0 ? m->config_kv_heads : m->kv_heads;
     return ft_text_printf(text,
                           "{\"architectures\": [\"%s\"], \"model_type\": \"%s\", \"hidden_act\": \"silu\", \"hidden_size\": %lld, "
                           "\"intermediate_size\": %lld, \"num_hidden_layers\": %lld, \"num_attention_heads\": %lld, "
@@ -67,7 +68,7 @@ static ft_status add_config(const ft_test_model *m, ft_text *text)
                           "\"torch_dtype\": \"%s\", \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, "
                           "\"max_position_embeddings\": 512, \"bos_token_id\": 1, \"eos_token_id\": 2}\n",
                           family->architecture, family->model_type, (long long)m->hidden, (long long)m->ffn, (long long)m->layers,
-                          (long long)m->q_heads, (long long)m->kv_heads, (long long)m->head_dim, (long long)m->vocab,
+                          (long long)m->q_heads, (long long)kv_heads, (long long)m->head_dim, (long long)m->vocab,
                           m->tied ? "true" : "false", torch_name(m->dtype));
 }
 
@@ -77,6 +78,7 @@ static ft_status write_config(model_writer *writer)
     ft_status status = add_config(writer->model, &text);
     if (status == FT_OK) status = write_text(writer->directory, "config.json", &text);
     if (status == FT_OK) status = ft_shape_parse(&writer->shape, text.data, "config.json");
+    writer->shape.kv_heads = writer->model->kv_heads;
     ft_text_free(&text);
     return status;
 }
@@ -165,16 +167,37 @@ static ft_status write_tensors(const model_writer *writer, ft_safetensors_writer
     return ft_safetensors_finish(file, false);
 }
 
+// Header length (8 bytes, little-endian), header, spaces, data.
+static ft_status widen_header(const char *path, int spaces)
+{
+    char *data, *wide;
+    size_t bytes, at = 8;
+    FT_TRY(ft_file_read(path, (size_t)1 << 30, &data, &bytes));
+    FT_ALLOC_CHECK(wide = ft_malloc(bytes + (size_t)spaces));
+    for (int i = 0; i < 8; i++) at += (size_t)(unsigned char)data[i] << 8 * i;
+    memcpy(wide, data, at);
+    memset(wide + at, ' ', (size_t)spaces);
+    memcpy(wide + at + (size_t)spaces, data + at, bytes - at);
+    size_t header = at - 8 + (size_t)spaces;
+    for (int i = 0; i < 8; i++) wide[i] = (char)(header >> 8 * i);
+    ft_status status = ft_file_write(path, wide, bytes + (size_t)spaces);
+    ft_free(wide);
+    ft_free(data);
+    return status;
+}
+
 static ft_status write_file(const model_writer *writer, const char *name, int first, int end)
 {
     ft_safetensors_writer *file;
     char *path = ft_path_join(writer->directory, name);
     FT_ALLOC_CHECK(path);
     ft_status status = ft_safetensors_create(&file, path);
+    if (status == FT_OK) {
+        status = write_tensors(writer, file, first, end);
+        ft_safetensors_discard(file);
+    }
+    if (status == FT_OK && writer->model->header_spaces > 0) status = widen_header(path, writer->model->header_spaces);
     ft_free(path);
-    FT_TRY(status);
-    status = write_tensors(writer, file, first, end);
-    ft_safetensors_discard(file);
     return status;
 }
 

@@ -13,6 +13,8 @@ typedef struct {
     ft_dtype vector_dtype;       // of norms and biases; NONE = dtype
     int shards;                  // tensors are dealt out in order; 0 or 1 = model.safetensors without an index
     uint64_t seed;
+    int64_t config_kv_heads;     // num_key_value_heads of config.json; 0 = kv_heads, which the tensors have
+    int header_spaces;           // behind the header of every file: tensor data then starts that many bytes later
     // Faults, by tensor name; NULL = none
     const char *omit;            // is not written
     const char *misshape;        // is written with one row (element of a vector) more
