@@ -122,7 +122,8 @@ static ft_status refuse(const ft_parquet_node *node, const char *what)
 static ft_status set_column(ft_parquet_node *node, const element *e)
 {
     static const int widths[] = {0, 4, 8, 12, 4, 8, 0, 0};
-    if (e->type < 0 || e->type > FT_PARQUET_FIXED) return ft_error(FT_E_INPUT, "column %s: type %d is not one", node->path, e->type);
+    if (e->type < 0 || e->type > FT_PARQUET_FIXED)
+        return ft_error(FT_E_INPUT, "column %s: type %d is not one", node->path, e->type);
     if (e->type == FT_PARQUET_INT96) return refuse(node, "INT96");
     if (e->meaning == REFUSED) return refuse(node, e->refused);
     node->type = e->type;

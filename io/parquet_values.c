@@ -83,7 +83,8 @@ static ft_status init_delta(ft_parquet_values *v, const uint8_t *bytes, size_t n
 // Lengths as DELTA_BINARY_PACKED, then all bytes.
 static ft_status init_lengths(ft_parquet_values *v, const uint8_t *bytes, size_t n)
 {
-    if (v->leaf->type != FT_PARQUET_BYTE_ARRAY && v->leaf->type != FT_PARQUET_FIXED) return wrong_encoding("DELTA_LENGTH_BYTE_ARRAY");
+    bool bytes_type = v->leaf->type == FT_PARQUET_BYTE_ARRAY || v->leaf->type == FT_PARQUET_FIXED;
+    if (!bytes_type) return wrong_encoding("DELTA_LENGTH_BYTE_ARRAY");
     if (n == 0) return FT_OK;
     if (!ft_parquet_delta_init(&v->delta, bytes, n)) return ended();
     v->at = ft_parquet_delta_end(&v->delta);

@@ -1,5 +1,6 @@
-// json: one array of records. The array is not parsed as a whole: its elements are found by counting brackets outside strings,
-// and each is parsed by itself, so a file of any size streams through a buffer.
+// json: one array of records, or, if the file starts with '{', one record a line as jsonl. The array is not parsed as a whole:
+// its elements are found by counting brackets outside strings, and each is parsed by itself, so a file of any size streams
+// through a buffer.
 #include <ctype.h>
 
 #include "data/readers.h"
@@ -8,7 +9,7 @@ enum { BEFORE_ARRAY, BEFORE_FIRST, BEFORE_ELEMENT, AFTER_ELEMENT, AFTER_ARRAY };
 
 static bool matches(const char *path)
 {
-    return ft_records_extension(path, ".json") && ft_records_first_byte(path) != '{';
+    return ft_records_extension(path, ".json");
 }
 
 static void skip_space(ft_record_scan *scan)
@@ -112,6 +113,9 @@ static ft_status next_element(ft_record_scan *scan, ft_record_span *span, ft_rec
 
 static ft_status read_json(const char *path, ft_record_visit visit, void *context)
 {
+    char first;
+    FT_TRY(ft_records_first_byte(path, &first));
+    if (first == '{') return ft_reader_jsonl.read(path, visit, context);
     return ft_records_read(path, next_element, visit, context);
 }
 

@@ -1,4 +1,4 @@
-// jsonl: one record a line; blank lines are skipped. Files named .json that start with '{' are read this way too.
+// jsonl: one record a line; blank lines are skipped.
 #include <ctype.h>
 #include <string.h>
 
@@ -6,8 +6,7 @@
 
 static bool matches(const char *path)
 {
-    if (ft_records_extension(path, ".jsonl") || ft_records_extension(path, ".ndjson")) return true;
-    return ft_records_extension(path, ".json") && ft_records_first_byte(path) == '{';
+    return ft_records_extension(path, ".jsonl") || ft_records_extension(path, ".ndjson");
 }
 
 static bool blank(const char *text, const char *end)

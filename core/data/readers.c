@@ -1,6 +1,6 @@
 #include "data/readers.h"
 
-const ft_record_reader *const ft_record_readers[] = {&ft_reader_jsonl, &ft_reader_json, NULL};
+const ft_record_reader *const ft_record_readers[] = {&ft_reader_jsonl, &ft_reader_json, &ft_reader_parquet, NULL};
 
 const ft_record_reader *ft_record_reader_find(const char *path)
 {

@@ -4,6 +4,6 @@
 
 #include "data/records.h"
 
-extern const ft_record_reader ft_reader_jsonl, ft_reader_json;
+extern const ft_record_reader ft_reader_jsonl, ft_reader_json, ft_reader_parquet;
 
 #endif

@@ -1,14 +1,12 @@
 #include "data/records.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "common/memory.h"
 #include "common/threads.h"
+#include "data/byte_stream.h"
 
 #define SPANS 4096        // records parsed at once
 #define PARSE_GRAIN 16
@@ -21,7 +19,7 @@ typedef struct {
 
 typedef struct {
     const char *path;
-    int fd;
+    ft_byte_stream *bytes;
     char *buffer;
     size_t capacity;
     ft_record_scan scan;
@@ -46,11 +44,10 @@ static ft_status refill(record_stream *s)
         s->capacity *= 2;
     }
     while (scan->n < s->capacity && !scan->last) {
-        ssize_t got = read(s->fd, s->buffer + scan->n, s->capacity - scan->n);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return ft_error_errno(FT_E_IO, errno, "%s: reading failed", s->path);
+        size_t got;
+        FT_TRY(ft_byte_stream_read(s->bytes, s->buffer + scan->n, s->capacity - scan->n, &got));
         scan->last = got == 0;
-        scan->n += (size_t)got;
+        scan->n += got;
     }
     scan->text = s->buffer;
     return FT_OK;
@@ -130,8 +127,7 @@ ft_status ft_records_read(const char *path, ft_record_next next, ft_record_visit
 {
     record_stream s = {.path = path, .capacity = FT_RECORDS_BUFFER, .scan = {.line = 1}};
     ft_status status = FT_E_NOMEM;
-    s.fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (s.fd < 0) return ft_error_errno(FT_E_INPUT, errno, "%s: cannot be opened", path);
+    FT_TRY(ft_byte_stream_open(&s.bytes, path));
     s.buffer = ft_malloc(s.capacity);
     s.spans = FT_NEW_ARRAY(ft_record_span, SPANS);
     s.parsed = FT_NEW_ARRAY(parsed_record, SPANS);
@@ -139,24 +135,35 @@ ft_status ft_records_read(const char *path, ft_record_next next, ft_record_visit
     ft_free(s.buffer);
     ft_free(s.spans);
     ft_free(s.parsed);
-    close(s.fd);
+    ft_byte_stream_close(s.bytes);
     return status;
 }
 
-char ft_records_first_byte(const char *path)
+static ft_status first_bytes(ft_byte_stream *bytes, char *text, size_t capacity, size_t *n)
+{
+    size_t got = 1;
+    for (*n = 0; *n < capacity && got > 0; *n += got) FT_TRY(ft_byte_stream_read(bytes, text + *n, capacity - *n, &got));
+    return FT_OK;
+}
+
+ft_status ft_records_first_byte(const char *path, char *byte)
 {
     char text[4096];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    ssize_t n = read(fd, text, sizeof text), i = 0;
-    close(fd);
+    size_t n, i = 0;
+    ft_byte_stream *bytes;
+    *byte = 0;
+    FT_TRY(ft_byte_stream_open(&bytes, path));
+    ft_status status = first_bytes(bytes, text, sizeof text, &n);
+    ft_byte_stream_close(bytes);
+    FT_TRY(status);
     if (n >= 3 && memcmp(text, BYTE_ORDER_MARK, 3) == 0) i = 3;
     while (i < n && isspace((unsigned char)text[i])) i++;
-    return i < n ? text[i] : 0;
+    *byte = i < n ? text[i] : 0;
+    return FT_OK;
 }
 
 bool ft_records_extension(const char *path, const char *extension)
 {
-    size_t n = strlen(path), length = strlen(extension);
-    return n > length && strcasecmp(path + n - length, extension) == 0;
+    size_t n = ft_byte_stream_stem(path), length = strlen(extension);
+    return n > length && strncasecmp(path + n - length, extension, length) == 0;
 }

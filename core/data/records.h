@@ -1,5 +1,6 @@
 // Streaming records out of a file: a reader says where the next record's text lies, this finds the lines, parses in parallel
-// and visits in order. Memory is bounded by FT_RECORDS_BUFFER or the longest record, whichever is larger.
+// and visits in order. Files named .gz or .zst are unpacked on the way (byte_stream.h). Memory is bounded by FT_RECORDS_BUFFER
+// or the longest record, whichever is larger.
 #ifndef FT_DATA_RECORDS_H
 #define FT_DATA_RECORDS_H
 
@@ -30,8 +31,9 @@ typedef ft_status (*ft_record_next)(ft_record_scan *scan, ft_record_span *span, 
 
 ft_status ft_records_read(const char *path, ft_record_next next, ft_record_visit visit, void *context);
 
-// First byte of the file that is neither white space nor a byte order mark, 0 if there is none.
-char ft_records_first_byte(const char *path);
+// First byte of the file, unpacked, that is neither white space nor a byte order mark; 0 if there is none in the first 4 KiB.
+ft_status ft_records_first_byte(const char *path, char *byte);
+// Whether the name ends in the extension, in either case, with or without .gz or .zst behind it.
 bool ft_records_extension(const char *path, const char *extension);
 
 #endif

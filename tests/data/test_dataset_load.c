@@ -115,8 +115,8 @@ static void files_that_cannot_be_read_are_named(void **state)
     t_fails(load_fails(&run, tokenizer), FT_E_NOT_FOUND, "absent.jsonl: no such file");
     t_run_init(&run, t_directory);
     t_fails(load_fails(&run, tokenizer), FT_E_UNSUPPORTED, "is a directory");
-    t_run_init(&run, t_write("data.parquet", "PAR1"));
-    t_fails(load_fails(&run, tokenizer), FT_E_UNSUPPORTED, "data.parquet: no reader");
+    t_run_init(&run, t_write("data.csv", "PAR1"));
+    t_fails(load_fails(&run, tokenizer), FT_E_UNSUPPORTED, "data.csv: no reader");
     t_run_init(&run, t_write("empty.jsonl", "\n\n"));
     t_fails(load_fails(&run, tokenizer), FT_E_INPUT, "empty.jsonl: no records");
     run.config.datasets.n = 0;

@@ -120,7 +120,7 @@ static void files_larger_than_the_buffer_stream(void **state)
 
 static void other_files_have_no_reader(void **state)
 {
-    assert_null(ft_record_reader_find("train.parquet"));
+    assert_null(ft_record_reader_find("train.csv"));
     assert_null(ft_record_reader_find("jsonl"));
     assert_string_equal(ft_record_reader_find("TRAIN.JSONL")->name, "jsonl");
     tally t = {0};
