@@ -48,6 +48,14 @@ static ft_status read_info(model_info *info, const char *directory)
     return FT_OK;
 }
 
+// What sets the family's layer apart from Llama's.
+static void print_layer(const ft_shape *s)
+{
+    if (s->qkv_bias) printf("biases on q, k and v\n");
+    if (s->qk_norm) printf("q and k heads normed before rope\n");
+    if (s->window > 0) printf("sliding window of %lld tokens: sequence_len up to that\n", (long long)s->window);
+}
+
 static void print_text(const model_info *info)
 {
     const ft_shape *s = &info->shape;
@@ -57,6 +65,7 @@ static void print_text(const model_info *info)
            (long long)s->hidden, (long long)s->ffn, (long long)s->q_heads, (long long)s->kv_heads, (long long)s->head_dim, (long long)s->vocab,
            s->tied ? "tied" : "untied");
     printf("rope %s, theta %g; %lld positions\n", s->rope == FT_ROPE_LLAMA3 ? "llama3" : "default", s->rope_theta, (long long)s->max_positions);
+    print_layer(s);
     printf("%.3f B parameters; base store %s in FP8 (a layer %s)", (double)info->parameters / 1e9, ft_human_bytes(a, (double)info->fp8_bytes),
            ft_human_bytes(b, (double)info->layer_fp8_bytes));
     if (s->quantization.method == NULL) printf(", %s in BF16\n", ft_human_bytes(a, (double)info->bf16_bytes));
@@ -68,12 +77,13 @@ static void print_text(const model_info *info)
 static void print_json(const model_info *info)
 {
     const ft_shape *s = &info->shape;
-    json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I, s:I, s:I, s:i, s:i, s:I}", "architecture", s->family->architecture,
-                             "layers", (json_int_t)s->layers, "hidden", (json_int_t)s->hidden, "ffn", (json_int_t)s->ffn, "q_heads", (json_int_t)s->q_heads,
-                             "kv_heads", (json_int_t)s->kv_heads, "head_dim", (json_int_t)s->head_dim, "vocab", (json_int_t)s->vocab, "tied", s->tied,
-                             "parameters", (json_int_t)info->parameters, "store_fp8_bytes", (json_int_t)info->fp8_bytes, "layer_fp8_bytes",
-                             (json_int_t)info->layer_fp8_bytes, "store_bf16_bytes", (json_int_t)info->bf16_bytes, "files", info->files, "tensors",
-                             info->tensors, "file_bytes", (json_int_t)info->file_bytes);
+    json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:I}", "architecture",
+                             s->family->architecture, "layers", (json_int_t)s->layers, "hidden", (json_int_t)s->hidden, "ffn", (json_int_t)s->ffn,
+                             "q_heads", (json_int_t)s->q_heads, "kv_heads", (json_int_t)s->kv_heads, "head_dim", (json_int_t)s->head_dim, "vocab",
+                             (json_int_t)s->vocab, "tied", s->tied, "qkv_bias", s->qkv_bias, "qk_norm", s->qk_norm, "sliding_window",
+                             (json_int_t)s->window, "parameters", (json_int_t)info->parameters, "store_fp8_bytes", (json_int_t)info->fp8_bytes,
+                             "layer_fp8_bytes", (json_int_t)info->layer_fp8_bytes, "store_bf16_bytes", (json_int_t)info->bf16_bytes, "files",
+                             info->files, "tensors", info->tensors, "file_bytes", (json_int_t)info->file_bytes);
     if (s->quantization.method != NULL) {
         json_object_del(json, "store_bf16_bytes");
         json_object_set_new(json, "quantization", json_pack("{s:s, s:s}", "method", s->quantization.method, "scales",
