@@ -48,7 +48,8 @@ ft_status ft_layout_expect(ft_layout *layout, const ft_shape *shape, ft_base_for
 {
     *layout = (ft_layout){0};
     // ft_layout_make refuses an absurd number of layers.
-    if (shape->quantization.method == NULL || shape->layers > FT_RECORD_LAYERS) return ft_layout_make(layout, shape, format, NULL, NULL);
+    if (shape->quantization.method == NULL || shape->layers > FT_RECORD_LAYERS)
+        return ft_layout_make(layout, shape, format, NULL, NULL);
     FT_TRY(ft_base_format_check(shape, format, model_directory));
     expected_forms expected = {shape, FT_NEW_ARRAY(uint32_t, shape->layers)};
     FT_ALLOC_CHECK(expected.linears);

@@ -81,7 +81,7 @@ static ft_status fill_scales(ft_store_filler *filler, int record, const ft_recor
     return add(filler, filler->scales_t, backward);
 }
 
-// Where the scales of a matrix's row belong, NULL if it has none. Parts stack only where none of them shares a scale with another (record.h).
+// Where the scales of a matrix's row belong, NULL if it has none. Stacked parts share no scale (record.h).
 static float *scales_at(ft_store_filler *filler, const ft_record_tensor *target, int64_t row)
 {
     if (target->kind == FT_SCALE_NONE) return NULL;

@@ -69,7 +69,8 @@ static ft_status parse_weights(const ft_fields *weights, ft_scale_kind *kind)
     bool symmetric;
     int64_t bits;
     if (!json_is_object(weights->object))
-        return ft_error(FT_E_UNSUPPORTED, "%s: %s must be an object: a group without weights is not supported", weights->path, weights->prefix);
+        return ft_error(FT_E_UNSUPPORTED, "%s: %s must be an object: a group without weights is not supported", weights->path,
+                        weights->prefix);
     FT_TRY(expect_text(weights, "type", "float", instead));
     FT_TRY(ft_field_count(weights, "num_bits", &bits));
     snprintf(text, sizeof text, "%lld", (long long)bits);
@@ -142,7 +143,8 @@ ft_status ft_quantization_parse(const ft_fields *config, ft_quantization *quanti
     const dialect *found = dialect_of(method);
     if (found == NULL)
         return refuse(&fields, "quant_method", method != NULL ? method : "(none)",
-                      "only FP8 is (fp8, fbgemm_fp8, compressed-tensors); use an FP8 checkpoint, or the bf16 one, which is quantized when it is prepared");
+                      "only FP8 is (fp8, fbgemm_fp8, compressed-tensors); use an FP8 checkpoint, or the bf16 one, which is "
+                      "quantized when it is prepared");
     quantization->method = found->method;
     return found->parse(&fields, quantization);
 }

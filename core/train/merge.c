@@ -29,7 +29,7 @@ static ft_status open_all(merge *m)
     FT_TRY(ft_model_files_open(&m->source, m->options->model));
     FT_TRY(ft_merge_plan(m));
     FT_TRY(ft_make_directories(m->parent));
-    FT_TRY(ft_merge_check_space(m->parent, m->source.total_bytes + SPACE_BESIDE_WEIGHTS));
+    FT_TRY(ft_merge_check_space(m->parent, m->total_bytes + SPACE_BESIDE_WEIGHTS));
     return ft_merge_buffers_alloc(m);
 }
 
@@ -46,7 +46,7 @@ static ft_status write_all(merge *m)
 static ft_status write_and_commit(merge *m)
 {
     FT_TRY(ft_commit_begin(&m->commit, m->parent, m->name));
-    ft_progress_begin(&m->progress, "merging", "B", 2.0 * (double)m->source.total_bytes);
+    ft_progress_begin(&m->progress, "merging", "B", 2.0 * (double)m->total_bytes);
     ft_status status = write_all(m);
     ft_progress_end(&m->progress);
     if (status == FT_OK) return ft_commit_finish(&m->commit, m->options->overwrite);

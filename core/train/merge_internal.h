@@ -1,6 +1,6 @@
 // The state of a running merge and the parts its files share: merge.c is the order of things, merge_paths.c guards the output
 // directory, merge_shards.c decides which tensor goes into which file, merge_write.c writes and reads back shards,
-// merge_weights.c is the arithmetic, merge_copy.c the files beside the weights.
+// merge_weights.c is the arithmetic, merge_quantized.c reads FP8 weights, merge_copy.c the files beside the weights.
 #ifndef FT_TRAIN_MERGE_INTERNAL_H
 #define FT_TRAIN_MERGE_INTERNAL_H
 
@@ -9,9 +9,11 @@
 #include "train/adapter_file.h"
 #include "train/merge.h"
 
-// A tensor of the source, in the order of its files.
+// A tensor of the output, in the order of the source's files.
 typedef struct {
-    const ft_tensor_info *info;
+    const ft_tensor_info *info;  // of the source
+    ft_dtype dtype;              // as it is written
+    int64_t bytes;               // in that dtype
     int64_t adapted;             // index of its A among the adapter's tensors (B follows), -1 = copied
     ft_hash128 hash;             // of the bytes written
 } merge_item;
@@ -26,7 +28,7 @@ typedef struct {
 typedef struct {
     double *a;                   // [strips of columns][r][FT_MERGE_STRIP], last strip padded with zeros
     float *b;                    // [out, r]
-    char *in, *out;              // row block in the source's dtype, before and after
+    char *in, *out;              // row block in the dtype that is written, before and after
     float *values;               // the block in float32
     double *delta_sq, *weight_sq;  // per row of the block
     uint8_t *changed, *infinite;   // per row of the block
@@ -43,7 +45,8 @@ typedef struct {
     ft_adapter_layout adapter;
     ft_adapter_file adapter_file;
     ft_model_files source;
-    merge_item *items;           // [source.n_tensors]
+    merge_item *items;
+    int64_t n_items, total_bytes;  // as they are written
     merge_shard *shards;
     int64_t n_shards;
     bool indexed;                // model.safetensors.index.json is written
@@ -73,6 +76,18 @@ ft_status ft_merge_buffers_alloc(merge *m);
 void ft_merge_buffers_free(merge *m);
 // Writes the merged tensor, adding its bytes to the hasher.
 ft_status ft_merge_tensor(merge *m, const merge_item *item, ft_safetensors_writer *writer, ft_hasher *hasher);
+
+// Whether the tensor has a place in the output: scales of a quantized checkpoint have none.
+bool ft_merge_is_kept(const merge *m, const ft_tensor_info *info);
+// The dtype a tensor is written in: its own, or the config's where it is E4M3.
+ft_dtype ft_merge_dtype(const merge *m, const ft_tensor_info *info);
+// The scales of an E4M3 tensor, NULL for another; to be freed. FT_E_INPUT if they are missing or misshapen.
+ft_status ft_merge_scales(merge *m, const merge_item *item, float **scales);
+// Rows [first, first + n) of a matrix into buffers.in, as they would be written without an adapter, and in float32 into
+// buffers.values. `scales` as ft_merge_scales gives them.
+ft_status ft_merge_load_rows(merge *m, const merge_item *item, const float *scales, int64_t first, int64_t n);
+// Writes an E4M3 tensor without an adapter in its output dtype, adding its bytes to the hasher.
+ft_status ft_merge_dequantize(merge *m, const merge_item *item, ft_safetensors_writer *writer, ft_hasher *hasher);
 
 // Copies config, tokenizer, templates and licence.
 ft_status ft_merge_copy_files(const merge *m);

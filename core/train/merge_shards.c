@@ -8,11 +8,12 @@
 #define SINGLE "model.safetensors"
 #define INDEX "model.safetensors.index.json"
 
+// NULL for a tensor that the output does not have.
 static merge_item *item_of(const merge *m, const ft_tensor_info *info)
 {
-    int64_t first = 0;
-    for (int f = 0; f < info->file; f++) first += m->source.files[f].n_tensors;
-    return &m->items[first + (info - m->source.files[info->file].tensors)];
+    for (int64_t i = 0; i < m->n_items; i++)
+        if (m->items[i].info == info) return &m->items[i];
+    return NULL;
 }
 
 static ft_status check_target(const merge *m, const ft_tensor_info *info, const ft_adapter_tensor *a)
@@ -21,8 +22,9 @@ static ft_status check_target(const merge *m, const ft_tensor_info *info, const 
     if (info->rank != 2 || info->shape[0] != out || info->shape[1] != in)
         return ft_error(FT_E_INPUT, "%s: %.160s is not [%lld, %lld] as config.json says", m->source.files[info->file].path, info->name,
                         (long long)out, (long long)in);
-    if (info->dtype != FT_DTYPE_F32 && info->dtype != FT_DTYPE_F16 && info->dtype != FT_DTYPE_BF16)
-        return ft_error(FT_E_UNSUPPORTED, "%s: %.160s is %s; F32, F16 and BF16 weights are merged", m->source.files[info->file].path,
+    ft_dtype dtype = ft_merge_dtype(m, info);
+    if (dtype != FT_DTYPE_F32 && dtype != FT_DTYPE_F16 && dtype != FT_DTYPE_BF16)
+        return ft_error(FT_E_UNSUPPORTED, "%s: %.160s is %s; F32, F16, BF16 and scaled F8_E4M3 weights are merged", m->source.files[info->file].path,
                         info->name, ft_dtype_name(info->dtype));
     return FT_OK;
 }
@@ -44,12 +46,17 @@ static ft_status mark_adapted(merge *m)
 
 static ft_status list_items(merge *m)
 {
-    int64_t n = 0;
     FT_ALLOC_CHECK(m->items = FT_NEW_ARRAY(merge_item, m->source.n_tensors));
     for (int f = 0; f < m->source.n_files; f++)
-        for (int i = 0; i < m->source.files[f].n_tensors; i++)
-            m->items[n++] = (merge_item){.info = &m->source.files[f].tensors[i], .adapted = -1};
-    m->result->tensors = n;
+        for (int i = 0; i < m->source.files[f].n_tensors; i++) {
+            const ft_tensor_info *info = &m->source.files[f].tensors[i];
+            ft_dtype dtype = ft_merge_dtype(m, info);
+            if (!ft_merge_is_kept(m, info)) continue;
+            merge_item *item = &m->items[m->n_items++];
+            *item = (merge_item){.info = info, .dtype = dtype, .bytes = info->elements * (int64_t)ft_dtype_bytes(dtype), .adapted = -1};
+            m->total_bytes += item->bytes;
+        }
+    m->result->tensors = m->n_items;
     return mark_adapted(m);
 }
 
@@ -58,10 +65,12 @@ static ft_status shards_of_source(merge *m)
     int64_t at = 0;
     FT_ALLOC_CHECK(m->shards = FT_NEW_ARRAY(merge_shard, m->source.n_files));
     for (int f = 0; f < m->source.n_files; f++) {
+        int64_t begin = at;
+        while (at < m->n_items && m->items[at].info->file == f) at++;
+        if (at == begin) continue;
         merge_shard *shard = &m->shards[m->n_shards++];
-        *shard = (merge_shard){ft_strdup(ft_path_base(m->source.files[f].path)), at, at + m->source.files[f].n_tensors};
+        *shard = (merge_shard){ft_strdup(ft_path_base(m->source.files[f].path)), begin, at};
         FT_ALLOC_CHECK(shard->name);
-        at = shard->end;
     }
     m->indexed = m->n_shards > 1 || strcmp(m->shards[0].name, SINGLE) != 0;
     return FT_OK;
@@ -71,13 +80,13 @@ static ft_status shards_of_source(merge *m)
 static ft_status shards_of_size(merge *m, int64_t most)
 {
     int64_t bytes = 0;
-    FT_ALLOC_CHECK(m->shards = FT_NEW_ARRAY(merge_shard, m->source.n_tensors));
-    for (int64_t i = 0; i < m->source.n_tensors; i++) {
-        if (i == 0 || bytes + m->items[i].info->bytes > most) {
+    FT_ALLOC_CHECK(m->shards = FT_NEW_ARRAY(merge_shard, m->n_items));
+    for (int64_t i = 0; i < m->n_items; i++) {
+        if (i == 0 || bytes + m->items[i].bytes > most) {
             m->shards[m->n_shards++] = (merge_shard){.begin = i};
             bytes = 0;
         }
-        bytes += m->items[i].info->bytes;
+        bytes += m->items[i].bytes;
         m->shards[m->n_shards - 1].end = i + 1;
     }
     m->indexed = m->n_shards > 1;
@@ -108,8 +117,8 @@ static json_t *index_json(const merge *m)
     for (int64_t s = 0; s < m->n_shards; s++)
         for (int64_t i = m->shards[s].begin; i < m->shards[s].end; i++)
             json_object_set_new(map, m->items[i].info->name, json_string(m->shards[s].name));
-    if (json_object_size(map) == (size_t)m->source.n_tensors)
-        return json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)m->source.total_bytes, "weight_map", map);
+    if (json_object_size(map) == (size_t)m->n_items)
+        return json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)m->total_bytes, "weight_map", map);
     json_decref(map);
     return NULL;
 }

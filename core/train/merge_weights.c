@@ -130,7 +130,7 @@ static bool has_changed(const char *in, const char *out, ft_dtype dtype, int64_t
     return false;
 }
 
-// The dtype was checked when the merge was planned, so the conversions cannot fail.
+// The dtype was checked when the merge was planned, so the conversion cannot fail. W stands in float32 in `values` already.
 static void merge_rows(void *context, int64_t begin, int64_t end)
 {
     const block *w = context;
@@ -139,7 +139,6 @@ static void merge_rows(void *context, int64_t begin, int64_t end)
         float *values = w->b->values + row * w->cols;
         const char *in = w->b->in + row * row_bytes;
         char *out = w->b->out + row * row_bytes;
-        ft_convert_to_f32(values, in, w->dtype, (size_t)w->cols);
         add_delta(w, row, values);
         ft_convert_from_f32(out, values, w->dtype, (size_t)w->cols);
         w->b->changed[row] = has_changed(in, out, w->dtype, w->cols);
@@ -166,23 +165,32 @@ static void note_change(ft_merge_result *result, const double sums[2])
     if (change > result->largest_relative_change) result->largest_relative_change = change;
 }
 
-ft_status ft_merge_tensor(merge *m, const merge_item *item, ft_safetensors_writer *writer, ft_hasher *hasher)
+static ft_status merge_blocks(merge *m, const merge_item *item, const float *scales, ft_safetensors_writer *writer,
+                              ft_hasher *hasher, double sums[2])
 {
-    const ft_tensor_info *info = item->info;
-    int64_t rows = info->shape[0], cols = info->shape[1], row_bytes = cols * (int64_t)ft_dtype_bytes(info->dtype);
+    int64_t rows = item->info->shape[0], cols = item->info->shape[1], row_bytes = cols * (int64_t)ft_dtype_bytes(item->dtype);
     int64_t most = m->buffers.block_elements / cols;
-    block w = {&m->buffers, info->dtype, 0, cols, m->adapter.r, (double)m->adapter.scale};
-    double sums[2] = {0};
-    FT_TRY(load_pair(m, item->adapted));
+    block w = {&m->buffers, item->dtype, 0, cols, m->adapter.r, (double)m->adapter.scale};
     for (; w.first < rows; w.first += most) {
         int64_t n = rows - w.first < most ? rows - w.first : most;
-        FT_TRY(ft_model_files_read(&m->source, info, w.first * row_bytes, n * row_bytes, m->buffers.in));
+        FT_TRY(ft_merge_load_rows(m, item, scales, w.first, n));
         ft_parallel_for(n, 1, merge_rows, &w);
         FT_TRY(add_up(m, item, &w, n, sums));
         ft_hasher_add(hasher, m->buffers.out, (size_t)(n * row_bytes));
         FT_TRY(ft_safetensors_write(writer, m->buffers.out, n * row_bytes));
         FT_TRY(ft_merge_advance(m, n * row_bytes));
     }
-    note_change(m->result, sums);
     return FT_OK;
+}
+
+ft_status ft_merge_tensor(merge *m, const merge_item *item, ft_safetensors_writer *writer, ft_hasher *hasher)
+{
+    double sums[2] = {0};
+    float *scales;
+    FT_TRY(load_pair(m, item->adapted));
+    FT_TRY(ft_merge_scales(m, item, &scales));
+    ft_status status = merge_blocks(m, item, scales, writer, hasher, sums);
+    ft_free(scales);
+    if (status == FT_OK) note_change(m->result, sums);
+    return status;
 }

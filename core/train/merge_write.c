@@ -35,7 +35,9 @@ static ft_status write_item(merge *m, merge_item *item, ft_safetensors_writer *w
 {
     ft_hasher *hasher;
     FT_TRY(ft_hasher_new(&hasher));
-    ft_status status = item->adapted >= 0 ? ft_merge_tensor(m, item, writer, hasher) : copy_tensor(m, item, writer, hasher);
+    ft_status status = item->adapted >= 0                 ? ft_merge_tensor(m, item, writer, hasher)
+                       : item->dtype != item->info->dtype ? ft_merge_dequantize(m, item, writer, hasher)
+                                                          : copy_tensor(m, item, writer, hasher);
     item->hash = ft_hasher_finish(hasher);
     ft_hasher_free(hasher);
     return status;
@@ -46,17 +48,18 @@ static ft_status write_shard(merge *m, const merge_shard *shard, ft_safetensors_
     FT_TRY(ft_safetensors_metadata_add(writer, "format", "pt"));
     for (int64_t i = shard->begin; i < shard->end; i++) {
         const ft_tensor_info *info = m->items[i].info;
-        FT_TRY(ft_safetensors_declare(writer, info->name, info->dtype, info->rank, info->shape));
+        FT_TRY(ft_safetensors_declare(writer, info->name, m->items[i].dtype, info->rank, info->shape));
     }
     FT_TRY(ft_safetensors_begin(writer));
     for (int64_t i = shard->begin; i < shard->end; i++) FT_TRY(write_item(m, &m->items[i], writer));
     return ft_safetensors_finish(writer, true);
 }
 
-static bool same_tensor(const ft_tensor_info *a, const ft_tensor_info *b)
+static bool is_item(const ft_tensor_info *written, const merge_item *item)
 {
-    return strcmp(a->name, b->name) == 0 && a->dtype == b->dtype && a->rank == b->rank &&
-           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof a->shape[0]) == 0;
+    const ft_tensor_info *source = item->info;
+    return strcmp(written->name, source->name) == 0 && written->dtype == item->dtype && written->rank == source->rank &&
+           memcmp(written->shape, source->shape, (size_t)source->rank * sizeof source->shape[0]) == 0;
 }
 
 static ft_status hash_tensor(merge *m, const ft_safetensors *file, const ft_tensor_info *info, ft_hash128 *hash)
@@ -81,7 +84,7 @@ static ft_status check_item(merge *m, const ft_safetensors *file, const merge_it
 {
     ft_hash128 hash;
     const ft_tensor_info *info = ft_safetensors_find(file, item->info->name);
-    if (info == NULL || !same_tensor(info, item->info))
+    if (info == NULL || !is_item(info, item))
         return ft_error(FT_E_CORRUPT, "%s: %.160s is not there as it was written", file->path, item->info->name);
     FT_TRY(hash_tensor(m, file, info, &hash));
     if (ft_hash128_equal(hash, item->hash)) return FT_OK;

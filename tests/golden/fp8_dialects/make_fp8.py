@@ -61,7 +61,7 @@ def compressed(strategy, ignore, dynamic, **weights):
 META_LEFT = ([f"model.layers.{i}.self_attn.{m}" for i in range(3) for m in ATTENTION] +
              [f"model.layers.{i}.mlp.{m}" for i in (0, 2) for m in MLP])
 
-# kind and dtype of scales, their suffix, their shape for tensor and row, which modules are quantized, extra tensors beside each.
+# kind, suffix and dtype of the scales; left: modules in bf16; extra: other tensors beside each weight; targets: LoRA's.
 DIALECTS = {
     "tile_inv": dict(
         about="weight_scale_inv of Qwen3 and DeepSeek: a float32 scale per 128x128 tile, partial tiles, nothing stacked",
@@ -75,6 +75,7 @@ DIALECTS = {
     "fbgemm_row": dict(
         about="Meta's 405B layout: float32 scales per row; attention, first and last layer left in bf16",
         geometry="small", kind="row", suffix="weight_scale", scale=torch.float32, seed=303, left=META_LEFT,
+        targets=ATTENTION + ["down_proj"],
         config=dict(quant_method="fbgemm_fp8", activation_scale_ub=1200.0, modules_to_not_convert=META_LEFT + ["lm_head"])),
     "ct_tensor": dict(
         about="compressed-tensors, static: one bf16 scale per tensor, [1]; a regular expression leaves v_proj in bf16",
@@ -87,7 +88,7 @@ DIALECTS = {
         config=compressed("channel", ["lm_head"], True)),
     "ct_block": dict(
         about="compressed-tensors, FP8_BLOCK: bf16 scales per 128x128 tile",
-        geometry="tiles", kind="tile", suffix="weight_scale", scale=torch.bfloat16, seed=306,
+        geometry="tiles", kind="tile", suffix="weight_scale", scale=torch.bfloat16, seed=306, targets=MLP,
         config=compressed("block", ["lm_head"], True, block_structure=[128, 128])),
     "autofp8": dict(
         about="AutoFP8, static: one float32 scale per tensor, []; input scales and scales of the key-value cache beside",
@@ -227,7 +228,7 @@ def make_case(name, temporary):
         rope_parameters=dict(rope_type="default", rope_theta=10000.0)))
     CASES[path] = dict(about=dialect["about"], model=str(plain.parent), seed=dialect["seed"] + 100, base_format="fp8",
                        sequence_len=24, docs=[(11, "p"), (5, "f"), (24, "t"), (17, "p"), (1, "f")],
-                       lora=dict(r=2, alpha=4, target_modules=ATTENTION + MLP),
+                       lora=dict(r=2, alpha=4, target_modules=dialect.get("targets", ATTENTION + MLP)),
                        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, max_grad_norm=1.0))
     quantized = make_model(name, plain)
     readers = readers_that_agree(name, quantized, temporary)
