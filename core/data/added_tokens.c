@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "data/unicode.h"
+#include "data/utf8.h"
 
-ft_status ft_added_tokens_add(ft_added_tokens *added, const ft_vocab *vocab, int32_t id, bool normalized)
+ft_status ft_added_tokens_add(ft_added_tokens *added, ft_added_token token)
 {
-    size_t bytes;
-    ft_vocab_bytes(vocab, id, &bytes);
     if (added->n == added->capacity) {
         int capacity = added->capacity ? 2 * added->capacity : 64;
         ft_added_token *items = ft_realloc(added->items, (size_t)capacity * sizeof *items);
@@ -16,66 +16,87 @@ ft_status ft_added_tokens_add(ft_added_tokens *added, const ft_vocab *vocab, int
         added->items = items;
         added->capacity = capacity;
     }
-    added->items[added->n++] = (ft_added_token){.id = id, .bytes = (uint32_t)bytes, .normalized = normalized};
+    token.text = ft_strndup(token.text, token.bytes);
+    FT_ALLOC_CHECK(token.text);
+    added->items[added->n++] = token;
     return FT_OK;
 }
 
-static uint8_t first_byte(const ft_vocab *vocab, const ft_added_token *token)
-{
-    size_t bytes;
-    return (uint8_t)ft_vocab_bytes(vocab, token->id, &bytes)[0];
-}
-
-static int compare(const void *a, const void *b, void *vocab)
+static int compare(const void *a, const void *b)
 {
     const ft_added_token *left = a, *right = b;
-    int by_byte = first_byte(vocab, left) - first_byte(vocab, right);
+    int by_byte = (uint8_t)left->text[0] - (uint8_t)right->text[0];
     if (by_byte != 0) return by_byte;
     if (left->bytes != right->bytes) return left->bytes > right->bytes ? -1 : 1;
     return left->id - right->id;
 }
 
-void ft_added_tokens_sort(ft_added_tokens *added, const ft_vocab *vocab)
+void ft_added_tokens_sort(ft_added_tokens *added)
 {
-    if (added->n > 0) qsort_r(added->items, (size_t)added->n, sizeof *added->items, compare, (void *)vocab);
+    if (added->n > 0) qsort(added->items, (size_t)added->n, sizeof *added->items, compare);
     int item = 0;
     for (int byte = 0; byte <= 256; byte++) {
-        while (item < added->n && first_byte(vocab, &added->items[item]) < byte) item++;
+        while (item < added->n && (uint8_t)added->items[item].text[0] < byte) item++;
         added->first[byte] = item;
     }
 }
 
 void ft_added_tokens_free(ft_added_tokens *added)
 {
+    for (int i = 0; i < added->n; i++) ft_free(added->items[i].text);
     ft_free(added->items);
     *added = (ft_added_tokens){0};
 }
 
-static const ft_added_token *match_at(const ft_added_tokens *added, const ft_vocab *vocab, bool normalized, const char *text,
-                                      size_t bytes)
+static const ft_added_token *match_at(const ft_added_tokens *added, bool normalized, const char *text, size_t bytes)
 {
     uint8_t byte = (uint8_t)text[0];
     for (int i = added->first[byte]; i < added->first[byte + 1]; i++) {
         const ft_added_token *token = &added->items[i];
-        size_t n;
         if (token->normalized != normalized || token->bytes > bytes) continue;
-        if (memcmp(ft_vocab_bytes(vocab, token->id, &n), text, token->bytes) == 0) return token;
+        if (memcmp(token->text, text, token->bytes) == 0) return token;
     }
     return NULL;
 }
 
-int32_t ft_added_tokens_find(const ft_added_tokens *added, const ft_vocab *vocab, bool normalized, const char *text,
-                             size_t bytes, size_t from, size_t *begin, size_t *end)
+const ft_added_token *ft_added_tokens_find(const ft_added_tokens *added, bool normalized, const char *text, size_t bytes,
+                                           size_t from, size_t *begin)
 {
-    if (added->n == 0) return -1;
+    if (added->n == 0) return NULL;
     for (size_t i = from; i < bytes; i++) {
         uint8_t byte = (uint8_t)text[i];
         if (added->first[byte] == added->first[byte + 1]) continue;
-        const ft_added_token *token = match_at(added, vocab, normalized, text + i, bytes - i);
+        const ft_added_token *token = match_at(added, normalized, text + i, bytes - i);
         if (token == NULL) continue;
         *begin = i;
-        *end = i + token->bytes;
-        return token->id;
+        return token;
     }
-    return -1;
+    return NULL;
+}
+
+// Whether the character that begins at `at` has the class, and its length.
+static bool starts_with(const char *text, size_t bytes, size_t at, uint8_t class, size_t *n)
+{
+    *n = ft_utf8_char(text + at, bytes - at);
+    return *n > 0 && (ft_unicode_classes()[ft_utf8_decode(text + at, n)] & class);
+}
+
+// The same of the character that ends at `at`.
+static bool ends_with(const char *text, size_t at, uint8_t class, size_t *n)
+{
+    for (*n = 1; *n <= 4 && *n <= at; ++*n) {
+        size_t length;
+        if (((uint8_t)text[at - *n] & 0xC0) != 0x80) return starts_with(text, at, at - *n, class, &length) && length == *n;
+    }
+    return false;
+}
+
+bool ft_added_token_span(const ft_added_token *token, const char *text, size_t bytes, size_t done, size_t *begin, size_t *end)
+{
+    size_t n;
+    *end = *begin + token->bytes;
+    if (token->single_word && (ends_with(text, *begin, FT_WORD, &n) || starts_with(text, bytes, *end, FT_WORD, &n))) return false;
+    while (token->lstrip && *begin > done && ends_with(text, *begin, FT_SPACE, &n)) *begin -= n;
+    while (token->rstrip && starts_with(text, bytes, *end, FT_SPACE, &n)) *end += n;
+    return true;
 }

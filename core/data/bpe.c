@@ -1,9 +1,12 @@
 #include "data/bpe.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/memory.h"
+#include "data/normalizer.h"
+#include "data/utf8.h"
 #include "data/word_cache.h"
 
 #define SHORT_WORD 64  // symbols up to which the linear scan wins over the heap
@@ -20,7 +23,12 @@ ft_status ft_bpe_init(ft_bpe *bpe, const ft_vocab *vocab, size_t n_merges)
     for (int byte = 0; byte < 256; byte++) {
         char text = (char)byte;
         bpe->byte_id[byte] = ft_vocab_find(vocab, &text, 1);
+        char name[8];
+        int n = snprintf(name, sizeof name, "<0x%02X>", byte);
+        bpe->fallback_id[byte] = ft_vocab_find(vocab, name, (size_t)n);
     }
+    // A U+2581 that is a token of its own keeps unknown units on its sides apart.
+    bpe->cuts_at_spaces = bpe->characters && ft_vocab_find(vocab, FT_METASPACE, FT_METASPACE_BYTES) >= 0;
     return FT_OK;
 }
 
@@ -45,6 +53,16 @@ static int32_t find_concatenation(const ft_vocab *vocab, const char *left, size_
     return ft_vocab_find(vocab, joined, left_bytes + right_bytes);
 }
 
+// What stands before a U+2581 inside a token may be joined to one in a text.
+static void note_joins(ft_bpe *bpe, int32_t id)
+{
+    size_t n;
+    const char *token = ft_vocab_bytes(bpe->vocab, id, &n), *end = token + n;
+    for (const char *at = token; (at = memmem(at, (size_t)(end - at), FT_METASPACE, FT_METASPACE_BYTES)) != NULL; at++) {
+        if (at > token) bpe->joins_space[(uint8_t)at[-1]] = true;
+    }
+}
+
 ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t left_bytes, const char *right,
                            size_t right_bytes)
 {
@@ -60,6 +78,7 @@ ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t l
         while (bpe->merges[slot].rank >= 0) slot = (slot + 1) & bpe->merges_mask;
         merge = &bpe->merges[slot];
     }
+    if (bpe->characters) note_joins(bpe, id);
     *merge = (ft_merge){.pair = ft_merge_pair(a, b), .rank = rank, .id = id};  // the last of repeated merges counts
     return FT_OK;
 }
@@ -79,20 +98,55 @@ void ft_bpe_work_free(ft_bpe_work *work)
     *work = (ft_bpe_work){0};
 }
 
-// The word as single-byte tokens.
-static ft_status start_from_bytes(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes)
+size_t ft_bpe_unit(const ft_bpe *bpe, const char *text, size_t bytes, int32_t *id)
 {
-    bool after_unknown = false;
+    if (!bpe->characters) return *id = bpe->byte_id[(uint8_t)text[0]], 1;
+    size_t n = ft_utf8_char(text, bytes);
+    *id = n > 0 ? ft_vocab_find(bpe->vocab, text, n) : -1;
+    return n > 0 ? n : 1;
+}
+
+bool ft_bpe_falls_back(const ft_bpe *bpe, const char *unit, size_t bytes)
+{
     for (size_t i = 0; i < bytes; i++) {
-        int32_t id = bpe->byte_id[(uint8_t)word[i]];
-        bool known = id >= 0;
-        if (!known) {
-            if (bpe->unknown < 0 || (after_unknown && bpe->fuse_unknown)) continue;
-            id = bpe->unknown;
-        }
-        FT_TRY(ft_ids_add(&work->word, &id, 1));
-        after_unknown = !known;
+        if (bpe->fallback_id[(uint8_t)unit[i]] < 0) return false;
     }
+    return bpe->falls_back;
+}
+
+static ft_status reserve(ft_ids *ids, size_t n)
+{
+    if ((size_t)ids->capacity >= n) return FT_OK;
+    int32_t *items = ft_realloc(ids->items, n * sizeof *items);
+    FT_ALLOC_CHECK(items);
+    ids->items = items;
+    ids->capacity = (int64_t)n;
+    return FT_OK;
+}
+
+// The word as tokens of its units, no more than it has bytes. As in the reference, bytes fallen back to stand before an unknown
+// that is still open.
+static ft_status start_from_units(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes)
+{
+    FT_TRY(reserve(&work->word, bytes));
+    int32_t *out = work->word.items, id;
+    bool open = false;  // an unknown token is to be written
+    size_t n;
+    for (size_t i = 0; i < bytes; i += n) {
+        n = ft_bpe_unit(bpe, word + i, bytes - i, &id);
+        if (id >= 0) {
+            if (open) *out++ = bpe->unknown;
+            open = false;
+            *out++ = id;
+        } else if (ft_bpe_falls_back(bpe, word + i, n)) {
+            for (size_t k = 0; k < n; k++) *out++ = bpe->fallback_id[(uint8_t)word[i + k]];
+        } else if (bpe->unknown >= 0) {
+            if (open && !bpe->fuse_unknown) *out++ = bpe->unknown;
+            open = true;
+        }
+    }
+    if (open) *out++ = bpe->unknown;
+    work->word.n = out - work->word.items;
     return FT_OK;
 }
 
@@ -139,7 +193,7 @@ static ft_status merge_word(const ft_bpe *bpe, ft_bpe_work *work, const char *wo
         int32_t id = ft_vocab_find(bpe->vocab, word, bytes);
         if (id >= 0) return ft_ids_add(&work->word, &id, 1);
     }
-    FT_TRY(start_from_bytes(bpe, work, word, bytes));
+    FT_TRY(start_from_units(bpe, work, word, bytes));
     if (work->word.n > SHORT_WORD) return ft_bpe_merge_long(bpe, work);
     merge_short(bpe, &work->word);
     return FT_OK;

@@ -1,5 +1,6 @@
-// Byte-level byte-pair encoding of one word (Sennrich et al. 2016; the merge order is that of Hugging Face's tokenizers): while
-// any neighbouring pair has a merge, the pair of lowest rank, the leftmost of equals, becomes one token.
+// Byte-pair encoding of one word (Sennrich et al. 2016; the merge order is that of Hugging Face's tokenizers): while any
+// neighbouring pair has a merge, the pair of lowest rank, the leftmost of equals, becomes one token. The units a word starts
+// from are its bytes (byte-level vocabularies) or its characters (SentencePiece's).
 //
 // Short words are merged by a linear scan, long ones (a megabyte of one letter is a word) with a priority heap; recent words
 // are kept in a cache. ft_bpe is read-only after loading; each thread brings its own ft_bpe_work.
@@ -19,11 +20,17 @@ typedef struct {
     size_t merges_mask;
     const ft_vocab *vocab;
     int32_t byte_id[256];    // token of a single byte, -1 if the vocabulary has none
-    int32_t unknown;         // stands for a byte without a token; -1: such bytes vanish, as in the reference
+    bool characters;         // units are characters; a byte that is not UTF-8 is a unit without a token
+    bool falls_back;         // a character without a token becomes the tokens of its bytes, if all are there
+    int32_t fallback_id[256];  // "<0x00>" ..., -1 if absent
+    bool cuts_at_spaces;     // `characters`: a word may be cut before a U+2581 without changing its tokens, except where
+    bool joins_space[256];   // a merge may join what ends in this byte to it
+    int32_t unknown;         // stands for a unit without a token; -1: such units vanish, as in the reference
     bool fuse_unknown;       // a run of them is one token
     bool ignore_merges;      // a word that is a token is that token, whatever the merges say
 } ft_bpe;
 
+// `characters`, `falls_back` and the like are the caller's to set before.
 ft_status ft_bpe_init(ft_bpe *bpe, const ft_vocab *vocab, size_t n_merges);
 // Enters the merge of two tokens given as bytes. FT_E_INPUT if a part or the result is not in the vocabulary.
 ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t left_bytes, const char *right,
@@ -51,6 +58,10 @@ typedef struct {
 
 ft_status ft_bpe_work_init(ft_bpe_work *work);
 void ft_bpe_work_free(ft_bpe_work *work);
+// The unit `text` starts with: its length, and its token or -1.
+size_t ft_bpe_unit(const ft_bpe *bpe, const char *text, size_t bytes, int32_t *id);
+// Whether a unit without a token becomes the tokens of its bytes.
+bool ft_bpe_falls_back(const ft_bpe *bpe, const char *unit, size_t bytes);
 // Appends the tokens of a word (any bytes).
 ft_status ft_bpe_encode(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes, ft_ids *ids);
 // bpe_ends.c: ends[i] = bytes of the word up to the end of ids[i], given all n tokens of that word. Not decreasing; the last is

@@ -5,6 +5,7 @@
 
 #include "common/text.h"
 #include "data/pattern.h"
+#include "data/unicode.h"
 
 #define JIT_STACK_BYTES (1 << 20)  // backtracking room for expressions that need more than the machine stack's 32 KiB
 
@@ -30,18 +31,25 @@ static ft_status refuse_empty_matches(const pcre2_code *code, const char *patter
     return FT_OK;
 }
 
-ft_status ft_pretokenizer_add(ft_pretokenizer *pretokenizer, const char *pattern)
+static ft_status add_stage(ft_pretokenizer *pretokenizer, ft_pretokenize_stage stage)
+{
+    if (pretokenizer->n == FT_PRETOKENIZE_STAGES) {
+        pcre2_code_free(stage.code);
+        return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer has more than %d stages", FT_PRETOKENIZE_STAGES);
+    }
+    pretokenizer->stages[pretokenizer->n++] = stage;
+    return FT_OK;
+}
+
+ft_status ft_pretokenizer_add_compiled(ft_pretokenizer *pretokenizer, const char *pattern)
 {
     ft_text translated = {0};
     pcre2_code *code = NULL;
     ft_status status = FT_OK;
-    if (pretokenizer->n == FT_PRETOKENIZE_STAGES) {
-        return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer has more than %d stages", FT_PRETOKENIZE_STAGES);
-    }
     FT_TRY_GOTO(status, out, ft_pattern_translate(pattern, &translated));
     FT_TRY_GOTO(status, out, compile(pattern, translated.data, translated.length, &code));
     FT_TRY_GOTO(status, out, refuse_empty_matches(code, pattern));
-    pretokenizer->stages[pretokenizer->n++] = code;
+    status = add_stage(pretokenizer, (ft_pretokenize_stage){.code = code});
     code = NULL;
 out:
     pcre2_code_free(code);
@@ -49,9 +57,16 @@ out:
     return status;
 }
 
+ft_status ft_pretokenizer_add(ft_pretokenizer *pretokenizer, const char *pattern)
+{
+    ft_word_scan *scan = ft_word_scan_for(pattern);
+    if (scan == NULL) return ft_pretokenizer_add_compiled(pretokenizer, pattern);
+    return add_stage(pretokenizer, (ft_pretokenize_stage){.scan = scan});
+}
+
 void ft_pretokenizer_free(ft_pretokenizer *pretokenizer)
 {
-    for (int i = 0; i < pretokenizer->n; i++) pcre2_code_free(pretokenizer->stages[i]);
+    for (int i = 0; i < pretokenizer->n; i++) pcre2_code_free(pretokenizer->stages[i].code);
     pretokenizer->n = 0;
 }
 
@@ -78,12 +93,13 @@ typedef struct {
     ft_pretokenize_work *work;
     ft_word_visit visit;
     void *context;
+    const uint8_t *classes;
 } walk;
 
-// The next match at or after `from`; *begin = *end = bytes if there is none.
-static ft_status next_match(const walk *w, int stage, const char *text, size_t bytes, size_t from, size_t *begin, size_t *end)
+static ft_status match(const walk *w, const pcre2_code *code, const char *text, size_t bytes, size_t from, size_t *begin,
+                       size_t *end)
 {
-    int found = pcre2_match(w->pretokenizer->stages[stage], (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, w->work->match,
+    int found = pcre2_match(code, (PCRE2_SPTR)text, bytes, from, PCRE2_NO_UTF_CHECK, w->work->match,
                             w->work->context);
     *begin = *end = bytes;
     if (found == PCRE2_ERROR_NOMATCH) return FT_OK;
@@ -95,6 +111,15 @@ static ft_status next_match(const walk *w, int stage, const char *text, size_t b
     const PCRE2_SIZE *span = pcre2_get_ovector_pointer(w->work->match);
     *begin = span[0];
     *end = span[1];
+    return FT_OK;
+}
+
+// The next match at or after `from`; *begin = *end = bytes if there is none.
+static ft_status next_match(const walk *w, int stage, const char *text, size_t bytes, size_t from, size_t *begin, size_t *end)
+{
+    const ft_pretokenize_stage *s = &w->pretokenizer->stages[stage];
+    if (s->scan == NULL) return match(w, s->code, text, bytes, from, begin, end);
+    *end = s->scan(w->classes, text, bytes, from, begin);
     return FT_OK;
 }
 
@@ -115,6 +140,6 @@ static ft_status split(const walk *w, int stage, const char *text, size_t bytes)
 ft_status ft_pretokenize(const ft_pretokenizer *pretokenizer, ft_pretokenize_work *work, const char *text, size_t bytes,
                          ft_word_visit visit, void *context)
 {
-    const walk w = {pretokenizer, work, visit, context};
+    const walk w = {pretokenizer, work, visit, context, ft_unicode_classes()};
     return split(&w, 0, text, bytes);
 }

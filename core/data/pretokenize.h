@@ -5,17 +5,26 @@
 #define FT_DATA_PRETOKENIZE_H
 
 #include "common/status.h"
+#include "data/word_scan.h"
 
 #define FT_PRETOKENIZE_STAGES 8
 
+// Either a hand-written matcher or a compiled expression.
 typedef struct {
-    struct pcre2_real_code_8 *stages[FT_PRETOKENIZE_STAGES];
+    ft_word_scan *scan;
+    struct pcre2_real_code_8 *code;
+} ft_pretokenize_stage;
+
+typedef struct {
+    ft_pretokenize_stage stages[FT_PRETOKENIZE_STAGES];
     int n;
 } ft_pretokenizer;
 
 // Adds a stage that isolates the matches of a regular expression in Oniguruma syntax (see pattern.h). FT_E_UNSUPPORTED for an
 // expression that is outside the common syntax, may match nothing, or one stage too many.
 ft_status ft_pretokenizer_add(ft_pretokenizer *pretokenizer, const char *pattern);
+// The same, always by PCRE2: what the hand-written matchers are measured against.
+ft_status ft_pretokenizer_add_compiled(ft_pretokenizer *pretokenizer, const char *pattern);
 void ft_pretokenizer_free(ft_pretokenizer *pretokenizer);
 
 // Matching state of one thread.

@@ -1,4 +1,4 @@
-// Text -> ids: added tokens are cut out first, what remains is split into words, each word is merged.
+// Text -> ids; the steps stand in tokenizer_impl.h.
 #include <string.h>
 
 #include "common/memory.h"
@@ -50,8 +50,15 @@ typedef struct {
     bool special;
     ft_ids *ids;
     ft_ends *ends;      // NULL: not wanted
-    const char *text;   // ends are counted from here
+    ft_piece piece;     // what words are cut from
+    size_t end;         // of the last id
 } encoding;
+
+static int64_t not_before(encoding *e, size_t end)
+{
+    if (end > e->end) e->end = end;
+    return (int64_t)e->end;
+}
 
 static ft_status add_ends(encoding *e, const char *word, size_t bytes, int64_t first)
 {
@@ -59,7 +66,8 @@ static ft_status add_ends(encoding *e, const char *word, size_t bytes, int64_t f
     FT_TRY(reserve_ends(e->ends, n));
     int64_t *ends = e->ends->items + e->ends->n;
     ft_bpe_ends(&e->tokenizer->bpe, word, bytes, e->ids->items + first, n, ends);
-    for (int64_t i = 0; i < n; i++) ends[i] += word - e->text;
+    size_t begin = (size_t)(word - e->piece.text);
+    for (int64_t i = 0; i < n; i++) ends[i] = not_before(e, ft_piece_offset(&e->piece, begin + (size_t)ends[i]));
     e->ends->n += n;
     return FT_OK;
 }
@@ -73,12 +81,12 @@ static ft_status encode_word(void *context, const char *word, size_t bytes)
 }
 
 // A token that is known as a whole.
-static ft_status add_token(encoding *e, int32_t id, const char *end)
+static ft_status add_token(encoding *e, int32_t id, size_t end)
 {
     FT_TRY(ft_ids_add(e->ids, &id, 1));
     if (e->ends == NULL) return FT_OK;
     FT_TRY(reserve_ends(e->ends, 1));
-    e->ends->items[e->ends->n++] = end - e->text;
+    e->ends->items[e->ends->n++] = not_before(e, end);
     return FT_OK;
 }
 
@@ -90,8 +98,10 @@ static size_t invalid_run(const char *text, size_t bytes)
 }
 
 // Bytes that are not UTF-8 are a word of their own.
-static ft_status encode_plain(encoding *e, const char *text, size_t bytes)
+static ft_status encode_by_expressions(encoding *e)
 {
+    const char *text = e->piece.text;
+    size_t bytes = e->piece.bytes;
     for (size_t at = 0; at < bytes;) {
         size_t valid = ft_utf8_valid(text + at, bytes - at);
         FT_TRY(ft_pretokenize(&e->tokenizer->pretokenizer, &e->work->pretokenize, text + at, valid, encode_word, e));
@@ -103,23 +113,71 @@ static ft_status encode_plain(encoding *e, const char *text, size_t bytes)
     return FT_OK;
 }
 
-// Pass 0 cuts out the plain added tokens, pass 1, inside what is left, the normalized ones. A special token that is not wanted
-// still hides the added tokens it overlaps, as in the reference.
-static ft_status encode_pass(encoding *e, int pass, const char *text, size_t bytes)
+// Whether a word may end before the U+2581 at `at`. It does under Metaspace's `split`; else the piece is one word, which may as
+// well be cut where no merge joins the sides.
+static bool cuts_before(const ft_tokenizer *tokenizer, const char *text, size_t at)
 {
-    if (pass == 2) return encode_plain(e, text, bytes);
-    const ft_tokenizer *tokenizer = e->tokenizer;
-    const ft_added_tokens *added = &tokenizer->added;
-    size_t done = 0, begin, end;
-    for (size_t at = 0;; at = end) {
-        int32_t id = ft_added_tokens_find(added, &tokenizer->vocab, pass == 1, text, bytes, at, &begin, &end);
-        if (id < 0) break;
-        if (!e->special && ft_tokenizer_is_special(tokenizer, id)) continue;
-        FT_TRY(encode_pass(e, pass + 1, text + done, begin - done));
-        FT_TRY(add_token(e, id, text + end));
-        done = end;
+    return tokenizer->metaspace_splits || (tokenizer->bpe.cuts_at_spaces && !tokenizer->bpe.joins_space[(uint8_t)text[at - 1]]);
+}
+
+static ft_status encode_by_spaces(encoding *e)
+{
+    const char *text = e->piece.text, *space;
+    size_t bytes = e->piece.bytes, begin = 0;
+    for (size_t at = 1; at < bytes; at++) {
+        space = memmem(text + at, bytes - at, FT_METASPACE, FT_METASPACE_BYTES);
+        if (space == NULL) break;
+        at = (size_t)(space - text);
+        if (!cuts_before(e->tokenizer, text, at)) continue;
+        FT_TRY(encode_word(e, text + begin, at - begin));
+        begin = at;
     }
-    return encode_pass(e, pass + 1, text + done, bytes - done);
+    return encode_word(e, text + begin, bytes - begin);
+}
+
+static ft_status encode_plain(encoding *e, const ft_piece *piece, bool first)
+{
+    const ft_tokenizer *tokenizer = e->tokenizer;
+    e->piece = *piece;
+    if (piece->bytes == 0) return FT_OK;
+    if (!tokenizer->bpe.characters) return encode_by_expressions(e);
+    if (tokenizer->metaspace != FT_METASPACE_OFF)
+        FT_TRY(ft_metaspace(tokenizer->metaspace, piece, first, e->ends != NULL, &e->work->spaced, &e->piece));
+    return encode_by_spaces(e);
+}
+
+// Pass 0 cuts out the plain added tokens and has the rest normalized; pass 1, inside that, the normalized ones. A special token
+// that is not wanted still hides the added tokens it overlaps, as in the reference. `first`: the piece begins the text.
+static ft_status encode_pass(encoding *e, int pass, const ft_piece *piece, bool first);
+
+static ft_status encode_between(encoding *e, int pass, const ft_piece *piece, size_t from, size_t to, bool first)
+{
+    if (from >= to) return FT_OK;
+    ft_piece part = ft_piece_part(piece, from, to), normalized;
+    first = first && from == 0;
+    if (pass == 1) return encode_plain(e, &part, first);
+    FT_TRY(ft_normalize(&e->tokenizer->normalizer, &e->work->normalize, &part, e->ends != NULL, &normalized));
+    return encode_pass(e, 1, &normalized, first);
+}
+
+static ft_status encode_pass(encoding *e, int pass, const ft_piece *piece, bool first)
+{
+    const ft_added_tokens *added = &e->tokenizer->added;
+    const ft_added_token *token;
+    size_t done = 0, begin, end;
+    for (size_t at = 0;; at = begin + token->bytes) {
+        token = ft_added_tokens_find(added, pass == 1, piece->text, piece->bytes, at, &begin);
+        if (token == NULL) break;
+        size_t found = begin;
+        if (!e->special && ft_tokenizer_is_special(e->tokenizer, token->id)) continue;
+        if (ft_added_token_span(token, piece->text, piece->bytes, done, &begin, &end)) {
+            FT_TRY(encode_between(e, pass, piece, done, begin, first));
+            FT_TRY(add_token(e, token->id, ft_piece_offset(piece, end)));
+            done = end;
+        }
+        begin = found;
+    }
+    return encode_between(e, pass, piece, done, piece->bytes, first);
 }
 
 // The BOS of the text itself stays.
@@ -139,12 +197,13 @@ static void drop_second_bos(const encoding *e, int64_t start)
 ft_status ft_tokenize_ends(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids,
                            ft_ends *ends)
 {
-    encoding e = {.tokenizer = tokenizer, .special = flags & FT_TOKENIZE_SPECIAL, .ids = ids, .ends = ends, .text = text};
+    encoding e = {.tokenizer = tokenizer, .special = flags & FT_TOKENIZE_SPECIAL, .ids = ids, .ends = ends};
+    const ft_piece whole = {.text = text, .bytes = bytes};
     bool bos = (flags & FT_TOKENIZE_BOS) && tokenizer->adds_bos;
     int64_t start = ids->n;
     FT_TRY(ft_tokenizer_work_take(tokenizer->works, &e.work));
-    ft_status status = bos ? add_token(&e, tokenizer->bos, text) : FT_OK;
-    if (status == FT_OK) status = encode_pass(&e, 0, text, bytes);
+    ft_status status = bos ? add_token(&e, tokenizer->bos, 0) : FT_OK;
+    if (status == FT_OK) status = encode_pass(&e, 0, &whole, true);
     ft_tokenizer_work_give(tokenizer->works, e.work);
     if (status == FT_OK && bos) drop_second_bos(&e, start);
     return status;

@@ -37,15 +37,25 @@ static ft_status read_file(ft_tokenizer *tokenizer)
     return status == FT_OK ? FT_OK : ft_error_prefix(status, "%s", tokenizer->path);
 }
 
-ft_status ft_tokenizer_open(ft_tokenizer **result, const char *path)
+ft_status ft_tokenizer_new(ft_tokenizer **result)
 {
-    char *directory = NULL;
-    ft_status status;
     *result = NULL;
     ft_tokenizer *tokenizer = FT_NEW(ft_tokenizer);
     FT_ALLOC_CHECK(tokenizer);
     tokenizer->bos = tokenizer->eos = tokenizer->pad = -1;
-    FT_TRY_GOTO(status, out, ft_tokenizer_works_new(&tokenizer->works));
+    ft_status status = ft_tokenizer_works_new(&tokenizer->works);
+    if (status == FT_OK) *result = tokenizer;
+    else ft_tokenizer_free(tokenizer);
+    return status;
+}
+
+ft_status ft_tokenizer_open(ft_tokenizer **result, const char *path)
+{
+    char *directory = NULL;
+    ft_tokenizer *tokenizer;
+    ft_status status;
+    *result = NULL;
+    FT_TRY(ft_tokenizer_new(&tokenizer));
     FT_TRY_GOTO(status, out, find_file(path, &tokenizer->path, &directory));
     FT_TRY_GOTO(status, out, read_file(tokenizer));
     status = ft_tokenizer_read_special(tokenizer, directory);
@@ -61,17 +71,15 @@ void ft_tokenizer_free(ft_tokenizer *tokenizer)
 {
     if (tokenizer == NULL) return;
     ft_tokenizer_works_free(tokenizer->works);
+    ft_normalizer_free(&tokenizer->normalizer);
     ft_pretokenizer_free(&tokenizer->pretokenizer);
     ft_added_tokens_free(&tokenizer->added);
+    ft_decoder_free(&tokenizer->decoder);
     ft_bpe_free(&tokenizer->bpe);
     ft_vocab_free(&tokenizer->vocab);
+    ft_vocab_free(&tokenizer->shown);
     ft_free(tokenizer->path);
     ft_free(tokenizer);
-}
-
-const char *ft_token_bytes(const ft_tokenizer *tokenizer, int32_t id, size_t *bytes)
-{
-    return ft_vocab_bytes(&tokenizer->vocab, id, bytes);
 }
 
 int32_t ft_tokenizer_vocab(const ft_tokenizer *tokenizer)
@@ -94,7 +102,9 @@ int32_t ft_tokenizer_id(const ft_tokenizer *tokenizer, const char *token)
 {
     char bytes[1024];
     int32_t id = find_added(tokenizer, token);
-    if (id >= 0 || strlen(token) > sizeof bytes) return id;
+    if (id >= 0) return id;
+    if (tokenizer->bpe.characters) return ft_vocab_find(&tokenizer->vocab, token, strlen(token));
+    if (strlen(token) > sizeof bytes) return -1;
     int64_t n = ft_byte_level_decode(token, strlen(token), bytes);
     return n < 0 ? -1 : ft_vocab_find(&tokenizer->vocab, bytes, (size_t)n);
 }

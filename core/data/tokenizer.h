@@ -1,9 +1,9 @@
-// Tokenizers as Hugging Face's tokenizer.json describes them. Here: byte-level BPE of the Llama 3 kind (Split by regex +
-// ByteLevel) and the GPT-2 / SmolLM kind (Digits, ByteLevel with its own regex), added and special tokens, ignore_merges.
-// Anything in the file that would change the ids and is not implemented is FT_E_UNSUPPORTED and names the component:
-// normalizers, models other than BPE, Split behaviors other than Isolated, added tokens that strip or want whole words, ... Ids
-// are those of Hugging Face's `tokenizers`: bytes for which the vocabulary has no token become unk_token or, without one,
-// vanish.
+// Tokenizers as Hugging Face's tokenizer.json describes them: BPE models, of bytes (Llama 3, GPT-2, SmolLM, Qwen, Mistral's
+// tekken: Split by regex, Digits, ByteLevel) or of characters with byte_fallback (Llama 2, TinyLlama, Mistral: Metaspace or no
+// pre-tokenizer); normalizers NFC, Prepend, Replace of a string; added and special tokens with all their flags; ignore_merges.
+// Anything in the file that would change the ids and is not implemented is FT_E_UNSUPPORTED and names the component: other
+// normalizers and models, Split behaviors other than Isolated, ... Ids are those of Hugging Face's `tokenizers`: units for which
+// the vocabulary has no token become their bytes or unk_token or, without one, vanish.
 #ifndef FT_DATA_TOKENIZER_H
 #define FT_DATA_TOKENIZER_H
 
@@ -37,14 +37,14 @@ typedef struct {
     int64_t n, capacity;
 } ft_ends;
 void ft_ends_free(ft_ends *ends);
-// As ft_tokenize, and appends to `ends`, for every id it appends, the byte offset in `text` at which the text of that id ends:
-// id i stands for text[end of i - 1, end of i). Offsets never decrease; the BOS put in front ends at 0. Several ids may share
-// an end (a character that became several ids inside one byte, a prefix the tokenizer invents), and an end may lie inside a
-// UTF-8 character where a token does. On failure both lists may hold part of the text.
+// As ft_tokenize, and appends to `ends`, for every id it appends, the byte offset in `text` at which the text of that id ends.
+// Offsets never decrease; a BOS put in front ends at 0, as does a prefix the tokenizer invents. What NFC rewrites ends, as a
+// whole, where its source does, so several ids may share an end; and an end may lie inside a UTF-8 character where a token does.
+// On failure both lists may hold part of the text.
 ft_status ft_tokenize_ends(const ft_tokenizer *tokenizer, const char *text, size_t bytes, unsigned flags, ft_ids *ids,
                            ft_ends *ends);
 // The bytes of ids as one heap string with its length (terminated past it). skip_special drops special tokens; ids without a
-// token are nothing.
+// token are nothing. Byte tokens that are not UTF-8 together stay as they are.
 ft_status ft_detokenize(const ft_tokenizer *tokenizer, const int32_t *ids, int64_t n, bool skip_special, char **text,
                         size_t *bytes);
 // The raw bytes of one token (for viewers), pointing into the tokenizer, not terminated. NULL and 0 for an unknown id.

@@ -1,15 +1,16 @@
-// The `model` of tokenizer.json: byte-level BPE. Vocabulary and merges are written in the byte-level alphabet; merges stand
-// either as "left right" or as ["left", "right"].
+// The `model` of tokenizer.json: BPE. Vocabulary and merges are written as text or, if a ByteLevel pre-tokenizer comes before, in
+// the byte-level alphabet; merges stand either as "left right" or as ["left", "right"].
 #include <string.h>
 
 #include "common/memory.h"
 #include "data/byte_level.h"
 #include "data/tokenizer_impl.h"
 
-// Decoded text of the token at hand.
+// The bytes of the token at hand.
 typedef struct {
     char *bytes;
     size_t capacity;
+    bool verbatim;  // the text is the bytes
 } scratch;
 
 // *out and *n: the bytes `text` stands for, in the scratch; n = -1 if it is not in the byte-level alphabet.
@@ -21,7 +22,8 @@ static ft_status decode(scratch *s, const char *text, size_t length, int64_t *n)
         s->bytes = bytes;
         s->capacity = 2 * length;
     }
-    *n = ft_byte_level_decode(text, length, s->bytes);
+    *n = s->verbatim ? (int64_t)length : ft_byte_level_decode(text, length, s->bytes);
+    if (s->verbatim) memcpy(s->bytes, text, length);
     return FT_OK;
 }
 
@@ -90,7 +92,7 @@ static ft_status read_unknown(ft_tokenizer *tokenizer, scratch *s, const json_t 
     return FT_OK;
 }
 
-static ft_status check_model(const json_t *model)
+static ft_status check_model(const json_t *model, bool characters)
 {
     const char *type = ft_json_text(model, "type");
     if (type == NULL && json_is_array(json_object_get(model, "merges"))) type = "BPE";
@@ -100,19 +102,22 @@ static ft_status check_model(const json_t *model)
     FT_TRY(ft_json_refuse(model, "dropout", "model"));
     FT_TRY(ft_json_refuse(model, "continuing_subword_prefix", "model"));
     FT_TRY(ft_json_refuse(model, "end_of_word_suffix", "model"));
-    return ft_json_refuse(model, "byte_fallback", "model");
+    return characters ? FT_OK : ft_json_refuse(model, "byte_fallback", "model");
 }
 
 ft_status ft_tokenizer_read_model(ft_tokenizer *tokenizer, const json_t *model)
 {
-    scratch s[2] = {{0}};
+    bool characters = tokenizer->bpe.characters;
+    scratch s[2] = {{.verbatim = characters}, {.verbatim = characters}};
     const json_t *merges = json_object_get(model, "merges");
     ft_status status;
-    FT_TRY_GOTO(status, out, check_model(model));
+    FT_TRY_GOTO(status, out, check_model(model, characters));
     FT_TRY_GOTO(status, out, read_vocab(&tokenizer->vocab, &s[0], json_object_get(model, "vocab")));
     FT_TRY_GOTO(status, out, ft_bpe_init(&tokenizer->bpe, &tokenizer->vocab, json_array_size(merges)));
     FT_TRY_GOTO(status, out, read_unknown(tokenizer, &s[0], model));
+    tokenizer->bpe.falls_back = ft_json_true(model, "byte_fallback", false);
     tokenizer->bpe.ignore_merges = ft_json_true(model, "ignore_merges", false);
+    tokenizer->bpe.cuts_at_spaces &= !tokenizer->bpe.ignore_merges;
     size_t rank;
     json_t *merge;
     json_array_foreach(merges, rank, merge) FT_TRY_GOTO(status, out, add_merge(&tokenizer->bpe, s, merge, (int32_t)rank));

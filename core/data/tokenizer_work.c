@@ -13,6 +13,8 @@ static void work_free(ft_tokenizer_work *work)
 {
     ft_bpe_work_free(&work->bpe);
     ft_pretokenize_work_free(&work->pretokenize);
+    ft_normalize_work_free(&work->normalize);
+    ft_rewrite_free(&work->spaced);
     ft_free(work);
 }
 

@@ -48,3 +48,13 @@ size_t ft_utf8_valid(const char *text, size_t n)
     }
     return i;
 }
+
+size_t ft_utf8_encode(uint32_t code_point, char out[4])
+{
+    if (code_point < 0x80) return out[0] = (char)code_point, 1;
+    size_t bytes = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    for (size_t i = bytes - 1; i > 0; i--, code_point >>= 6) out[i] = (char)(0x80 | (code_point & 0x3F));
+    static const uint8_t marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    out[0] = (char)(marks[bytes] | code_point);
+    return bytes;
+}

@@ -37,15 +37,20 @@ static ft_status open_changed(const char *name, const char *where, const char *v
 static void components_are_refused_by_name(void **state)
 {
     static const struct { const char *where, *value, *message; } rows[] = {
-        {"normalizer", "{\"type\":\"NFC\"}", "normalizer NFC"},
-        {"normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\"}]}", "normalizer Prepend"},
+        {"normalizer", "{\"type\":\"NFKC\"}", "normalizer NFKC"},
+        {"normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFC\"},{\"type\":\"Lowercase\"}]}",
+         "normalizer Lowercase"},
+        {"normalizer", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a+\"},\"content\":\"\"}", "only a String pattern"},
         {"model.type", "\"Unigram\"", "model Unigram"},
         {"model.dropout", "0.1", "'dropout'"},
         {"model.byte_fallback", "true", "'byte_fallback'"},
         {"model.continuing_subword_prefix", "\"##\"", "'continuing_subword_prefix'"},
         {"model.end_of_word_suffix", "\"</w>\"", "'end_of_word_suffix'"},
-        {"pre_tokenizer", "{\"type\":\"Metaspace\"}", "ends in Metaspace"},
-        {"pre_tokenizer", "null", "no pre_tokenizer"},
+        {"pre_tokenizer", "{\"type\":\"Whitespace\"}", "ends in Whitespace"},
+        {"pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"_\"}", "only the replacement U+2581"},
+        {"pre_tokenizer", "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\",\"prepend_scheme\":\"last\"}",
+         "prepend_scheme 'last'"},
+        {"pre_tokenizer.pretokenizers.1", "{\"type\":\"Metaspace\",\"replacement\":\"\u2581\"}", "ends in Metaspace"},
         {"pre_tokenizer.pretokenizers.0.type", "\"Whitespace\"", "pre_tokenizer Whitespace"},
         {"pre_tokenizer.pretokenizers.0.behavior", "\"Removed\"", "behavior 'Removed'"},
         {"pre_tokenizer.pretokenizers.0.pattern", "{\"String\":\" \"}", "only a Regex"},
@@ -58,9 +63,6 @@ static void components_are_refused_by_name(void **state)
          "[{\"SpecialToken\":{\"id\":\"<|begin_of_text|>\"}},{\"SpecialToken\":{\"id\":\"<|eot_id|>\"}},"
          "{\"Sequence\":{\"id\":\"A\"}}]",
          "2 tokens before"},
-        {"added_tokens.0.lstrip", "true", "added token '<|begin_of_text|>': 'lstrip'"},
-        {"added_tokens.0.rstrip", "true", "'rstrip'"},
-        {"added_tokens.0.single_word", "true", "'single_word'"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         t_fails(open_changed("llama3", rows[i].where, rows[i].value), FT_E_UNSUPPORTED, rows[i].message);
@@ -71,6 +73,8 @@ static void components_are_refused_by_name(void **state)
 static void harmless_settings_are_accepted(void **state)
 {
     t_ok(open_changed("llama3", "normalizer", "{\"type\":\"Sequence\",\"normalizers\":[]}"));
+    t_ok(open_changed("llama3", "normalizer", "{\"type\":\"NFC\"}"));
+    t_ok(open_changed("llama3", "added_tokens.0.lstrip", "true"));
     t_ok(open_changed("llama3", "truncation", "{\"max_length\":512}"));
     t_ok(open_changed("llama3", "model.dropout", "0.0"));
     t_ok(open_changed("llama3", "model.continuing_subword_prefix", "\"\""));
