@@ -192,7 +192,7 @@ static ft_status set_shape(ft_parquet_schema *schema, int at, const element *e)
     ft_parquet_node *node = &schema->nodes[at];
     bool one_child = node->end > at + 1 && schema->nodes[at + 1].end == node->end;
     if ((e->meaning != LIST && e->meaning != MAP) || !one_child) return FT_OK;
-    if (schema->nodes[at + 1].repetition != FT_PARQUET_REPEATED || node->repetition == FT_PARQUET_REPEATED) return FT_OK;
+    if (schema->nodes[at + 1].repetition != FT_PARQUET_REPEATED) return FT_OK;
     node->list = true;
     if (e->meaning == MAP) return set_map(schema, at + 1);
     schema->nodes[at + 1].unwrap = only_wraps(schema, at, at + 1);

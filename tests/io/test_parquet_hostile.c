@@ -126,12 +126,30 @@ static void a_checksum_that_does_not_match_is_an_error(void **state)
     ft_free(file.bytes);
 }
 
+static void an_allocation_that_fails_is_an_error_without_a_leak(void **state)
+{
+    static const char *const files[] = {"nested_prefixes_v2_snappy", "codec_v1_zstd", "codec_v1_gzip", "two_fields"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        image file = load(files[i]);
+        int64_t failed = 0;
+        for (ft_status status = FT_E_NOMEM; status != FT_OK; failed++) {
+            ft_memory_fail_after(failed + 1);
+            drain(file.bytes, file.n, &status);
+            ft_memory_fail_after(0);
+            assert_true(status == FT_OK || status == FT_E_NOMEM);
+        }
+        assert_true(failed > 10);
+        ft_free(file.bytes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_cut_anywhere_is_an_error),
         cmocka_unit_test(flipped_bits_never_crash),
         cmocka_unit_test(a_checksum_that_does_not_match_is_an_error),
+        cmocka_unit_test(an_allocation_that_fails_is_an_error_without_a_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

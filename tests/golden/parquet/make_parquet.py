@@ -341,6 +341,8 @@ def legacy():
     levels = [(0, 2, i32(1)), (1, 2, i32(2)), (0, 0, None), (0, 1, None), (0, 2, i32(-3))]
     by_hand("two_level.parquet", [root(1), group("v", 1, 1, 3), column("element", 2, 1)],
             [(["v", "element"], 1, 1, 2, levels)], 4)
+    by_hand("two_level_nested.parquet", [root(1), group("v", 1, 1, 3), group("array", 2, 1, 3), column("array", 2, 1)],
+            [(["v", "array", "array"], 1, 2, 3, [(0, 3, i32(1)), (2, 3, i32(2)), (1, 2, None), (1, 3, i32(3)), (0, 0, None), (0, 1, None)])], 3)
     by_hand("repeated.parquet", [root(1), column("v", 2, 6, 0)],
             [(["v"], 6, 1, 1, [(0, 1, utf8("a")), (1, 1, utf8("ü")), (0, 0, None), (0, 1, utf8(""))])], 3)
     for inner in ("array", "v_tuple", "element"):  # only the last is a wrapper
