@@ -23,6 +23,7 @@ static const char *const descriptions[] = {"dataset_infos.json", "dataset_info.j
 typedef struct {
     const char *root;
     ft_string_list relative;  // data files found, as paths from root
+    ft_string_list others;    // folders of the root that do not count
 } listing;
 
 const char *ft_data_file_kind(const char *path)
@@ -67,7 +68,8 @@ static ft_status scan_entry(listing *files, const char *relative, const char *na
     if (failed) return ft_error_errno(FT_E_INPUT, failed, "%s/%s: a data file that cannot be reached", files->root, relative);
     if (S_ISDIR(about.st_mode)) {
         FT_TRY(folder_counts(name, &folder));
-        return folder && depth < FOLDER_DEPTH ? scan_folder(files, relative, depth + 1) : FT_OK;
+        if (!folder) return depth == 0 ? ft_string_list_add(&files->others, name) : FT_OK;
+        return depth < FOLDER_DEPTH ? scan_folder(files, relative, depth + 1) : FT_OK;
     }
     return data && S_ISREG(about.st_mode) ? ft_string_list_add(&files->relative, relative) : FT_OK;
 }
@@ -130,13 +132,30 @@ static ft_status filter(const listing *files, const char *split, ft_string_list 
     return FT_OK;
 }
 
+// "a, b, c", sorted; of long names the beginning.
+static ft_status join(ft_string_list *list, ft_text *text)
+{
+    sort(list);
+    for (int i = 0; i < list->n; i++) FT_TRY(ft_text_printf(text, "%s%.60s", i ? ", " : "", list->items[i]));
+    return FT_OK;
+}
+
+static ft_status no_files(listing *files)
+{
+    ft_text names = {0};
+    ft_status status = join(&files->others, &names);
+    if (status == FT_OK)
+        status = ft_error(FT_E_INPUT, "dataset %s: no data files in it, its data folder or folders named by a split (%s)%s%.300s",
+                          files->root, ft_data_file_kinds, files->others.n ? "; it has the folders " : "",
+                          names.data ? names.data : "");
+    ft_text_free(&names);
+    return status;
+}
+
 static ft_status no_split(const char *path, const char *split, ft_string_list *splits)
 {
     ft_text names = {0};
-    ft_status status = FT_OK;
-    sort(splits);
-    for (int i = 0; i < splits->n && status == FT_OK; i++)
-        status = ft_text_printf(&names, "%s%.60s", i ? ", " : "", splits->items[i]);
+    ft_status status = join(splits, &names);
     if (status == FT_OK) status = ft_error(FT_E_INPUT, "dataset %s: no split '%s'; there is %.600s", path, split, names.data);
     ft_text_free(&names);
     return status;
@@ -188,14 +207,13 @@ static ft_status list_directory(const char *path, const char *split, ft_string_l
     listing files = {.root = path};
     ft_string_list kept = {0}, splits = {0};
     ft_status status = scan_folder(&files, "", 0);
-    if (status == FT_OK && files.relative.n == 0)
-        status = ft_error(FT_E_INPUT, "dataset %s: no data files in it, its data folder or folders named by a split (%s)", path,
-                          ft_data_file_kinds);
+    if (status == FT_OK && files.relative.n == 0) status = no_files(&files);
     if (status == FT_OK) status = choose_split(&files, split, &kept, &splits);
     sort(&kept);
     if (status == FT_OK) status = check_kinds(path, &kept);
     if (status == FT_OK) status = add_joined(path, &kept, out);
     ft_string_list_free(&files.relative);
+    ft_string_list_free(&files.others);
     ft_string_list_free(&kept);
     ft_string_list_free(&splits);
     return status;

@@ -100,6 +100,8 @@ static void what_is_no_data_is_skipped(void **state)
                       "table.csv", "deep/y.jsonl", ".cache/z.jsonl");
     assert_lists(root, NULL, NULL, "x.jsonl");
     assert_refuses(MAKE("README.md", "state.json"), NULL, NULL, FT_E_INPUT, "no data files");
+    root = MAKE("socratic/train.jsonl", "main/train.jsonl");
+    assert_refuses(root, NULL, NULL, FT_E_INPUT, "it has the folders main, socratic");
 }
 
 static void two_kinds_are_refused_by_name(void **state)
