@@ -25,7 +25,8 @@ struct ft_parquet {
 
 ft_status ft_parquet_source_read(const ft_parquet_source *source, int64_t at, void *bytes, size_t n)
 {
-    if (at < 0 || at > source->size || (int64_t)n > source->size - at) return ft_error(FT_E_INTERNAL, "a read outside the file");
+    if (at < 0 || at > source->size || (int64_t)n > source->size - at)
+        return ft_error(FT_E_INTERNAL, "a read outside the file");
     if (source->fd < 0) {
         if (n > 0) memcpy(bytes, source->bytes + at, n);
         return FT_OK;
@@ -146,8 +147,10 @@ static ft_status begin_group(ft_parquet *file)
     if (file->footer.groups_left == 0)
         return ft_error(FT_E_INPUT, "the row groups have %lld rows fewer than the footer says", (long long)file->rows_left);
     FT_TRY(ft_parquet_group_read(&file->footer, file->chunks, &file->group_rows_left));
-    if (file->group_rows_left > file->rows_left) return ft_error(FT_E_INPUT, "the row groups have more rows than the footer says");
-    for (int i = 0; i < file->footer.schema.n_leaves; i++) ft_parquet_column_begin(&file->state.columns[i], &file->chunks[i]);
+    if (file->group_rows_left > file->rows_left)
+        return ft_error(FT_E_INPUT, "the row groups have more rows than the footer says");
+    for (int i = 0; i < file->footer.schema.n_leaves; i++)
+        ft_parquet_column_begin(&file->state.columns[i], &file->chunks[i]);
     return FT_OK;
 }
 

@@ -2,8 +2,8 @@
 //   rep   at which repeated ancestor it begins a new element; 0 begins a row
 //   def   how many of its optional and repeated ancestors are there; below the maximum it stands for a null or an empty list
 // so a field is absent if the def of its first column is below the field's own, and a list goes on while the rep of its first
-// column is the list's. Every column below takes part in each step and must carry the same rep: files that contradict themselves
-// end in an error instead of a wrong row.
+// column is the list's. Every column below takes part in each step and must carry the same rep: files that contradict
+// themselves end in an error instead of a wrong row.
 #include <math.h>
 #include <string.h>
 

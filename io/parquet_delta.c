@@ -1,5 +1,5 @@
-// DELTA_BINARY_PACKED: a header (values of a block, miniblocks of a block, values in all, first value), then blocks of (smallest
-// delta, bits of a delta in each miniblock, miniblocks). The last block has only the miniblocks it needs.
+// DELTA_BINARY_PACKED: a header (values of a block, miniblocks of a block, values in all, first value), then blocks of
+// (smallest delta, bits of a delta in each miniblock, miniblocks). The last block has only the miniblocks it needs.
 #include "io/parquet_internal.h"
 
 static bool varint(ft_parquet_delta *delta, uint64_t *value)
@@ -62,7 +62,8 @@ bool ft_parquet_delta_next(ft_parquet_delta *delta, int64_t *value)
     if (delta->left == 0) return false;
     if (!delta->first) {
         if (delta->mini_left == 0 && !begin_mini(delta)) return false;
-        if (!ft_parquet_bits(delta->bits, delta->bits_bytes, delta->in_mini++ * delta->width, delta->width, &packed)) return false;
+        uint64_t bit = delta->in_mini++ * delta->width;
+        if (!ft_parquet_bits(delta->bits, delta->bits_bytes, bit, delta->width, &packed)) return false;
         delta->mini_left--;
         delta->last += delta->min_delta + packed;
     }

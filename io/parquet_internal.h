@@ -1,7 +1,8 @@
 // What the parts of the Parquet reader share. Data flows
 //   parquet.c (file, row groups) -> parquet_assemble.c (rows) -> parquet_page.c (a column's pages) -> parquet_values.c (values)
 // with parquet_schema.c and parquet_metadata.c for the footer, parquet_codec.c for compression, parquet_bits.c and
-// parquet_delta.c for the encodings. Messages are built without the file's name; parquet.c puts file, row group and column first.
+// parquet_delta.c for the encodings. Messages are built without the file's name; parquet.c puts file, row group and column
+// first.
 #ifndef FT_IO_PARQUET_INTERNAL_H
 #define FT_IO_PARQUET_INTERNAL_H
 

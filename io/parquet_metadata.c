@@ -97,7 +97,9 @@ static ft_status check_chunk(chunk_fields *c, const ft_parquet_footer *footer, c
     ft_status status = ft_parquet_codec_check(c->chunk.codec);
     if (status != FT_OK) return ft_error_prefix(status, "column %s", leaf->path);
     if (c->chunk.values == 0) return FT_OK;  // nothing is read, and writers give no place
-    if (c->chunk.values < 0 || c->size < 0 || begin < 4 || __builtin_add_overflow(begin, c->size, &end) || end > footer->data_end)
+    bool outside = c->size < 0 || begin < 4 || __builtin_add_overflow(begin, c->size, &end) || end > footer->data_end;
+    if (c->chunk.values < 0) return ft_error(FT_E_INPUT, "column %s: %lld values", leaf->path, (long long)c->chunk.values);
+    if (outside)
         return ft_error(FT_E_INPUT, "column %s: its %lld bytes at byte %lld lie outside the file's data", leaf->path,
                         (long long)c->size, (long long)begin);
     c->chunk.begin = begin;

@@ -77,7 +77,8 @@ static ft_status read_dictionary(ft_parquet_column *column, const ft_parquet_pag
         return ft_error(FT_E_UNSUPPORTED, "a dictionary in encoding %d is not implemented", header->encoding);
     dictionary->page.n = 0;
     FT_TRY(ft_parquet_buffer_reserve(&dictionary->page, 1));
-    FT_TRY(ft_parquet_decompress(column->chunk.codec, column->raw.data, column->raw.n, (size_t)header->size, &dictionary->page));
+    size_t size = (size_t)header->size;
+    FT_TRY(ft_parquet_decompress(column->chunk.codec, column->raw.data, column->raw.n, size, &dictionary->page));
     return ft_parquet_dictionary_index(dictionary, column->leaf, header->values);
 }
 
@@ -94,7 +95,8 @@ static ft_status take_levels_v1(const uint8_t **at, const uint8_t *end, int enco
 {
     uint32_t n;
     if (maximum == 0) return FT_OK;
-    if (encoding == FT_PARQUET_BIT_PACKED) return ft_error(FT_E_UNSUPPORTED, "levels in encoding BIT_PACKED are not implemented");
+    if (encoding == FT_PARQUET_BIT_PACKED)
+        return ft_error(FT_E_UNSUPPORTED, "levels in encoding BIT_PACKED are not implemented");
     if (encoding != FT_PARQUET_RLE) return ft_error(FT_E_INPUT, "levels in encoding %d", encoding);
     if (end - *at < 4) return ft_error(FT_E_INPUT, "a page ends within its levels");
     memcpy(&n, *at, 4);

@@ -225,7 +225,8 @@ ft_status ft_parquet_schema_read(ft_parquet_schema *schema, ft_thrift *t, const 
 {
     size_t n = ft_thrift_structs(t, field);
     if (t->bad || schema->nodes != NULL) return ft_error(FT_E_INPUT, "the footer's schema is not a list");
-    if (n > FT_PARQUET_COLUMNS_MAX) return ft_error(FT_E_INPUT, "a schema of %zu elements, at most %d", n, FT_PARQUET_COLUMNS_MAX);
+    if (n > FT_PARQUET_COLUMNS_MAX)
+        return ft_error(FT_E_INPUT, "a schema of %zu elements, at most %d", n, FT_PARQUET_COLUMNS_MAX);
     schema->nodes = FT_NEW_ARRAY(ft_parquet_node, n);
     FT_ALLOC_CHECK(schema->nodes);
     schema->n = (int)n;
