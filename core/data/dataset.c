@@ -12,32 +12,46 @@
 // All files before the first is tokenized: a wrong name in the last one should not take an hour to show.
 static ft_status check_list(const ft_dataset_list *list)
 {
-    const ft_record_reader *reader;
-    for (int i = 0; i < list->n; i++) FT_TRY(ft_dataset_check(&list->items[i], &reader));
+    for (int i = 0; i < list->n; i++) {
+        ft_string_list files = {0};
+        ft_status status = ft_dataset_files(&list->items[i], &files);
+        ft_string_list_free(&files);
+        FT_TRY(status);
+    }
+    return FT_OK;
+}
+
+// Evaluation shows every sample once.
+static ft_status check_weights(const ft_config *config)
+{
+    for (int i = 0; i < config->test_datasets.n; i++) {
+        const ft_dataset_config *dataset = &config->test_datasets.items[i];
+        if (dataset->weight != 1)
+            return ft_error(FT_E_UNSUPPORTED, "dataset %s: 'weight: %g' has no effect on test_datasets; remove it", dataset->path, dataset->weight);
+    }
     return FT_OK;
 }
 
 static ft_status check_config(const ft_config *config)
 {
-    if (config->chat_template != NULL)
-        return ft_error(FT_E_UNSUPPORTED, "chat_template: %s has no effect on the implemented formats; remove it", config->chat_template);
     if (config->datasets.n == 0) return ft_error(FT_E_USAGE, "no data: set datasets in the config or --data FILE");
     if (config->sequence_len < 2)
         return ft_error(FT_E_USAGE, "sequence_len %lld: at least 2 tokens", (long long)config->sequence_len);
     if (config->val_set_size > 0 && config->test_datasets.n > 0) {
         return ft_error(FT_E_USAGE, "val_set_size and test_datasets are both set; remove one");
     }
+    FT_TRY(check_weights(config));
     FT_TRY(check_list(&config->datasets));
     return check_list(&config->test_datasets);
 }
 
 static ft_status read_list(ft_dataset *dataset, const ft_dataset_list *list, const ft_config *config,
-                           const ft_tokenizer *tokenizer, ft_samples *samples)
+                           const ft_tokenizer *tokenizer, ft_samples *samples, ft_run_keys *read)
 {
     for (int i = 0; i < list->n; i++) {
         int index = dataset->n_counts;
         FT_TRY(ft_dataset_read(&list->items[i], config, tokenizer, index, samples, &dataset->counts[index],
-                               &dataset->names[index]));
+                               &dataset->names[index], read));
         dataset->n_counts++;
     }
     return FT_OK;
@@ -75,20 +89,21 @@ static ft_status tokenize_all(ft_dataset *dataset, const ft_config *config, cons
     dataset->counts = FT_NEW_ARRAY(ft_data_counts, n);
     dataset->names = FT_NEW_ARRAY(char *, n);
     if (dataset->counts == NULL || dataset->names == NULL) return FT_E_NOMEM;
-    FT_TRY(read_list(dataset, &config->datasets, config, tokenizer, &dataset->train));
+    ft_run_keys read = 0;
+    FT_TRY(read_list(dataset, &config->datasets, config, tokenizer, &dataset->train, &read));
     FT_TRY(check_trainable(dataset, 0, &dataset->train, "train on", config->sequence_len));
+    FT_TRY(read_list(dataset, &config->test_datasets, config, tokenizer, &dataset->eval, &read));
+    FT_TRY(ft_run_keys_check(config, read));
     if (config->test_datasets.n == 0) return split_eval(dataset, config);
-    FT_TRY(read_list(dataset, &config->test_datasets, config, tokenizer, &dataset->eval));
     return check_trainable(dataset, config->datasets.n, &dataset->eval, "evaluate", config->sequence_len);
 }
 
 // With dataset_prepared_path: what an earlier run left there, or tokenize and leave it.
-static ft_status load(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer)
+static ft_status load_samples(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer)
 {
     const char *directory = config->dataset_prepared_path;
     ft_hash128 key;
     bool found;
-    FT_TRY(check_config(config));
     if (directory == NULL || *directory == 0) return tokenize_all(dataset, config, tokenizer);
     FT_TRY(ft_prepared_key(config, tokenizer, &key));
     FT_TRY(ft_prepared_read(directory, key, dataset, &found));
@@ -98,6 +113,31 @@ static ft_status load(ft_dataset *dataset, const ft_config *config, const ft_tok
     }
     FT_TRY(tokenize_all(dataset, config, tokenizer));
     return ft_prepared_write(directory, key, dataset);
+}
+
+// Weights decide what an epoch shows, not what the tokens are: they come from the configuration, prepared tokens or not.
+static ft_status set_weights(ft_samples *samples, const ft_dataset_list *list)
+{
+    bool weighted = false;
+    double sum = 0;
+    for (int i = 0; i < list->n; i++) {
+        weighted |= list->items[i].weight != 1;
+        sum += list->items[i].weight;
+    }
+    if (!weighted) return FT_OK;
+    if (!(sum > 0)) return ft_error(FT_E_USAGE, "datasets: every weight is 0; nothing to train on");
+    samples->weights = FT_NEW_ARRAY(double, list->n);
+    FT_ALLOC_CHECK(samples->weights);
+    samples->n_weights = list->n;
+    for (int i = 0; i < list->n; i++) samples->weights[i] = list->items[i].weight;
+    return FT_OK;
+}
+
+static ft_status load(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer)
+{
+    FT_TRY(check_config(config));
+    FT_TRY(load_samples(dataset, config, tokenizer));
+    return set_weights(&dataset->train, &config->datasets);
 }
 
 ft_status ft_dataset_load(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer)

@@ -17,8 +17,15 @@ static ft_status print_row(const ft_data_counts *counts, const char *name, ft_te
 static ft_status print_truncation(const ft_data_counts *counts, ft_text *out)
 {
     if (counts->truncated == 0) return FT_OK;
-    return ft_text_printf(out, "%lld tokens of %lld samples were cut off at sequence_len\n",
+    return ft_text_printf(out, "%lld tokens of %lld records were cut off\n",
                           (long long)counts->truncated_tokens, (long long)counts->truncated);
+}
+
+static ft_status print_split(const ft_data_counts *counts, ft_text *out)
+{
+    if (counts->split == 0) return FT_OK;
+    return ft_text_printf(out, "%lld records longer than sequence_len were split into %lld pieces\n", (long long)counts->split,
+                          (long long)(counts->split + counts->more_pieces));
 }
 
 void ft_data_counts_add(ft_data_counts *sum, const ft_data_counts *counts)
@@ -32,6 +39,8 @@ void ft_data_counts_add(ft_data_counts *sum, const ft_data_counts *counts)
     sum->tokens += counts->tokens;
     sum->trainable_tokens += counts->trainable_tokens;
     sum->truncated_tokens += counts->truncated_tokens;
+    sum->split += counts->split;
+    sum->more_pieces += counts->more_pieces;
     if (counts->longest > sum->longest) sum->longest = counts->longest;
 }
 
@@ -46,6 +55,7 @@ ft_status ft_data_report_print(const ft_dataset *dataset, ft_text *out)
     }
     if (dataset->n_counts > 1) FT_TRY(print_row(&sum, "total", out));
     FT_TRY(print_truncation(&sum, out));
+    FT_TRY(print_split(&sum, out));
     return ft_text_printf(out, "%lld samples to train on, %lld to evaluate\n", (long long)dataset->train.n,
                           (long long)dataset->eval.n);
 }

@@ -1,6 +1,35 @@
 #include "data/encode.h"
 
+#include <string.h>
+
+#include "common/log.h"
+#include "data/formats.h"
 #include "data/samples.h"
+
+static ft_status choose_speakers(ft_encoder *e)
+{
+    const ft_string_list *roles = e->dataset->roles_to_train.n ? &e->dataset->roles_to_train : &e->run->roles_to_train;
+    e->train_speaker[FT_SPEAKER_ASSISTANT] = roles->n == 0;
+    for (int i = 0; i < roles->n; i++) {
+        ft_speaker speaker;
+        FT_TRY(ft_chat_speaker(e->dataset, roles->items[i], &speaker));
+        e->train_speaker[speaker] = true;
+    }
+    return FT_OK;
+}
+
+ft_status ft_encoder_init(ft_encoder *encoder, const ft_record_format *format, const ft_dataset_config *dataset,
+                          const ft_config *run, const ft_tokenizer *tokenizer)
+{
+    const char *name = dataset->chat_template ? dataset->chat_template : run->chat_template, *reason;
+    *encoder = (ft_encoder){.format = format, .dataset = dataset, .run = run, .tokenizer = tokenizer};
+    if (format->chats == NULL || !format->chats(dataset, run)) return FT_OK;
+    if (tokenizer == NULL) return ft_error(FT_E_INPUT, "type %s needs a tokenizer; only ready tokens do without", format->name);
+    FT_TRY(choose_speakers(encoder));
+    FT_TRY(ft_chat_template_choose(name, tokenizer, run->family_template, &encoder->chat_template, &reason));
+    ft_info("%s: conversations by template %s (%s)", dataset->path, encoder->chat_template->name, reason);
+    return FT_OK;
+}
 
 static ft_status need_tokenizer(const ft_record_format *format, const ft_segments *segments, const ft_tokenizer *tokenizer)
 {
@@ -47,15 +76,36 @@ static ft_status close_sample(const ft_tokenizer *tokenizer, ft_encoded *encoded
     return label_rest(encoded, true);
 }
 
-static ft_status encode_segments(const ft_record_format *format, const ft_segments *segments, const ft_tokenizer *tokenizer,
-                                 ft_encoded *encoded)
+static ft_status encode_segments(const ft_encoder *e, const ft_segments *segments, ft_encoded *encoded, int64_t *answer)
 {
     bool has_text = segments->add_bos || segments->add_eos;
     for (int i = 0; i < segments->n; i++) has_text |= segments->items[i].text != NULL;
-    if (has_text) FT_TRY(need_tokenizer(format, segments, tokenizer));
-    for (int i = 0; i < segments->n; i++)
-        FT_TRY(add_segment(&segments->items[i], segments->add_bos && i == 0, tokenizer, encoded));
-    return segments->add_eos ? close_sample(tokenizer, encoded) : FT_OK;
+    if (has_text) FT_TRY(need_tokenizer(e->format, segments, e->tokenizer));
+    for (int i = 0; i < segments->n; i++) {
+        if (i == segments->answer) *answer = encoded->ids.n;
+        FT_TRY(add_segment(&segments->items[i], segments->add_bos && i == 0, e->tokenizer, encoded));
+    }
+    return segments->add_eos ? close_sample(e->tokenizer, encoded) : FT_OK;
+}
+
+static void remove_tokens(ft_encoded *encoded, int64_t first, int64_t n)
+{
+    int64_t rest = encoded->ids.n - first - n;
+    memmove(encoded->ids.items + first, encoded->ids.items + first + n, (size_t)rest * sizeof(int32_t));
+    memmove(encoded->labels.items + first, encoded->labels.items + first + n, (size_t)rest * sizeof(int32_t));
+    encoded->ids.n -= n;
+    encoded->labels.n -= n;
+    encoded->cut += n;
+}
+
+// source_max_len and target_max_len. Tokens before `answer` are the source; a BOS in front stays and counts.
+static void limit_lengths(const ft_encoder *e, ft_encoded *encoded, int64_t answer)
+{
+    int64_t source = e->run->source_max_len, target = e->run->target_max_len, length = encoded->ids.n - answer;
+    if (answer == 0) return;
+    if (target > 0 && length > target) remove_tokens(encoded, answer + target, length - target);
+    bool bos = ft_tokenizer_adds_bos(e->tokenizer) && encoded->ids.items[0] == ft_tokenizer_bos(e->tokenizer);
+    if (source > 0 && answer > source) remove_tokens(encoded, bos, answer - source);
 }
 
 static ft_status outside(const char *name, int64_t i, int32_t value, int64_t vocab)
@@ -92,14 +142,16 @@ static ft_status check_bos(const ft_encoded *encoded, const ft_tokenizer *tokeni
     return FT_OK;
 }
 
-ft_status ft_encode_record(const ft_record_format *format, const json_t *record, const ft_dataset_config *config,
-                           const ft_config *run, const ft_tokenizer *tokenizer, ft_encoded *encoded)
+ft_status ft_encode_record(const ft_encoder *encoder, const json_t *record, ft_encoded *encoded)
 {
     ft_segments segments = {0};
-    ft_status status = format->parse(record, config, run, &segments);
-    if (status == FT_OK) status = encode_segments(format, &segments, tokenizer, encoded);
-    if (status == FT_OK) status = check_range(encoded, run, tokenizer);
-    if (status == FT_OK) status = check_bos(encoded, tokenizer);
+    int64_t answer = 0;
+    ft_status status = encoder->format->parse(record, encoder->dataset, encoder->run, &segments);
+    if (status == FT_OK && encoder->chat_template != NULL) status = ft_encode_chat(encoder, &segments, encoded, &answer);
+    else if (status == FT_OK) status = encode_segments(encoder, &segments, encoded, &answer);
+    if (status == FT_OK) status = check_range(encoded, encoder->run, encoder->tokenizer);
+    if (status == FT_OK) status = check_bos(encoded, encoder->tokenizer);
+    if (status == FT_OK) limit_lengths(encoder, encoded, answer);
     ft_segments_clear(&segments);
     return status;
 }

@@ -2,7 +2,7 @@
 // own template), and BOS or EOS that the text brings itself are not doubled.
 #include "data/formats.h"
 
-static const char *const fields[] = {"field", NULL};
+static const char *const fields[] = {"field", "train_on_inputs", NULL};
 
 static const char *field_of(const ft_dataset_config *config)
 {

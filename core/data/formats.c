@@ -3,12 +3,14 @@
 #include "common/memory.h"
 #include "data/formats.h"
 
-const ft_record_format *const ft_record_formats[] = {&ft_format_alpaca, &ft_format_completion, &ft_format_tokens, NULL};
+const ft_record_format *const ft_record_formats[] = {&ft_format_alpaca,       &ft_format_chat,   &ft_format_completion,
+                                                     &ft_format_input_output, &ft_format_tokens, NULL};
 
 const ft_record_format *ft_record_format_find(const char *name)
 {
     for (int i = 0; ft_record_formats[i] != NULL; i++) {
-        if (strcmp(ft_record_formats[i]->name, name) == 0) return ft_record_formats[i];
+        const ft_record_format *row = ft_record_formats[i];
+        if (strcmp(row->name, name) == 0 || ft_is_alias(row->aliases, name)) return row;
     }
     return NULL;
 }
@@ -36,6 +38,29 @@ ft_status ft_segments_add(ft_segments *segments, ft_segment segment)
     return FT_OK;
 }
 
+ft_status ft_segments_add_turn(ft_segments *segments, ft_turn turn)
+{
+    if (segments->n_turns == segments->turns_capacity) {
+        int capacity = segments->turns_capacity ? 2 * segments->turns_capacity : 4;
+        ft_turn *turns = ft_realloc(segments->turns, (size_t)capacity * sizeof *turns);
+        if (turns == NULL) {
+            ft_free(turn.text);
+            return FT_E_NOMEM;
+        }
+        segments->turns = turns;
+        segments->turns_capacity = capacity;
+    }
+    segments->turns[segments->n_turns++] = turn;
+    return FT_OK;
+}
+
+ft_status ft_segments_add_said(ft_segments *segments, ft_speaker speaker, ft_field_text text, int train)
+{
+    char *copy = ft_strndup(text.bytes, text.n);
+    FT_ALLOC_CHECK(copy);
+    return ft_segments_add_turn(segments, (ft_turn){speaker, copy, text.n, train});
+}
+
 ft_status ft_segments_add_text(ft_segments *segments, ft_field_text text, bool train, bool special)
 {
     char *copy = ft_strndup(text.bytes, text.n);
@@ -46,11 +71,13 @@ ft_status ft_segments_add_text(ft_segments *segments, ft_field_text text, bool t
 void ft_segments_clear(ft_segments *segments)
 {
     for (int i = 0; i < segments->n; i++) segment_free(&segments->items[i]);
+    for (int i = 0; i < segments->n_turns; i++) ft_free(segments->turns[i].text);
     ft_free(segments->items);
+    ft_free(segments->turns);
     *segments = (ft_segments){0};
 }
 
-static const char *type_name(const json_t *value)
+const char *ft_json_kind(const json_t *value)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT: return "an object";
@@ -69,7 +96,7 @@ ft_status ft_record_text(const json_t *record, const char *field, bool required,
     *text = (ft_field_text){"", 0};
     if (!required && (value == NULL || json_is_null(value))) return FT_OK;
     if (value == NULL) return ft_error(FT_E_INPUT, "no '%s'", field);
-    if (!json_is_string(value)) return ft_error(FT_E_INPUT, "'%s' is %s, not text", field, type_name(value));
+    if (!json_is_string(value)) return ft_error(FT_E_INPUT, "'%s' is %s, not text", field, ft_json_kind(value));
     *text = (ft_field_text){json_string_value(value), json_string_length(value)};
     return FT_OK;
 }

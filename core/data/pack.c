@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
     const ft_samples *samples;
     int64_t sequence_len;
+    int64_t n;                  // samples of the epoch, repeated ones as often as they come
     int64_t *order;             // [n]
     placed_sample *window;      // [n]: placements of all windows, one after the other
     int64_t *space;             // tree over the rows of a window: space[leaves + row], parents hold the maximum
@@ -68,7 +69,7 @@ static int64_t tree_take(packing_state *s, int64_t length)
 static int64_t window_end(const packing_state *s, int64_t begin)
 {
     int64_t tokens = 0, end = begin;
-    while (end < s->samples->n && (end - begin < WINDOW_SAMPLES || tokens < WINDOW_ROWS * s->sequence_len)) {
+    while (end < s->n && (end - begin < WINDOW_SAMPLES || tokens < WINDOW_ROWS * s->sequence_len)) {
         tokens += ft_sample_length(s->samples, s->order[end++]);
     }
     return end;
@@ -94,11 +95,11 @@ static void pack_window(packing_state *s, int64_t begin, int64_t end)
 
 static void place_unpacked(packing_state *s)
 {
-    for (int64_t i = 0; i < s->samples->n; i++) {
+    for (int64_t i = 0; i < s->n; i++) {
         int64_t sample = s->order[i];
         s->window[i] = (placed_sample){ft_sample_length(s->samples, sample), i, sample, i};
     }
-    s->n_rows = s->samples->n;
+    s->n_rows = s->n;
 }
 
 static ft_status check_lengths(const ft_samples *samples, int64_t sequence_len)
@@ -118,14 +119,14 @@ static ft_status shuffle_rows(packing_state *s, uint64_t seed, uint32_t epoch)
     int64_t *place = FT_NEW_ARRAY(int64_t, s->n_rows);
     FT_ALLOC_CHECK(place);
     ft_rng_permutation(place, s->n_rows, seed ^ (uint64_t)ROW_SHUFFLE << 32, epoch);
-    for (int64_t i = 0; i < s->samples->n; i++) s->window[i].row = place[s->window[i].row];
+    for (int64_t i = 0; i < s->n; i++) s->window[i].row = place[s->window[i].row];
     ft_free(place);
     return FT_OK;
 }
 
 static ft_status emit(packing_state *s, ft_packs *packs)
 {
-    int64_t n = s->samples->n;
+    int64_t n = s->n;
     packs->sample = FT_NEW_ARRAY(int64_t, n);
     packs->row_begin = FT_NEW_ARRAY(int64_t, s->n_rows + 1);
     if (packs->sample == NULL || packs->row_begin == NULL) return FT_E_NOMEM;
@@ -140,11 +141,9 @@ static ft_status emit(packing_state *s, ft_packs *packs)
 
 static ft_status init(packing_state *s)
 {
-    int64_t n = s->samples->n;
-    s->order = FT_NEW_ARRAY(int64_t, n);
-    s->window = FT_NEW_ARRAY(placed_sample, n);
-    s->space = FT_NEW_ARRAY(int64_t, 4 * n + 2);  // twice the next power of two
-    return s->order && s->window && s->space ? FT_OK : FT_E_NOMEM;
+    s->window = FT_NEW_ARRAY(placed_sample, s->n);
+    s->space = FT_NEW_ARRAY(int64_t, 4 * s->n + 2);  // twice the next power of two
+    return s->window && s->space ? FT_OK : FT_E_NOMEM;
 }
 
 ft_status ft_pack(ft_packs *packs, const ft_samples *samples, int64_t sequence_len, bool packing, bool shuffle, uint64_t seed,
@@ -154,11 +153,10 @@ ft_status ft_pack(ft_packs *packs, const ft_samples *samples, int64_t sequence_l
     ft_status status;
     *packs = (ft_packs){0};
     FT_TRY(check_lengths(samples, sequence_len));
+    FT_TRY_GOTO(status, out, ft_epoch_order(samples, shuffle, seed, epoch, &s.order, &s.n));
     FT_TRY_GOTO(status, out, init(&s));
-    for (int64_t i = 0; i < samples->n; i++) s.order[i] = i;
-    if (shuffle) ft_rng_permutation(s.order, samples->n, seed, epoch);
     if (!packing) place_unpacked(&s);
-    for (int64_t at = 0, end; packing && at < samples->n; at = end) {
+    for (int64_t at = 0, end; packing && at < s.n; at = end) {
         end = window_end(&s, at);
         pack_window(&s, at, end);
     }

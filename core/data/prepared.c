@@ -1,9 +1,9 @@
 // The file "tokens", little-endian:
 //
 //   bytes             what
-//   8                 magic "FTDATA1\n"
+//   8                 magic "FTDATA2\n"
 //   8                 n_counts
-//   n_counts * 80     ft_data_counts of each dataset, its ten int64
+//   n_counts * 96     ft_data_counts of each dataset, its twelve int64
 //   n_counts * (8+k)  name of each dataset: length k, text
 //   then twice, for the training and the eval samples:
 //   8, 8              n, tokens
@@ -22,8 +22,8 @@
 #include "common/memory.h"
 #include "io/commit.h"
 
-static const char magic[8] = "FTDATA1\n";
-_Static_assert(sizeof(ft_data_counts) == 80, "the counts are ten int64");
+static const char magic[8] = "FTDATA2\n";
+_Static_assert(sizeof(ft_data_counts) == 96, "the counts are twelve int64");
 
 // A file that is written or read front to back, with the hash of what went by.
 typedef struct {

@@ -1,8 +1,8 @@
 // Tokenized datasets kept between runs (dataset_prepared_path): DIRECTORY/<key>/tokens.
 //
-// The key is the XXH3-128 of everything that decides the tokens: layout version, the tokenizer's file and special tokens,
-// sequence_len, excess_length_strategy, train_on_inputs, val_set_size, seed, and of every dataset its keys and the bytes of its
-// file. What is found under a key is therefore never stale; other keys' entries are left alone.
+// The key is the XXH3-128 of everything that decides the tokens: layout version, the tokenizer's file, special tokens and own chat
+// template, the keys of the run about records and lengths, val_set_size, seed, and of every dataset its keys (all but the weight)
+// and the names and bytes of its files. What is found under a key is therefore never stale; other keys' entries are left alone.
 #ifndef FT_DATA_PREPARED_H
 #define FT_DATA_PREPARED_H
 

@@ -2,19 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "data/dataset_check.h"
 #include "data/prepared.h"
 
-#define LAYOUT_VERSION 1  // raise when formats, tokenizer or file layout change what an entry holds
+#define LAYOUT_VERSION 2  // raise when formats, tokenizer or file layout change what an entry holds
 #define BLOCK (1u << 20)
-
-static ft_status describe_tokenizer(const ft_tokenizer *tokenizer, ft_text *out)
-{
-    if (tokenizer == NULL) return ft_text_printf(out, "no tokenizer\n");
-    return ft_text_printf(out, "tokenizer %016llx %d %d %d\n", (unsigned long long)ft_tokenizer_hash(tokenizer),
-                          ft_tokenizer_bos(tokenizer), ft_tokenizer_eos(tokenizer), ft_tokenizer_adds_bos(tokenizer));
-}
 
 // Lengths go with the texts, so that no two configurations have one description.
 static ft_status describe_text(const char *text, ft_text *out)
@@ -22,17 +17,47 @@ static ft_status describe_text(const char *text, ft_text *out)
     return text ? ft_text_printf(out, "%zu %s\n", strlen(text), text) : ft_text_printf(out, "unset\n");
 }
 
-static ft_status describe_dataset(const ft_dataset_config *dataset, ft_text *out)
+// Its own chat template decides which is used where none is named.
+static ft_status describe_tokenizer(const ft_tokenizer *tokenizer, ft_text *out)
 {
-    const char *const texts[] = {dataset->path,          dataset->type,         dataset->field_instruction,
-                                 dataset->field_input,   dataset->field_output, dataset->field};
+    char *own;
+    if (tokenizer == NULL) return ft_text_printf(out, "no tokenizer\n");
+    FT_TRY(ft_text_printf(out, "tokenizer %016llx %d %d %d\n", (unsigned long long)ft_tokenizer_hash(tokenizer),
+                          ft_tokenizer_bos(tokenizer), ft_tokenizer_eos(tokenizer), ft_tokenizer_adds_bos(tokenizer)));
+    FT_TRY(ft_chat_template_own(tokenizer, &own));
+    ft_status status = describe_text(own, out);
+    ft_free(own);
+    return status;
+}
+
+static ft_status describe_list(const ft_string_list *list, ft_text *out)
+{
+    FT_TRY(ft_text_printf(out, "list of %d\n", list->n));
+    for (int i = 0; i < list->n; i++) FT_TRY(describe_text(list->items[i], out));
+    return FT_OK;
+}
+
+// All but the weight, which prepared tokens do not depend on.
+static ft_status describe_dataset(const ft_dataset_config *d, ft_text *out)
+{
+    const char *const texts[] = {d->path,           d->type,          d->split,         d->data_files,  d->name,
+                                 d->chat_template,  d->field_messages, d->message_property_role, d->message_property_content,
+                                 d->message_field_training, d->train_on_eos, d->field_instruction, d->field_input, d->field_output,
+                                 d->field_system,   d->field};
+    const ft_string_list *const lists[] = {&d->roles_user, &d->roles_assistant, &d->roles_system, &d->roles_to_train};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) FT_TRY(describe_text(texts[i], out));
-    return ft_text_printf(out, "%lld\n", (long long)dataset->max_samples);
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) FT_TRY(describe_list(lists[i], out));
+    return ft_text_printf(out, "%lld\n", (long long)d->max_samples);
 }
 
 static ft_status describe_run(const ft_config *config, ft_text *out)
 {
     FT_TRY(describe_text(config->excess_length_strategy, out));
+    FT_TRY(describe_text(config->chat_template, out));
+    FT_TRY(describe_text(config->family_template, out));
+    FT_TRY(describe_list(&config->roles_to_train, out));
+    FT_TRY(ft_text_printf(out, "history %d source %lld target %lld\n", config->mask_history, (long long)config->source_max_len,
+                          (long long)config->target_max_len));
     return ft_text_printf(out, "layout %d vocab %lld length %lld inputs %d eval %.17g seed %lld data %d test %d\n", LAYOUT_VERSION,
                           (long long)config->vocab, (long long)config->sequence_len, config->train_on_inputs, config->val_set_size,
                           (long long)config->seed, config->datasets.n, config->test_datasets.n);
@@ -50,12 +75,26 @@ static ft_status hash_file(const char *path, ft_hasher *hasher, char *block, int
 }
 
 // The sizes in the description say where one file ends and the next begins.
+static ft_status hash_files(const ft_string_list *files, ft_hasher *hasher, char *block, ft_text *description)
+{
+    FT_TRY(ft_text_printf(description, "%d files\n", files->n));
+    for (int i = 0; i < files->n; i++) {
+        int64_t bytes = 0;
+        FT_TRY(hash_file(files->items[i], hasher, block, &bytes));
+        FT_TRY(describe_text(ft_path_base(files->items[i]), description));
+        FT_TRY(ft_text_printf(description, "%lld bytes\n", (long long)bytes));
+    }
+    return FT_OK;
+}
+
 static ft_status hash_list(const ft_dataset_list *list, ft_hasher *hasher, char *block, ft_text *description)
 {
     for (int i = 0; i < list->n; i++) {
-        int64_t bytes = 0;
-        FT_TRY(hash_file(list->items[i].path, hasher, block, &bytes));
-        FT_TRY(ft_text_printf(description, "%lld bytes\n", (long long)bytes));
+        ft_string_list files = {0};
+        ft_status status = ft_dataset_files(&list->items[i], &files);
+        if (status == FT_OK) status = hash_files(&files, hasher, block, description);
+        ft_string_list_free(&files);
+        FT_TRY(status);
         FT_TRY(describe_dataset(&list->items[i], description));
     }
     return FT_OK;

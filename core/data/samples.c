@@ -108,5 +108,6 @@ void ft_samples_free(ft_samples *samples)
     ft_free(samples->labels);
     ft_free(samples->begin);
     ft_free(samples->source);
+    ft_free(samples->weights);
     *samples = (ft_samples){0};
 }

@@ -26,7 +26,9 @@ static ft_status encode(const char *format, const char *record, const ft_tokeniz
     json_t *json = json_loads(record, JSON_ALLOW_NUL, NULL);
     assert_non_null(json);
     *encoded = (ft_encoded){0};
-    ft_status status = ft_encode_record(ft_record_format_find(format), json, &run.train, &run.config, with, encoded);
+    ft_encoder encoder;
+    ft_status status = ft_encoder_init(&encoder, ft_record_format_find(format), &run.train, &run.config, with);
+    if (status == FT_OK) status = ft_encode_record(&encoder, json, encoded);
     json_decref(json);
     if (status != FT_OK) ft_encoded_free(encoded);
     return status;
