@@ -34,7 +34,7 @@ fuzz_one() {  # fuzz_one TARGET
     for extra in $(sed -n "s/^ft_fuzz($1 .*CORPORA \(.*\))/\1/p" tests/fuzz/CMakeLists.txt); do options+=("$extra"); done
     [ -f "tests/fuzz/$1.dict" ] && options+=("-dict=tests/fuzz/$1.dict")
     "$build/tests/fuzz/fuzz_$1" "$corpus" "tests/fuzz/corpus/$1" "${options[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -max_len=65536 -artifact_prefix="$build/findings/$1-" -print_final_stats=1 >"$log" 2>&1 && local result=clean || local result=FINDING
+        -max_len=262144 -artifact_prefix="$build/findings/$1-" -print_final_stats=1 >"$log" 2>&1 && local result=clean || local result=FINDING
     printf '%-12s %-8s %s executions, %s covered edges and features, log %s\n' "$1" "$result" \
         "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" "$(grep -o 'cov: [0-9]* ft: [0-9]*' "$log" | tail -1)" "$log"
     [ "$result" = clean ]

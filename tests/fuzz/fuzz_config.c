@@ -21,8 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ft_text text = {0};
     FUZZ_CHECK(ft_settings_init(&settings) == FT_OK);
     if (ft_settings_read(&settings, fuzz_file(data, size)) == FT_OK) {
-        FUZZ_CHECK(ft_settings_mapped(&settings, &text) == FT_OK);
-        FUZZ_CHECK(ft_settings_ignored(&settings, &text) == FT_OK);
+        FUZZ_CHECK(ft_settings_table(&settings, &text) == FT_OK);
         check_written(&settings);
     }
     ft_text_free(&text);
