@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/threads.h"
+#include "kernels/cpu/compute.h"
 #include "train/trainer.h"
 
 ft_status ft_config_targets(const ft_config *config, unsigned *targets)
@@ -98,6 +99,7 @@ static ft_status open_machine(ft_session *session, const ft_config *config, bool
     if (config->machine) return ft_error(FT_E_USAGE, "machine: %s: only `ft-single plan` plans for another machine; leave it out", config->machine);
     if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
     FT_TRY(ft_device_open(&session->device, config->device, 0));
+    if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) FT_TRY(ft_cpu_compute_set(session->device, config->cpu_compute));
     FT_TRY(ft_machine_detect(&session->machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
     if (session->store == NULL) return FT_OK;
     // The store is on the drives already: its room is not missing.
@@ -174,6 +176,8 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     FT_TRY(read_shape(&session->shape, config));
     FT_TRY(ft_shape_check_length(&session->shape, sequence_len(config, options)));
     FT_TRY(open_adapter(session, config, options));
+    // Before the store is made, which may take long.
+    if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
     if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
     FT_TRY(open_machine(session, config, options->plan_only));

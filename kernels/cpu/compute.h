@@ -7,6 +7,7 @@
 #include "device/device.h"
 
 // mode: "f32" or "bf16". FT_E_UNSUPPORTED for bf16 on a CPU without AVX512_BF16: it is never imitated.
+ft_status ft_cpu_compute_check(const char *mode);
 ft_status ft_cpu_compute_set(ft_device *device, const char *mode);
 
 static inline bool ft_cpu_computes_bf16(const ft_queue *queue)

@@ -5,6 +5,7 @@
 // float32 a panel of vocabulary rows at a time, once for the logits and once for dX.
 #include <math.h>
 
+#include "kernels/cpu/compute.h"
 #include "kernels/cpu/cpu_ops.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/vector.h"
@@ -22,6 +23,7 @@ typedef struct {
     double *nll;     // [chunk]
     int32_t *row;    // [chunk] row in x of a gathered row
     int64_t n;       // gathered rows
+    bool bf16;       // products of bf16 factors
 } head_job;
 
 // Rows [begin, end) that matter: the trainable ones, or all if their logits are wanted.
@@ -77,7 +79,7 @@ static ft_status multiply_logits(const head_job *job)
         const float *panel;
         FT_TRY(read_panel(job, first, n, &panel));
         ft_gemm_parallel(&(ft_gemm){.m = job->n, .n = n, .k = hidden, .a = job->dense, .lda = hidden, .b = panel, .ldb = hidden,
-                                    .b_transposed = true, .c = job->logits + first, .ldc = vocab, .alpha = 1});
+                                    .b_transposed = true, .c = job->logits + first, .ldc = vocab, .alpha = 1, .bf16 = job->bf16});
     }
     return FT_OK;
 }
@@ -90,7 +92,7 @@ static ft_status multiply_gradient(const head_job *job)
         const float *panel;
         FT_TRY(read_panel(job, first, n, &panel));
         ft_gemm_parallel(&(ft_gemm){.m = job->n, .n = hidden, .k = n, .a = job->logits + first, .lda = vocab, .b = panel,
-                                    .ldb = hidden, .c = job->dense, .ldc = hidden, .alpha = 1, .beta = first > 0});
+                                    .ldb = hidden, .c = job->dense, .ldc = hidden, .alpha = 1, .beta = first > 0, .bf16 = job->bf16});
     }
     return FT_OK;
 }
@@ -195,7 +197,7 @@ ft_status ft_cpu_head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view
     layout l = make_layout(chunk, head->rows, head->cols);
     ft_arena arena;
     ft_arena_init(&arena, "head_loss", workspace, (size_t)workspace_bytes);
-    head_job job = {.head = head, .options = options, .labels = labels, .x = x, .dx = dx};
+    head_job job = {.head = head, .options = options, .labels = labels, .x = x, .dx = dx, .bf16 = ft_cpu_computes_bf16(queue)};
     job.logits = ft_arena_take(&arena, l.logits);
     job.dense = ft_arena_take(&arena, l.dense);
     job.panel = ft_arena_take(&arena, l.panel);
