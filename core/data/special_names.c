@@ -1,6 +1,7 @@
 // Which tokens are BOS, EOS and padding. Asked in this order, the first file that has the key (null included) answers:
 // tokenizer_config.json, special_tokens_map.json ("bos_token": text or {"content": text}), config.json ("bos_token_id": id or
-// list of ids). A BOS that the post_processor of tokenizer.json puts in front stands above their names.
+// list of ids). A BOS that the post_processor of tokenizer.json puts in front stands above their names. For a SentencePiece model,
+// tokenizer_config.json also says whether it is tokenized the `legacy` way (true unless it says otherwise).
 #include <string.h>
 
 #include "common/file.h"
@@ -91,6 +92,7 @@ ft_status ft_tokenizer_read_special(ft_tokenizer *tokenizer, const char *directo
         FT_TRY_GOTO(status, out, load(directory, files[i], &roots[i]));
         FT_TRY_GOTO(status, out, take_roles(tokenizer, roles, roots[i], files[i], i == 2));
     }
+    if (tokenizer->is_spm) FT_TRY_GOTO(status, out, ft_tokenizer_set_spm_prefix(tokenizer, ft_json_true(roots[0], "legacy", true)));
     status = take_add_bos(tokenizer, roots[0], template_bos);
 out:
     for (int i = 0; i < 3; i++) json_decref(roots[i]);

@@ -10,20 +10,46 @@
 
 #define FILE_BYTES (512u << 20)  // the largest published tokenizer.json is about 33 MB
 
+// *file: the heap path, if there is such a file and none was found before; the path is freed otherwise.
+static ft_status take_path(char **file, char *path)
+{
+    FT_ALLOC_CHECK(path);
+    if (*file == NULL && ft_path_exists(path)) *file = path;
+    else ft_free(path);
+    return FT_OK;
+}
+
 static ft_status find_file(const char *path, char **file, char **directory)
 {
-    if (ft_path_is_directory(path)) {
-        *directory = ft_strdup(path);
-        *file = ft_path_join(path, "tokenizer.json");
-    } else {
+    if (!ft_path_is_directory(path)) {
         const char *base = ft_path_base(path);
         *directory = base == path ? ft_strdup(".") : ft_strndup(path, (size_t)(base - path));
-        *file = ft_strdup(path);
+        FT_ALLOC_CHECK(*directory);
+        FT_TRY(take_path(file, ft_strdup(path)));
+        return *file ? FT_OK : ft_error(FT_E_NOT_FOUND, "%s: no such file", path);
     }
-    if (*file == NULL || *directory == NULL) return FT_E_NOMEM;
-    if (ft_path_exists(*file)) return FT_OK;
-    return ft_error(FT_E_NOT_FOUND, "%s: no such file; a model directory needs a tokenizer.json (transformers can save one)",
-                    *file);
+    *directory = ft_strdup(path);
+    FT_ALLOC_CHECK(*directory);
+    FT_TRY(take_path(file, ft_path_join(path, "tokenizer.json")));
+    FT_TRY(take_path(file, ft_path_join(path, "tokenizer.model")));
+    if (*file != NULL) return FT_OK;
+    return ft_error(FT_E_NOT_FOUND, "%s/tokenizer.json: no such file, nor a tokenizer.model beside it; transformers can save one",
+                    path);
+}
+
+static bool is_json(const char *text, size_t bytes)
+{
+    size_t at = 0;
+    while (at < bytes && strchr(" \t\r\n", text[at]) != NULL && text[at] != 0) at++;
+    return at < bytes && text[at] == '{';
+}
+
+static ft_status read_contents(ft_tokenizer *tokenizer, const char *text, size_t bytes)
+{
+    tokenizer->hash = ft_hash64(text, bytes);
+    if (is_json(text, bytes)) return ft_tokenizer_parse(tokenizer, text, bytes);
+    if (ft_tokenizer_is_tiktoken(text, bytes)) return ft_tokenizer_read_tiktoken(tokenizer, text, bytes);
+    return ft_tokenizer_read_spm(tokenizer, text, bytes);
 }
 
 static ft_status read_file(ft_tokenizer *tokenizer)
@@ -31,19 +57,29 @@ static ft_status read_file(ft_tokenizer *tokenizer)
     char *text;
     size_t bytes;
     FT_TRY(ft_file_read(tokenizer->path, FILE_BYTES, &text, &bytes));
-    tokenizer->hash = ft_hash64(text, bytes);
-    ft_status status = ft_tokenizer_parse(tokenizer, text, bytes);
+    ft_status status = read_contents(tokenizer, text, bytes);
     ft_free(text);
     return status == FT_OK ? FT_OK : ft_error_prefix(status, "%s", tokenizer->path);
 }
 
-ft_status ft_tokenizer_new(ft_tokenizer **result)
+static ft_status tokenizer_new(ft_tokenizer **result)
 {
-    *result = NULL;
     ft_tokenizer *tokenizer = FT_NEW(ft_tokenizer);
     FT_ALLOC_CHECK(tokenizer);
     tokenizer->bos = tokenizer->eos = tokenizer->pad = -1;
     ft_status status = ft_tokenizer_works_new(&tokenizer->works);
+    if (status == FT_OK) *result = tokenizer;
+    else ft_tokenizer_free(tokenizer);
+    return status;
+}
+
+ft_status ft_tokenizer_from_bytes(ft_tokenizer **result, const char *bytes, size_t n)
+{
+    ft_tokenizer *tokenizer;
+    *result = NULL;
+    FT_TRY(tokenizer_new(&tokenizer));
+    tokenizer->path = ft_strdup("a tokenizer in memory");
+    ft_status status = tokenizer->path ? read_contents(tokenizer, bytes, n) : FT_E_NOMEM;
     if (status == FT_OK) *result = tokenizer;
     else ft_tokenizer_free(tokenizer);
     return status;
@@ -55,7 +91,7 @@ ft_status ft_tokenizer_open(ft_tokenizer **result, const char *path)
     ft_tokenizer *tokenizer;
     ft_status status;
     *result = NULL;
-    FT_TRY(ft_tokenizer_new(&tokenizer));
+    FT_TRY(tokenizer_new(&tokenizer));
     FT_TRY_GOTO(status, out, find_file(path, &tokenizer->path, &directory));
     FT_TRY_GOTO(status, out, read_file(tokenizer));
     status = ft_tokenizer_read_special(tokenizer, directory);

@@ -11,8 +11,9 @@
 
 typedef struct ft_tokenizer ft_tokenizer;
 
-// Reads DIRECTORY/tokenizer.json and, for names of special tokens, tokenizer_config.json / special_tokens_map.json /
-// config.json beside it. DIRECTORY may also be the path of a tokenizer.json.
+// Reads DIRECTORY/tokenizer.json or, if there is none, tokenizer.model: Llama 3's in tiktoken's format, or a SentencePiece BPE
+// model, with the ids transformers' conversion of it gives. Names of special tokens are taken from tokenizer_config.json /
+// special_tokens_map.json / config.json beside it. DIRECTORY may also be the path of such a file.
 ft_status ft_tokenizer_open(ft_tokenizer **tokenizer, const char *directory);
 void ft_tokenizer_free(ft_tokenizer *tokenizer);
 

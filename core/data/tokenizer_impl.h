@@ -50,13 +50,21 @@ struct ft_tokenizer {
     ft_bpe bpe;
     int32_t bos, eos, pad;     // -1 if none
     bool adds_bos;
+    bool is_spm;               // came from a SentencePiece model
     ft_tokenizer_works *works; // changes under a const tokenizer; has its own lock
 };
 
-// A tokenizer without a file. ft_tokenizer_parse fills it from the text of a tokenizer.json, in memory (names of special tokens
-// that stand in files beside it are left out): any bytes either make a tokenizer or are FT_E_INPUT or FT_E_UNSUPPORTED.
-ft_status ft_tokenizer_new(ft_tokenizer **tokenizer);
+// A tokenizer of the contents of a tokenizer.json or tokenizer.model, told apart by what they are, in memory: names of special
+// tokens in files beside it are left out. Any bytes either make a tokenizer or are FT_E_INPUT or FT_E_UNSUPPORTED.
+ft_status ft_tokenizer_from_bytes(ft_tokenizer **tokenizer, const char *bytes, size_t n);
+
+// tokenizer_json.c, tokenizer_tiktoken.c, tokenizer_spm.c: each fills a fresh tokenizer.
 ft_status ft_tokenizer_parse(ft_tokenizer *tokenizer, const char *text, size_t bytes);
+bool ft_tokenizer_is_tiktoken(const char *text, size_t bytes);
+ft_status ft_tokenizer_read_tiktoken(ft_tokenizer *tokenizer, const char *text, size_t bytes);
+ft_status ft_tokenizer_read_spm(ft_tokenizer *tokenizer, const char *bytes, size_t n);
+ft_status ft_tokenizer_set_spm_prefix(ft_tokenizer *tokenizer, bool legacy);  // transformers' setting of that name
+
 ft_status ft_tokenizer_read_normalizer(ft_tokenizer *tokenizer, const json_t *normalizer);
 ft_status ft_tokenizer_read_pretokenizer(ft_tokenizer *tokenizer, const json_t *pre_tokenizer);
 ft_status ft_tokenizer_read_model(ft_tokenizer *tokenizer, const json_t *model);

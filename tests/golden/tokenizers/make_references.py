@@ -88,9 +88,9 @@ def read_tiktoken(path):
 
 def llama3_names():
     names = ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_0|>", "<|reserved_special_token_1|>",
-             "<|finetune_right_pad_id|>", "<|step_id|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>",
+             "<|finetune_right_pad_id|>", "<|reserved_special_token_2|>", "<|start_header_id|>", "<|end_header_id|>", "<|eom_id|>", "<|eot_id|>",
              "<|python_tag|>"]
-    return names + [f"<|reserved_special_token_{i}|>" for i in range(2, 2 + 256 - len(names))]
+    return names + [f"<|reserved_special_token_{i}|>" for i in range(3, 3 + 256 - len(names))]
 
 
 def make_llama3(path, out):
@@ -136,8 +136,9 @@ def make_spm(path, out, name, metaspace):
     model.ParseFromString(Path(path).read_bytes())
     vocab = {piece.piece: i for i, piece in enumerate(model.pieces)}
     pairs = generate_merges(vocab, [(piece.piece, piece.score) for piece in model.pieces],
-                            {piece.piece for piece in model.pieces if piece.type == 3})
+                            {piece.piece for piece in model.pieces if piece.type != 1})
     added = [special(piece.piece, i) for i, piece in enumerate(model.pieces) if piece.type in (2, 3)]
+    added += [special(piece.piece, i) | {"special": False} for i, piece in enumerate(model.pieces) if piece.type == 4]
     prepend = {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"},
                                                    {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}]}
     first = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
