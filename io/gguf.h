@@ -8,8 +8,8 @@
 //
 // The reader trusts nothing: counts, lengths, types, duplicate names, shapes and offsets are checked against the bytes there are,
 // and every error names the file and the key or tensor. Tensors lie one after the other in the order of their entries, as
-// llama.cpp demands: neither gaps nor overlaps. A malformed file is FT_E_INPUT; another version, big endian, an unknown encoding,
-// nested arrays and split files are FT_E_UNSUPPORTED.
+// llama.cpp demands: neither gaps nor overlaps. A malformed file is FT_E_INPUT; another version, big endian, an unknown encoding
+// and nested arrays are FT_E_UNSUPPORTED.
 #ifndef FT_IO_GGUF_H
 #define FT_IO_GGUF_H
 
@@ -55,6 +55,7 @@ typedef struct {
     int64_t shape[FT_GGUF_MAX_RANK];  // the file's order: shape[0] is contiguous and a multiple of the encoding's block
     int64_t elements, bytes;
     int64_t offset;                   // of the first byte, in the file
+    int file;                         // index of the part in a series (0 for a single file)
 } ft_gguf_tensor;
 
 // Points into the bytes it was parsed from.
@@ -81,7 +82,22 @@ const ft_gguf_tensor *ft_gguf_find_tensor(const ft_gguf *file, const char *name)
 // Bytes [begin, begin + n) of the tensor's data, by pread: a failing drive is an error and not a signal.
 ft_status ft_gguf_read(const ft_gguf *file, const ft_gguf_tensor *tensor, int64_t begin, int64_t n, void *dst);
 
-// Element `i` of a numeric or boolean value or array. Integers above 2^63 - 1 come out as that.
+// A model in one file, or in the parts NAME-00001-of-0000N.gguf that llama-gguf-split makes: the first part has the metadata, each
+// has tensors of its own.
+typedef struct {
+    ft_gguf *files;  // files[0] has the metadata
+    int n_files;
+} ft_gguf_series;
+
+// Opens a single file or, given the first part, all of them. FT_E_INPUT if it is another part, or a part is missing, belongs to
+// another series or has a tensor that an earlier one has.
+ft_status ft_gguf_series_open(ft_gguf_series *series, const char *path);
+void ft_gguf_series_close(ft_gguf_series *series);  // also after a failure, and of {0}
+const ft_gguf_tensor *ft_gguf_series_find(const ft_gguf_series *series, const char *name);  // NULL if absent
+ft_status ft_gguf_series_read(const ft_gguf_series *series, const ft_gguf_tensor *tensor, int64_t begin, int64_t n, void *dst);
+
+// Element `i` of a numeric or boolean value or array. What lies beyond int64_t comes out as its nearest end; reals lose their
+// fraction, NaN is 0.
 int64_t ft_gguf_integer(const ft_gguf_value *value, uint64_t i);
 double ft_gguf_real(const ft_gguf_value *value, uint64_t i);
 bool ft_gguf_is_integer(const ft_gguf_value *value);  // scalar or array of whole numbers

@@ -259,14 +259,6 @@ static ft_status read_version(cursor *c)
     return ft_error(FT_E_UNSUPPORTED, "%s: is GGUF version %" PRIu32 "; versions 2 and 3 are supported", file->path, file->version);
 }
 
-static ft_status refuse_split(const ft_gguf *file)
-{
-    const ft_gguf_value *count = ft_gguf_find(file, "split.count");
-    if (count == NULL || count->is_array || !ft_gguf_is_integer(count) || ft_gguf_integer(count, 0) <= 1) return FT_OK;
-    return ft_error(FT_E_UNSUPPORTED, "%s: is one of %" PRId64 " parts; join them first: llama-gguf-split --merge FIRST_PART OUTPUT",
-                    file->path, ft_gguf_integer(count, 0));
-}
-
 static ft_status parse(ft_gguf *file)
 {
     cursor c = {.file = file};
@@ -276,7 +268,6 @@ static ft_status parse(ft_gguf *file)
     FT_TRY(take_u64(&c, "the number of tensors", &n_tensors));
     FT_TRY(take_u64(&c, "the number of metadata entries", &n_values));
     FT_TRY(read_values(&c, n_values));
-    FT_TRY(refuse_split(file));
     return read_tensors(&c, n_tensors);
 }
 

@@ -26,10 +26,18 @@ bool ft_gguf_is_integer(const ft_gguf_value *value) { return types[value->type].
 
 bool ft_gguf_is_real(const ft_gguf_value *value) { return value->type == FT_GGUF_F32 || value->type == FT_GGUF_F64; }
 
+static int64_t truncated(double real)
+{
+    if (real >= 0x1p63) return INT64_MAX;
+    if (real <= -0x1p63) return INT64_MIN;
+    return real == real ? (int64_t)real : 0;
+}
+
 int64_t ft_gguf_integer(const ft_gguf_value *value, uint64_t i)
 {
     int bytes = types[value->type].bytes;
-    FT_ASSERT(i < value->count && bytes > 0 && !ft_gguf_is_real(value));
+    FT_ASSERT(i < value->count && bytes > 0);
+    if (ft_gguf_is_real(value)) return truncated(ft_gguf_real(value, i));
     uint64_t raw = ft_gguf_load(value->data + i * (size_t)bytes, bytes);
     if (types[value->type].is_signed) {
         int unused = 64 - 8 * bytes;

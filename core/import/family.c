@@ -43,19 +43,19 @@ static ft_status unknown(const import *im, ft_gguf_text name)
         size_t used = strlen(list);
         snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", families[i].name);
     }
-    return ft_error(FT_E_UNSUPPORTED, "%s: general.architecture '%.*s' is not supported; supported are: %s", im->file.path,
+    return ft_error(FT_E_UNSUPPORTED, "%s: general.architecture '%.*s' is not supported; supported are: %s", im->file->path,
                     (int)(name.bytes < 64 ? name.bytes : 64), name.data, list);
 }
 
 ft_status ft_import_find_family(import *im)
 {
-    ft_metadata general = {&im->file, "general"};
+    ft_metadata general = {im->file, "general"};
     ft_gguf_text name, type;
     FT_TRY(ft_metadata_text(&general, "architecture", &name));
     FT_TRY(ft_metadata_text(&general, "type", &type));
-    if (name.data == NULL) return ft_error(FT_E_INPUT, "%s: general.architecture is missing", im->file.path);
+    if (name.data == NULL) return ft_error(FT_E_INPUT, "%s: general.architecture is missing", im->file->path);
     if (type.data != NULL && !ft_gguf_text_is(type, "model"))
-        return ft_error(FT_E_UNSUPPORTED, "%s: general.type '%.*s' is no model", im->file.path,
+        return ft_error(FT_E_UNSUPPORTED, "%s: general.type '%.*s' is no model", im->file->path,
                         (int)(type.bytes < 64 ? type.bytes : 64), type.data);
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
         if (ft_gguf_text_is(name, families[i].name)) im->family = &families[i];

@@ -28,16 +28,17 @@ ft_status ft_import_write_json(const import *im, const char *file, json_t *root)
 static ft_status check_vocab(const import *im)
 {
     if (im->vocab.n <= im->shape.vocab) return FT_OK;
-    return ft_error(FT_E_INPUT, "%s: tokenizer.ggml.tokens has %lld tokens, tensor token_embd.weight only %lld rows", im->file.path,
+    return ft_error(FT_E_INPUT, "%s: tokenizer.ggml.tokens has %lld tokens, tensor token_embd.weight only %lld rows", im->file->path,
                     (long long)im->vocab.n, (long long)im->shape.vocab);
 }
 
 static ft_status open_all(import *im)
 {
     FT_TRY(ft_import_check_output(im));
-    FT_TRY(ft_gguf_open(&im->file, im->options->input));
+    FT_TRY(ft_gguf_series_open(&im->series, im->options->input));
+    im->file = &im->series.files[0];
     FT_TRY(ft_import_find_family(im));
-    FT_TRY(ft_vocab_source_open(&im->vocab, &im->file));
+    FT_TRY(ft_vocab_source_open(&im->vocab, im->file));
     FT_TRY(ft_import_make_config(im));
     FT_TRY(check_vocab(im));
     FT_TRY(ft_import_plan(im));
@@ -88,14 +89,14 @@ static ft_status write_and_commit(import *im)
 
 ft_status ft_import(const ft_import_options *options, ft_import_result *result)
 {
-    import im = {.options = options, .file = {.fd = -1}};
+    import im = {.options = options};
     ft_status status = open_all(&im);
     if (status == FT_OK) status = write_and_commit(&im);
     if (status == FT_OK)
         *result = (ft_import_result){im.n_tensors, ft_shape_parameters(&im.shape), im.total_bytes, im.family->architecture, im.vocab.n};
     ft_import_plan_free(&im);
     ft_vocab_source_free(&im.vocab);
-    ft_gguf_close(&im.file);
+    ft_gguf_series_close(&im.series);
     free(im.config);
     ft_free(im.parent);
     ft_free(im.name);

@@ -11,7 +11,8 @@
 #include "common/dtype.h"
 
 typedef struct {
-    const char *input, *output;
+    const char *input;    // a GGUF file, or the first of a series (io/gguf.h)
+    const char *output;
     ft_dtype dtype;       // BF16, F16 or F32: of every tensor written
     int64_t shard_bytes;  // 0 = 5 GB; a larger tensor stands alone
     bool overwrite;       // replaces `output` if it is a model (config.json), nothing else; an empty directory is always taken

@@ -39,7 +39,8 @@ typedef struct {
     const ft_import_options *options;
     char *parent, *name;       // of the output directory
     bool replace;              // something is there that may go
-    ft_gguf file;
+    ft_gguf_series series;
+    const ft_gguf *file;       // its first: the metadata
     const import_family *family;
     char *config;              // config.json, heap
     ft_shape shape;            // what it says
@@ -68,7 +69,7 @@ typedef struct {
     int64_t original_positions;
 } import_rope;
 // *found is false where every factor is 1 or there are none. FT_E_UNSUPPORTED if the factors are not those of Llama 3.
-ft_status ft_import_rope(const ft_gguf *file, double theta, int64_t head_dim, import_rope *rope, bool *found);
+ft_status ft_import_rope(const ft_gguf_series *series, double theta, int64_t head_dim, import_rope *rope, bool *found);
 
 // import_output.c
 ft_status ft_import_check_output(import *im);

@@ -22,16 +22,16 @@ static ft_status read_head_dim(const ft_metadata *data, sizes *s)
                     data->file->path, data->prefix, (long long)s->head_dim, (long long)value, (long long)rotated);
 }
 
-static ft_status read_vocab(const ft_gguf *file, int64_t *vocab)
+static ft_status read_vocab(const import *im, int64_t *vocab)
 {
-    const ft_gguf_tensor *embedding = ft_gguf_find_tensor(file, "token_embd.weight");
+    const ft_gguf_tensor *embedding = ft_gguf_series_find(&im->series, "token_embd.weight");
     if (embedding == NULL || embedding->rank != 2 || embedding->shape[1] > INT32_MAX)
-        return ft_error(FT_E_INPUT, "%s: tensor token_embd.weight is missing or not a matrix", file->path);
+        return ft_error(FT_E_INPUT, "%s: tensor token_embd.weight is missing or not a matrix", im->file->path);
     *vocab = embedding->shape[1];
     return FT_OK;
 }
 
-static ft_status read_sizes(const ft_metadata *data, sizes *s)
+static ft_status read_sizes(const import *im, const ft_metadata *data, sizes *s)
 {
     FT_TRY(ft_metadata_count(data, "embedding_length", &s->hidden));
     FT_TRY(ft_metadata_count(data, "feed_forward_length", &s->ffn));
@@ -42,9 +42,9 @@ static ft_status read_sizes(const ft_metadata *data, sizes *s)
     FT_TRY(ft_metadata_real(data, "attention.layer_norm_rms_epsilon", &s->norm_eps));
     FT_TRY(ft_metadata_real_or(data, "rope.freq_base", 10000, &s->theta));
     FT_TRY(read_head_dim(data, s));
-    FT_TRY(read_vocab(data->file, &s->vocab));
-    FT_TRY(ft_import_rope(data->file, s->theta, s->head_dim, &s->rope, &s->scaled));
-    s->tied = ft_gguf_find_tensor(data->file, "output.weight") == NULL;
+    FT_TRY(read_vocab(im, &s->vocab));
+    FT_TRY(ft_import_rope(&im->series, s->theta, s->head_dim, &s->rope, &s->scaled));
+    s->tied = ft_gguf_series_find(&im->series, "output.weight") == NULL;
     return FT_OK;
 }
 
@@ -115,10 +115,10 @@ static json_t *config_json(const import *im, const sizes *s)
 
 ft_status ft_import_make_config(import *im)
 {
-    ft_metadata data = {&im->file, im->family->name};
+    ft_metadata data = {im->file, im->family->name};
     sizes s;
     FT_TRY(refuse_keys(&data));
-    FT_TRY(read_sizes(&data, &s));
+    FT_TRY(read_sizes(im, &data, &s));
     json_t *root = config_json(im, &s);
     // Nine digits give every float32 and the decimals that stand for one.
     im->config = root != NULL ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;

@@ -32,19 +32,20 @@ static bool is_llama3(const float *factors, int64_t n, double theta, double fact
     return true;
 }
 
-ft_status ft_import_rope(const ft_gguf *file, double theta, int64_t head_dim, import_rope *rope, bool *found)
+ft_status ft_import_rope(const ft_gguf_series *series, double theta, int64_t head_dim, import_rope *rope, bool *found)
 {
-    const ft_gguf_tensor *tensor = ft_gguf_find_tensor(file, "rope_freqs.weight");
+    const ft_gguf_tensor *tensor = ft_gguf_series_find(series, "rope_freqs.weight");
+    const char *path = series->files[0].path;
     float factors[MOST];
     *found = false;
     if (tensor == NULL) return FT_OK;
     if (tensor->encoding->type != 0 || tensor->rank != 1 || tensor->elements != head_dim / 2 || tensor->elements > MOST)
-        return ft_error(FT_E_INPUT, "%s: tensor rope_freqs.weight is not %lld float32 factors", file->path, (long long)head_dim / 2);
-    FT_TRY(ft_gguf_read(file, tensor, 0, tensor->bytes, factors));
+        return ft_error(FT_E_INPUT, "%s: tensor rope_freqs.weight is not %lld float32 factors", path, (long long)head_dim / 2);
+    FT_TRY(ft_gguf_series_read(series, tensor, 0, tensor->bytes, factors));
     double factor = (double)factors[tensor->elements - 1];
     if (!is_llama3(factors, tensor->elements, theta, factor))
         return ft_error(FT_E_UNSUPPORTED, "%s: tensor rope_freqs.weight: these factors are not those of Llama 3's rope scaling "
-                        "(low_freq_factor 1, high_freq_factor 4, 8192 original positions), the only one supported", file->path);
+                        "(low_freq_factor 1, high_freq_factor 4, 8192 original positions), the only one supported", path);
     *found = factor != 1;
     *rope = (import_rope){factor, LOW, HIGH, ORIGINAL};
     return FT_OK;

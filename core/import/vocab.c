@@ -88,6 +88,15 @@ static ft_status read_kind(ft_vocab_source *vocab, const ft_metadata *data)
     return vocab->pre != NULL ? FT_OK : ft_pre_tokenizer_refuse(vocab->file, pre);
 }
 
+// llama.cpp's, where a SentencePiece vocabulary names none.
+static void set_piece_defaults(ft_vocab_source *vocab)
+{
+    if (!vocab->sentencepiece || vocab->n < 3) return;
+    if (vocab->unknown < 0) vocab->unknown = 0;
+    if (vocab->bos < 0) vocab->bos = 1;
+    if (vocab->eos < 0) vocab->eos = 2;
+}
+
 static ft_status read_special(ft_vocab_source *vocab, const ft_metadata *data)
 {
     int64_t n = vocab->n;
@@ -95,6 +104,7 @@ static ft_status read_special(ft_vocab_source *vocab, const ft_metadata *data)
     FT_TRY(ft_metadata_token(data, "eos_token_id", n, &vocab->eos));
     FT_TRY(ft_metadata_token(data, "unknown_token_id", n, &vocab->unknown));
     FT_TRY(ft_metadata_token(data, "padding_token_id", n, &vocab->pad));
+    set_piece_defaults(vocab);
     FT_TRY(ft_metadata_token(data, "eot_token_id", n, &vocab->eot));
     FT_TRY(ft_metadata_token(data, "eom_token_id", n, &vocab->eom));
     bool adds_bos = vocab->sentencepiece || vocab->pre->adds_bos;  // llama.cpp's defaults

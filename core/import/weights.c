@@ -63,7 +63,7 @@ static ft_status check_rows(const import *im, const block *b, int64_t first, int
 {
     for (int64_t row = 0; row < n; row++) {
         if (b->overflow[row])
-            return ft_error(FT_E_NUMERIC, "%s: tensor %.*s: row %lld has values that are not finite in %s", im->file.path,
+            return ft_error(FT_E_NUMERIC, "%s: tensor %.*s: row %lld has values that are not finite in %s", im->series.files[b->tensor->source->file].path,
                             (int)b->tensor->source->name.bytes, b->tensor->source->name.data, (long long)(first + row),
                             ft_dtype_name(b->dtype));
     }
@@ -97,7 +97,7 @@ static ft_status write_tensor(import *im, block *b, ft_safetensors_writer *write
     int64_t out_bytes = t->cols * (int64_t)ft_dtype_bytes(b->dtype);
     for (int64_t row = 0; row < t->rows; row += most) {
         int64_t n = t->rows - row < most ? t->rows - row : most;
-        FT_TRY(ft_gguf_read(&im->file, t->source, row * row_bytes, n * row_bytes, b->raw));
+        FT_TRY(ft_gguf_series_read(&im->series, t->source, row * row_bytes, n * row_bytes, b->raw));
         ft_parallel_for(n, 1, convert_rows, b);
         FT_TRY(check_rows(im, b, row, n));
         FT_TRY(ft_safetensors_write(writer, b->out, n * out_bytes));
