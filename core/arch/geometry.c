@@ -69,7 +69,7 @@ ft_status ft_shape_geometry(ft_shape *shape, const char *name)
 static bool is_variant(const char *word, size_t length)
 {
     static const char *const words[] = {"instruct", "chat", "base", "hf",   "fp8",  "bf16", "dynamic", "awq",
-                                        "gptq",     "int4", "int8", "bnb",  "4bit", "8bit", "gguf",    "it"};
+                                        "gptq",     "int4", "int8", "bnb",  "4bit", "8bit", "gguf",    "it",  "nf4",  "fp16"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(words[i]) == length && memcmp(words[i], word, length) == 0) return true;
     return false;

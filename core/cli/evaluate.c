@@ -37,6 +37,7 @@ static int on_visit(void *context, int64_t sweep, int64_t sweeps, int64_t layer,
 static ft_status open_evaluation(evaluation *e, const char *adapter_dir)
 {
     const ft_config *config = &e->settings->values;
+    FT_TRY(ft_session_check(config));
     FT_TRY(ft_config_derive(e->settings));
     FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(ft_config_tokenizer(config, &e->tokenizer));

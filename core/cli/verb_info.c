@@ -5,6 +5,7 @@
 #include "arch/quantization.h"
 #include "cli/verbs.h"
 #include "common/memory.h"
+#include "io/hub_cache.h"
 #include "io/safetensors.h"
 #include "offload/record.h"
 
@@ -98,7 +99,11 @@ static ft_status run(ft_invocation *in)
 {
     if (in->positional.n != 1) return ft_error(FT_E_USAGE, "info: give one model directory");
     model_info info = {0};
-    FT_TRY(read_info(&info, in->positional.items[0]));
+    char *directory;
+    FT_TRY(ft_hub_locate(FT_HUB_MODEL, in->positional.items[0], NULL, &directory));
+    ft_status status = read_info(&info, directory);
+    ft_free(directory);
+    FT_TRY(status);
     if (ft_args_given(in, "json")) print_json(&info);
     else print_text(&info);
     return FT_OK;

@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "offload/store.h"
 #include "train/merge.h"
+#include "train/trainer.h"
 
 static const ft_flag flags[] = {
     {"adapter", FT_FLAG_TEXT, "DIR", "adapter or checkpoint to merge", 0, 0},
@@ -51,6 +52,7 @@ static ft_status run(ft_invocation *in)
     const char *adapter = ft_args_text(in, "adapter");
     if (config->base_model == NULL || adapter == NULL || config->output_dir == NULL)
         return ft_error(FT_E_USAGE, "merge: give --model DIR, --adapter DIR and --output DIR");
+    FT_TRY(ft_config_locate(&in->settings));
     ft_merge_options options = {.model = config->base_model, .adapter = adapter, .output = config->output_dir, .overwrite = ft_args_given(in, "overwrite"),
                                 .shard_bytes = ft_args_int(in, "shard-size", 0), .stop = &ft_stop_requested};
     ft_merge_result result;

@@ -21,30 +21,87 @@ static ft_status print_json(const ft_plan *plan)
     return FT_OK;
 }
 
-// The plan, and for a config file the table of what each of its keys became.
-static ft_status print_text(const ft_plan *plan, const ft_settings *settings)
+static ft_status print_text(const ft_plan *plan)
 {
     ft_text text = {0};
     ft_status status = ft_plan_print(plan, &text);
-    if (status == FT_OK && settings->file) {
-        status = ft_text_printf(&text, "\nKeys of %s\n", settings->file);
-        if (status == FT_OK) status = ft_settings_mapped(settings, &text);
-        if (status == FT_OK) status = ft_settings_ignored(settings, &text);
-    }
     if (status == FT_OK) fputs(text.data, stdout);
     ft_text_free(&text);
     return status;
 }
 
+// For a config file, what each of its keys became.
+static ft_status print_keys(const ft_settings *settings)
+{
+    ft_text text = {0};
+    ft_status status = ft_settings_table(settings, &text);
+    if (status == FT_OK && text.length) printf("%s\n", text.data);
+    ft_text_free(&text);
+    return status;
+}
+
+// What full fine-tuning keeps of every parameter: float32 master, gradient and two moments, and the form that is computed with.
+static ft_status print_full(const ft_plan *plan, ft_text *out)
+{
+    double n = (double)ft_shape_parameters(&plan->layout.shape), copy = (double)plan->layout.bytes;
+    char text[FT_HUMAN_BYTES];
+    FT_TRY(ft_text_printf(out, "Full fine-tuning of %.2f B parameters is not there yet. It would need\n", n / 1e9));
+    FT_TRY(ft_text_printf(out, "  %12s  masters, float32\n", ft_human_bytes(text, 4 * n)));
+    FT_TRY(ft_text_printf(out, "  %12s  gradients, float32\n", ft_human_bytes(text, 4 * n)));
+    FT_TRY(ft_text_printf(out, "  %12s  moments, two of float32\n", ft_human_bytes(text, 8 * n)));
+    FT_TRY(ft_text_printf(out, "  %12s  copy that is computed with, %s\n", ft_human_bytes(text, copy), plan->layout.format == FT_BASE_FP8 ? "FP8" : "BF16"));
+    return ft_text_printf(out, "  %12s  in all, 16 bytes a parameter and the copy, beside activations\n\n", ft_human_bytes(text, 16 * n + copy));
+}
+
+// With --json, stdout is the plan's alone.
+static ft_status say_full(const ft_plan *plan, FILE *stream)
+{
+    ft_text text = {0};
+    ft_status status = print_full(plan, &text);
+    if (status == FT_OK) fputs(text.data, stream);
+    ft_text_free(&text);
+    return status;
+}
+
+static ft_status add_default(const ft_settings *settings, const char *name, ft_text *out)
+{
+    if (ft_settings_given(settings, name)) return FT_OK;
+    FT_TRY(ft_text_printf(out, "%s%s ", out->length ? ", " : "", name));
+    return ft_settings_format(settings, ft_config_find(name), out);
+}
+
+// The adapter that a plan assumes where the file asks for none.
+static ft_status say_lora_defaults(const ft_settings *settings, FILE *stream)
+{
+    static const char *const keys[] = {"lora_r", "lora_alpha", "lora_dropout", "lora_target_linear", "base_format"};
+    ft_text line = {0};
+    ft_status status = FT_OK;
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0] && status == FT_OK; i++) status = add_default(settings, keys[i], &line);
+    if (status == FT_OK && line.length) fprintf(stream, "The same run with adapter: lora (%s by default):\n\n", line.data);
+    ft_text_free(&line);
+    return status;
+}
+
+static ft_status print_plan(const ft_invocation *in, const ft_plan *plan, bool full)
+{
+    bool json = ft_args_given(in, "json");
+    FILE *stream = json ? stderr : stdout;
+    if (full) FT_TRY(say_full(plan, stream));
+    if (full) FT_TRY(say_lora_defaults(&in->settings, stream));
+    return json ? print_json(plan) : print_text(plan);
+}
+
 static ft_status plan(ft_invocation *in)
 {
-    const ft_config *config = &in->settings.values;
-    if (config->adapter == NULL) return ft_error(FT_E_UNSUPPORTED, "the config has no `adapter`, which asks for full fine-tuning; its plan is not implemented yet: add `adapter: lora`");
-    FT_TRY(ft_config_derive(&in->settings));
+    ft_settings *settings = &in->settings;
+    bool full = settings->values.adapter == NULL;
+    FT_TRY(ft_config_derive_for_plan(settings));
+    if (!ft_args_given(in, "json")) FT_TRY(print_keys(settings));
+    if (full) FT_TRY(ft_settings_derive(settings, "adapter", "lora", "full fine-tuning is not there yet"));
     ft_session session;
     ft_session_options options = {.plan_only = true, .train = true};
-    FT_TRY(ft_session_open(&session, &in->settings, &options));
-    ft_status status = ft_args_given(in, "json") ? print_json(&session.plan) : print_text(&session.plan, &in->settings);
+    FT_TRY(ft_session_open(&session, settings, &options));
+    ft_status status = print_plan(in, &session.plan, full);
     ft_session_close(&session);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "io/hub_cache.h"
 #include "offload/store.h"
 #include "train/checkpoint.h"
 
@@ -36,15 +37,17 @@ static ft_status prepare(ft_invocation *in)
     const char *format = ft_args_text(in, "base-format");
     if (format && strcmp(format, "fp8") != 0 && strcmp(format, "bf16") != 0) return ft_error(FT_E_USAGE, "--base-format %s: fp8 or bf16", format);
     ft_string_list drives;
-    char id[FT_HASH_TEXT];
+    char id[FT_HASH_TEXT], *model = NULL;
     ft_status status = drives_of(in, &drives);
     ft_store_options options = {.nvme = (const char *const *)drives.items, .n_nvme = drives.n, .io = {.engine = ft_args_text(in, "io-engine")},
                                 .format = format && strcmp(format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8};
     if (options.io.engine == NULL) options.io.engine = "auto";
+    if (status == FT_OK) status = ft_hub_locate(FT_HUB_MODEL, in->positional.items[0], NULL, &model);
     for (int i = 0; i < drives.n && status == FT_OK; i++) status = ft_make_directories(drives.items[i]);
-    if (status == FT_OK) status = ft_store_id(in->positional.items[0], options.format, id);
-    if (status == FT_OK) status = ft_store_prepare(in->positional.items[0], &options, &ft_stop_requested);
+    if (status == FT_OK) status = ft_store_id(model, options.format, id);
+    if (status == FT_OK) status = ft_store_prepare(model, &options, &ft_stop_requested);
     if (status == FT_OK) printf("%s\n", id);
+    ft_free(model);
     ft_string_list_free(&drives);
     return status;
 }

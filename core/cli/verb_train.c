@@ -81,6 +81,16 @@ static ft_status print_choices(const ft_settings *settings)
     return status;
 }
 
+// What is done in place of what the settings ask for.
+static ft_status warn_of_notes(const ft_settings *settings)
+{
+    ft_text note = {0};
+    ft_status status;
+    for (int i = 0; ft_settings_note(settings, i, &note, &status); i++) ft_warn("%s", note.data);
+    ft_text_free(&note);
+    return status;
+}
+
 // A run to continue whose model and data are not named again: they are in the config that it left.
 static ft_status continue_run(ft_invocation *in)
 {
@@ -100,6 +110,11 @@ static ft_status run(ft_invocation *in)
     bool resume = ft_args_given(in, "resume") || ft_args_given(in, "resume-from");
     if (config->base_model == NULL && config->datasets.n == 0 && in->settings.file == NULL) return resume ? continue_run(in) : ft_demo_run(in, train);
     if (config->base_model == NULL) return ft_error(FT_E_USAGE, "no model: give --model DIR (or base_model in the config)");
+    if (config->adapter == NULL) {
+        const char *file = in->settings.file;
+        return ft_error(FT_E_UNSUPPORTED, "%s%sno adapter asks for full fine-tuning, which is not there yet: add `adapter: lora`", file ? file : "", file ? ": " : "");
+    }
+    FT_TRY(warn_of_notes(&in->settings));
     FT_TRY(print_choices(&in->settings));
     return train(in);
 }

@@ -22,12 +22,24 @@ void ft_settings_free(ft_settings *settings)
         ft_value_clear(&ft_config_keys[i], &settings->values);
         if (settings->source) ft_free(settings->source[i]);
     }
-    for (int i = 0; i < settings->n_ignored; i++) ft_free(settings->ignored[i].name);
-    ft_free(settings->ignored);
+    for (int i = 0; i < settings->n_read; i++) ft_free(settings->read[i].name);
+    ft_free(settings->read);
     ft_free(settings->origin);
     ft_free(settings->source);
     ft_free(settings->file);
     *settings = (ft_settings){0};
+}
+
+ft_status ft_settings_remember(ft_settings *settings, const ft_read_key *key)
+{
+    ft_read_key *read = ft_realloc(settings->read, (size_t)(settings->n_read + 1) * sizeof *read);
+    FT_ALLOC_CHECK(read);
+    settings->read = read;
+    read[settings->n_read] = *key;
+    read[settings->n_read].name = ft_strdup(key->name);
+    FT_ALLOC_CHECK(read[settings->n_read].name);
+    settings->n_read++;
+    return FT_OK;
 }
 
 ft_status ft_settings_record(ft_settings *settings, const ft_config_key *key, ft_origin origin, char *source)
@@ -99,6 +111,8 @@ static ft_status set_text(ft_settings *settings, const ft_config_key *key, const
     ft_string_list words = {0};
     ft_status status = split_value(key, value, &words);
     if (status == FT_OK) status = ft_value_set(key, &settings->values, &words, NULL, where);
+    const char *note = status == FT_OK ? ft_value_note(key, &words) : NULL;
+    if (note) status = ft_settings_remember(settings, &(ft_read_key){.name = (char *)where, .key = key, .note = note});
     ft_string_list_free(&words);
     return status;
 }

@@ -18,6 +18,7 @@ typedef struct {
 // One dataset (an entry of `datasets` or `test_datasets`). Strings are heap, NULL when not given.
 typedef struct {
     char *path;
+    char *revision;          // of a hub id: branch, tag or commit; NULL = main
     char *type;              // alpaca | completion | tokens | chat_template | ... ; NULL = detect
     char *split;
     char *data_files;
@@ -41,6 +42,7 @@ typedef struct {
 typedef struct {
     // model
     char *base_model;            // directory (or hub id)
+    char *revision_of_model;     // of a hub id: branch, tag or commit; NULL = main
     char *tokenizer_config;      // directory with another tokenizer; NULL = base_model
     char *base_format;           // fp8 | bf16
     // adapter
@@ -109,6 +111,7 @@ typedef struct {
     // no key: known once the model is
     int64_t vocab;               // ids the model has, 0 = not known yet
     const char *family_template; // chat template its family uses by default, NULL = not known
+    const char *geometry;        // built-in shape that stands for base_model in a plan; NULL = base_model is a directory
 } ft_config;
 
 typedef enum {
@@ -117,11 +120,13 @@ typedef enum {
     FT_KEY_REAL,
     FT_KEY_BYTES,      // int64_t member; 512M, 1.5G
     FT_KEY_STRING,
-    FT_KEY_CHOICE,     // char * member; `choices` holds "a|b=c|": c is stored as b, the empty last one allows a blank (NULL)
+    FT_KEY_CHOICE,     // char * member; `choices` holds "a|b=c~d|": c is stored as b; so is d, which asks for something else (the
+                       // row's `note` says what is done); the empty last one allows a blank (NULL)
     FT_KEY_LIST,       // ft_string_list; comma-separated on the command line
     FT_KEY_DATASETS,   // ft_dataset_list; a path on the command line
-    FT_KEY_IGNORED,    // accepted for compatibility; `help` says why it does nothing here. With `choices`, blank and these
-                       // values only: anything else would change the result and is FT_E_UNSUPPORTED with `refusal`
+    FT_KEY_IGNORED,    // accepted for compatibility; `help` says why it does nothing here. With `choices` and `refusal`, blank
+                       // and these values only: anything else would change the result and is FT_E_UNSUPPORTED. With `choices`
+                       // and `note`, any value, but one that is not listed is noted
 } ft_key_type;
 
 enum {
@@ -146,6 +151,7 @@ typedef struct {
     const char *help;
     const char *refusal;     // what to do instead, ends the error about a value not in `choices`; NULL = nothing to add
     const char *excludes;    // a key that says the same thing in another way: not both; a flag beats the file
+    const char *note;        // what is done in place of values that ask for something else; see `choices`
 } ft_config_key;
 
 extern const ft_config_key ft_config_keys[];
@@ -156,20 +162,22 @@ extern const size_t ft_dataset_key_count;
 
 typedef enum { FT_ORIGIN_DEFAULT, FT_ORIGIN_DERIVED, FT_ORIGIN_FILE, FT_ORIGIN_FLAG } ft_origin;
 
-// An ignored key that the file sets.
+// A key that the file names, or a flag with a noted value.
 typedef struct {
-    char *name;              // as the file spells it
+    char *name;              // as spelled, with what it is part of: "special_tokens.pad_token", "datasets[0].ds_type"
     const ft_config_key *key;
-    int line;
-} ft_ignored_key;
+    int line;                // of the file, 0 = a flag
+    bool blank;              // no value: the default stays
+    const char *note;        // the key's, where the value asks for something else; NULL = it does not
+} ft_read_key;
 
 typedef struct {
     ft_config values;
     ft_origin *origin;       // parallel to ft_config_keys
     char **source;           // parallel: "FILE:LINE", "--flag", "derived: REASON"; NULL = default
     char *file;              // config file, NULL if none
-    ft_ignored_key *ignored;
-    int n_ignored;
+    ft_read_key *read;       // in the order of the file
+    int n_read;
 } ft_settings;
 
 // Both return FT_E_NOMEM only. Strings are copied.
@@ -203,10 +211,12 @@ ft_status ft_settings_write(const ft_settings *settings, ft_text *out);
 // Compares with the config.resolved.yaml of an earlier run: FT_E_USAGE naming the first key that a resume may not change.
 // Called after everything is derived. The directory of a dataset may change, its file name and the other fields may not.
 ft_status ft_settings_check_resume(const ft_settings *settings, const char *resolved_path);
-// Lines "KEY  VALUE  SOURCE" for every key that is not at its default.
-ft_status ft_settings_mapped(const ft_settings *settings, ft_text *out);
-// Lines "KEY  REASON  FILE:LINE" for every key of the file that means nothing here; "" if there are none.
-ft_status ft_settings_ignored(const ft_settings *settings, ft_text *out);
+// A table of every key that the file names, in its order, 120 columns wide: what becomes of it, why, and where it stands. Below,
+// the keys that have their value from elsewhere: flags and what the program derived.
+ft_status ft_settings_table(const ft_settings *settings, ft_text *out);
+// The i-th distinct note of the values read, with the keys it is about: "KEY, KEY: NOTE" in *out (emptied first). false after the
+// last; *status is FT_E_NOMEM or FT_OK.
+bool ft_settings_note(const ft_settings *settings, int i, ft_text *out, ft_status *status);
 // Every key with its flag, range and default: text for --help, or the whole of docs/config.md.
 ft_status ft_config_help(ft_text *out, bool markdown);
 // One row of such a text: "  NAMES      ABOUT", wrapped at 120 columns. For the flags of a verb to look the same.

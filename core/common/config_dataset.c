@@ -15,6 +15,7 @@
 
 const ft_config_key ft_dataset_keys[] = {
     STRING(path, NULL, FT_KEY_PATH | FT_KEY_HUB, "data file or directory, or the hub id of a downloaded data set; required"),
+    STRING(revision, NULL, 0, "branch, tag or commit of path where that is a hub id; unset = main"),
     STRING(type, NULL, 0, "record format: alpaca, chat_template, sharegpt, completion, input_output or tokens; unset = detected"),
     STRING(split, NULL, 0, "part of a directory to read; unset = train"),
     STRING(data_files, NULL, 0, "file or pattern within path; unset = all of the split"),
@@ -41,8 +42,20 @@ const ft_config_key ft_dataset_keys[] = {
     {ROW("weight", NULL, weight, REAL, double, "how often a sample counts in an epoch; 0.5 = every second one"), .fallback = "1", .maximum = 1e6},
     {ROW("max_samples", NULL, max_samples, INT, int64_t, "first samples that are used; 0 = all"), .unit = "samples",
      .fallback = "0", .maximum = FT_KEY_UNBOUNDED},
-    {.name = "ds_type", .aliases = "trust_remote_code,revision", .type = FT_KEY_IGNORED, .group = "Dataset",
+    {.name = "ds_type", .aliases = "trust_remote_code,preprocess_shards,num_proc", .type = FT_KEY_IGNORED, .group = "Dataset",
      .help = "data is read from local files, by their name and content"},
+    {.name = "type.format", .aliases = "type.no_input_format,type.system_prompt,type.system_format,type.field_instruction,"
+                                       "type.field_input,type.field_output,type.field_system,input_format,input_transform",
+     .type = FT_KEY_IGNORED, .group = "Dataset", .choices = "", .help = "type names one of the formats",
+     .refusal = "a prompt format of one's own is not implemented: use type: alpaca, chat_template or input_output"},
+    {.name = "shards", .aliases = "shards_idx,skip", .type = FT_KEY_IGNORED, .group = "Dataset", .choices = "", .help = "all samples are used",
+     .refusal = "use max_samples or split"},
+    {.name = "conversation", .aliases = "field_human,field_model", .type = FT_KEY_IGNORED, .group = "Dataset", .choices = "",
+     .help = "see type, chat_template and field_messages", .refusal = "use type: chat_template with chat_template and field_messages"},
+    {.name = "chat_template_jinja", .aliases = "field_tools,field_thinking,template_thinking_key,split_thinking,drop_system_message,"
+                                               "message_field_training_detail,logprobs_field,temperature",
+     .type = FT_KEY_IGNORED, .group = "Dataset", .choices = "false", .help = "conversations are written by chat_template",
+     .refusal = "not implemented: leave it out"},
 };
 const size_t ft_dataset_key_count = sizeof ft_dataset_keys / sizeof ft_dataset_keys[0];
 

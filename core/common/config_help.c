@@ -19,17 +19,17 @@ static const char *argument_name(const ft_config_key *key)
     }
 }
 
-// "a|b=c|" as "a, b (also c), blank".
+// "a|b=c~d|" as "a, b (also c, d), blank".
 static ft_status add_choices(const char *choices, ft_text *out)
 {
     for (const char *at = choices;;) {
         size_t bytes = strcspn(at, "|");
-        const char *synonyms = memchr(at, '=', bytes);
-        size_t first = synonyms ? (size_t)(synonyms - at) : bytes;
+        size_t first = strcspn(at, "=~|");
+        const char *synonyms = first < bytes ? at + first : NULL;
         FT_TRY(bytes ? ft_text_add(out, at, first) : ft_text_printf(out, "blank"));
         if (synonyms) {
             FT_TRY(ft_text_printf(out, " (also "));
-            for (const char *c = synonyms + 1; c < at + bytes; c++) FT_TRY(ft_text_printf(out, *c == '=' ? ", " : "%c", *c));
+            for (const char *c = synonyms + 1; c < at + bytes; c++) FT_TRY(ft_text_printf(out, *c == '=' || *c == '~' ? ", " : "%c", *c));
             FT_TRY(ft_text_add(out, ")", 1));
         }
         at += bytes;
@@ -100,7 +100,7 @@ static ft_status add_choice_names(const char *choices, ft_text *out)
 {
     const char *separator = "";
     for (const char *at = choices; *at; separator = "|") {
-        FT_TRY(ft_text_printf(out, "%s%.*s", separator, (int)strcspn(at, "=|"), at));
+        FT_TRY(ft_text_printf(out, "%s%.*s", separator, (int)strcspn(at, "=~|"), at));
         at += strcspn(at, "|");
         at += *at == '|';
     }
@@ -157,6 +157,8 @@ static const char introduction[] =
     "  `ft-single plan`; what would change the result and is not implemented is refused by name. An unknown key is an error.\n"
     "- `$NAME` and `${NAME}` are replaced by the environment; an unset one is an error, `$$` is a plain `$`.\n"
     "- Relative paths in a file are relative to the file. Where a hub id may stand, this holds if the path exists.\n"
+    "- A hub id, `ORG/NAME` or `ORG/NAME@REVISION`, is looked up among what `hf download` has put into the Hugging Face cache\n"
+    "  (`HF_HUB_CACHE`, else `HF_HOME/hub`, else `~/.cache/huggingface/hub`); nothing is downloaded. A path that exists wins.\n"
     "- A blank value leaves the default. The one exception is `adapter`: in a file, a missing or blank one asks for full\n"
     "  fine-tuning. Without a file the default is `lora`.\n"
     "- Lists are YAML lists or one value with commas. Sizes are bytes, or numbers with K, M, G or T (1024^n).\n"
@@ -181,6 +183,7 @@ static ft_status key_row(const ft_config_key *key, bool resume, ft_text *out)
     FT_TRY(ft_text_printf(out, key->fallback ? " | %s" : " | ", key->fallback));
     if (resume) FT_TRY(ft_text_printf(out, " | %s", key->flags & FT_KEY_MAY_CHANGE ? "yes" : ""));
     FT_TRY(ft_text_printf(out, " | %s", key->help));
+    if (key->note) FT_TRY(ft_text_printf(out, "; %s", key->note));
     if (key->excludes) FT_TRY(ft_text_printf(out, "; not together with `%s`", key->excludes));
     return ft_text_add(out, " |\n", 3);
 }
@@ -190,10 +193,11 @@ static ft_status ignored_row(const ft_config_key *key, ft_text *out)
     FT_TRY(ft_text_add(out, "| ", 2));
     if (ft_key_names(key, add_code_name, out)) return FT_E_NOMEM;
     FT_TRY(ft_text_add(out, " | ", 3));
-    if (key->choices == NULL) FT_TRY(ft_text_printf(out, "any"));
+    if (key->choices == NULL || key->note) FT_TRY(ft_text_printf(out, "any"));
     else FT_TRY(add_choices(key->choices, out));
     FT_TRY(ft_text_printf(out, " | %s", key->help));
     if (key->refusal) FT_TRY(ft_text_printf(out, "; otherwise: %s", key->refusal));
+    if (key->note) FT_TRY(ft_text_printf(out, "; otherwise, with a warning: %s", key->note));
     return ft_text_add(out, " |\n", 3);
 }
 

@@ -12,6 +12,8 @@ ft_status ft_value_set(const ft_config_key *key, void *object, const ft_string_l
                        const char *where);
 ft_status ft_value_set_default(const ft_config_key *key, void *object);
 void ft_value_clear(const ft_config_key *key, void *object);  // frees what the member owns and zeroes it
+// The row's note if a word asks for something else than what is done, NULL otherwise.
+const char *ft_value_note(const ft_config_key *key, const ft_string_list *words);
 // Words of an FT_KEY_IGNORED row against its `choices`.
 ft_status ft_value_check_ignored(const ft_config_key *key, const ft_string_list *words, const char *where);
 // `text` relative to `directory`, as the row's flags say; heap, NULL when out of memory.
@@ -39,6 +41,8 @@ const char *ft_keys_suggest(const ft_config_key *keys, size_t n, const char *nam
 // Calls visit(context, name, bytes) for the name and each alias of a row until it returns true; returns whether one did.
 bool ft_key_names(const ft_config_key *key, bool (*visit)(void *context, const char *name, size_t bytes), void *context);
 
+// Adds to settings->read. `name` is copied.
+ft_status ft_settings_remember(ft_settings *settings, const ft_read_key *key);
 // Records who set a key. `source` becomes the settings' property, also on failure; NULL is FT_E_NOMEM.
 ft_status ft_settings_record(ft_settings *settings, const ft_config_key *key, ft_origin origin, char *source);
 // Makes up for the meaning of one key in another: see config.c.

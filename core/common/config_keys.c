@@ -29,21 +29,26 @@
     {.name = "special_tokens." #role "_token", .aliases = "special_" #role "_token," #role "_token", .type = FT_KEY_STRING, \
      .offset = AT(special_##role##_token, char *), .group = GROUP, .help = about}
 #define IGNORED(key, also, about) {.name = #key, .aliases = also, .type = FT_KEY_IGNORED, .group = GROUP, .help = about}
+#define INSTEAD(key, also, list, about, done) \
+    {.name = #key, .aliases = also, .type = FT_KEY_IGNORED, .choices = list, .group = GROUP, .help = about, .note = done}
 #define ONLY(key, also, list, about, instead) \
     {.name = #key, .aliases = also, .type = FT_KEY_IGNORED, .choices = list, .group = GROUP, .help = about, .refusal = instead}
+
+#define NO_4BIT "no 4-bit copy is made: LoRA trains on the frozen base in base_format, FP8 unless said otherwise"
 
 const ft_config_key ft_config_keys[] = {
 #define GROUP "Model"
     STRING(base_model, "model", NULL, HUB | CHANGE,
-           "model directory (config.json, safetensors, tokenizer.json)"),
-    STRING(tokenizer_config, "tokenizer", NULL, HUB | CHANGE, "directory of another tokenizer; unset = base_model"),
+           "model directory (config.json, safetensors, tokenizer.json), or the hub id of a downloaded model"),
+    STRING(revision_of_model, NULL, NULL, CHANGE, "branch, tag or commit of base_model where that is a hub id; unset = main"),
+    STRING(tokenizer_config, "tokenizer", NULL, HUB | CHANGE, "directory or hub id of another tokenizer; unset = base_model"),
     CHOICE(base_format, NULL, "fp8|bf16", "fp8", 0, "how linear weights are kept on drives, in memory and on the device"),
 #undef GROUP
 
 #define GROUP "Adapter"
-    CHOICE(adapter, NULL, "lora|", "lora", 0,
+    CHOICE(adapter, NULL, "lora~qlora|", "lora", 0,
            "lora, or blank for full fine-tuning; a file without this key asks for full fine-tuning",
-           .refusal = "use adapter: lora, which here trains on a frozen FP8 base (base_format: fp8) and needs no 4-bit copy"),
+           .refusal = "use adapter: lora, which here trains on a frozen FP8 base (base_format: fp8)", .note = NO_4BIT),
     INT(lora_r, "lora_rank", NULL, "16", 1, 4096, 0, "rank of the adapters"),
     REAL(lora_alpha, NULL, NULL, "32", 1e-6, 1e6, 0, "adapter output is scaled by lora_alpha / lora_r"),
     REAL(lora_dropout, NULL, NULL, "0", 0, 0.99, 0, "probability with which an input feature of an adapter is dropped"),
@@ -53,7 +58,7 @@ const ft_config_key ft_config_keys[] = {
          "linear layers with adapters: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj"),
     BOOL(peft_use_rslora, "use_rslora", "false", 0, "scale by lora_alpha / sqrt(lora_r) instead"),
     REAL(loraplus_lr_ratio, NULL, NULL, "0", 0, 1e4, 0, "learning rate of B over that of A (LoRA+); 0 = off"),
-    STRING(lora_model_dir, "init_adapter", NULL, HUB | CHANGE, "start from this PEFT adapter"),
+    STRING(lora_model_dir, "init_adapter", NULL, HUB | CHANGE, "start from this PEFT adapter (directory or hub id)"),
 #undef GROUP
 
 #define GROUP "Data"
@@ -88,14 +93,16 @@ const ft_config_key ft_config_keys[] = {
         "tokens of an optimizer step over all GPUs; decides gradient_accumulation_steps; 0 = off"),
     REAL(num_epochs, "epochs,num_train_epochs", NULL, "1", 0, 1e6, 0, "passes over the training data"),
     INT(max_steps, NULL, "steps", "0", 0, ANY, 0, "stop after this many optimizer steps; 0 = by num_epochs"),
-    CHOICE(optimizer, NULL, "adamw_torch=adamw_torch_fused=adamw_hf=adamw=adamw_apex_fused=paged_adamw_32bit", "adamw_torch", 0,
-           "AdamW with float32 state",
+    CHOICE(optimizer, NULL,
+           "adamw_torch=adamw_torch_fused=adamw_hf=adamw=adamw_apex_fused=paged_adamw_32bit"
+           "~adamw_8bit~adamw_bnb_8bit~paged_adamw_8bit~adamw_torch_8bit~adamw_torch_4bit",
+           "adamw_torch", 0, "AdamW with float32 state", .note = "the moments are float32: the same update, more exact than in 8 bits",
            .refusal = "AdamW with float32 state is the one optimizer here: use optimizer: adamw_torch"),
     REAL(learning_rate, "lr", NULL, "2e-4", 0, 10, 0, "peak learning rate"),
     REAL(weight_decay, NULL, NULL, "0", 0, 1e3, 0, "decoupled weight decay"),
     REAL(adam_beta1, NULL, NULL, "0.9", 0, 0.9999999, 0, "decay of the first moment"),
     REAL(adam_beta2, NULL, NULL, "0.999", 0, 0.9999999, 0, "decay of the second moment"),
-    REAL(adam_epsilon, NULL, NULL, "1e-8", 0, 1, 0, "added to the root of the second moment"),
+    REAL(adam_epsilon, "adam_eps", NULL, "1e-8", 0, 1, 0, "added to the root of the second moment"),
     REAL(max_grad_norm, NULL, NULL, "1", 0, ANY, 0, "gradients are scaled down to this norm; 0 = off"),
     CHOICE(lr_scheduler, "lr_scheduler_type", "cosine|linear|constant=constant_with_warmup", "cosine", 0,
            "course of the learning rate after warm-up",

@@ -1,4 +1,5 @@
 // Words to members: types, ranges, choices, paths.
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -69,12 +70,24 @@ static ft_status parse_bool(const char *text, const char *where, bool *value)
     return ft_error(FT_E_USAGE, "%s: '%s' is not true or false", where, text);
 }
 
+// YAML 1.1 allows 500_000. Drops underscores between digits, as far as `text` is a number at all.
+static void drop_separators(char *out, size_t room, const char *text)
+{
+    size_t n = 0;
+    for (const char *c = text; *c && n + 1 < room; c++) {
+        bool separates = *c == '_' && c > text && isdigit((unsigned char)c[-1]) && isdigit((unsigned char)c[1]);
+        if (!separates) out[n++] = *c;
+    }
+    out[n] = 0;
+}
+
 static ft_status parse_int(const ft_config_key *key, const char *text, const char *where, int64_t *value)
 {
-    char *end;
+    char digits[64], *end;
+    drop_separators(digits, sizeof digits, text);
     errno = 0;
-    *value = strtoll(text, &end, 10);
-    if (end == text || *end || errno == EINVAL) return ft_error(FT_E_USAGE, "%s: '%s' is not a whole number", where, text);
+    *value = strtoll(digits, &end, 10);
+    if (end == digits || *end || errno == EINVAL) return ft_error(FT_E_USAGE, "%s: '%s' is not a whole number", where, text);
     bool inside = errno != ERANGE && (double)*value >= key->minimum && (double)*value <= key->maximum;
     return inside ? FT_OK : out_of_range(key, text, where);
 }
@@ -94,18 +107,21 @@ static ft_status parse_bytes(const ft_config_key *key, const char *text, const c
     return (double)*value >= key->minimum && (double)*value <= key->maximum ? FT_OK : out_of_range(key, text, where);
 }
 
-// The stored spelling of `text` among "a|b=c|": a pointer into `choices` with its length, NULL if it is none of them.
-static const char *find_choice(const char *choices, const char *text, size_t *bytes)
+// The stored spelling of `text` among "a|b=c~d|": a pointer into `choices` with its length, NULL if it is none of them.
+// *other: it is one after a `~`.
+static const char *find_choice(const char *choices, const char *text, size_t *bytes, bool *other)
 {
     size_t length = strlen(text);
     for (const char *group = choices;; group += strcspn(group, "|") + 1) {
-        size_t first = strcspn(group, "=|");
+        size_t first = strcspn(group, "=~|");
+        *other = false;
         for (const char *name = group;; name++) {
-            size_t n = strcspn(name, "=|");
+            size_t n = strcspn(name, "=~|");
             *bytes = first;
             if (n == length && strncasecmp(name, text, n) == 0) return group;
             name += n;
-            if (*name != '=') break;
+            if (*name != '=' && *name != '~') break;
+            *other = *name == '~';
         }
         if (group[strcspn(group, "|")] == 0) return NULL;
     }
@@ -116,7 +132,7 @@ static void list_choices(const char *choices, char *text, size_t bytes)
 {
     size_t used = 0;
     for (const char *group = choices;; group += strcspn(group, "|") + 1) {
-        size_t n = strcspn(group, "=|");
+        size_t n = strcspn(group, "=~|");
         const char *name = n ? group : "blank";
         for (size_t i = 0, end = n ? n : 5; used + 3 < bytes && i < end; i++) text[used++] = name[i];
         if (group[strcspn(group, "|")] == 0) break;
@@ -128,7 +144,8 @@ static void list_choices(const char *choices, char *text, size_t bytes)
 static ft_status set_choice(const ft_config_key *key, char **member, const char *text, const char *where)
 {
     size_t bytes;
-    const char *found = find_choice(key->choices, text, &bytes);
+    bool other;
+    const char *found = find_choice(key->choices, text, &bytes, &other);
     if (found == NULL) {
         char known[256];
         list_choices(key->choices, known, sizeof known);
@@ -191,11 +208,24 @@ static ft_status set_datasets(ft_dataset_list *member, const ft_string_list *wor
 ft_status ft_value_check_ignored(const ft_config_key *key, const ft_string_list *words, const char *where)
 {
     size_t bytes;
-    for (int i = 0; key->choices && i < words->n; i++) {
-        if (words->items[i][0] == 0 || find_choice(key->choices, words->items[i], &bytes)) continue;
+    bool other;
+    for (int i = 0; key->choices && key->refusal && i < words->n; i++) {
+        if (words->items[i][0] == 0 || find_choice(key->choices, words->items[i], &bytes, &other)) continue;
         return ft_error(FT_E_UNSUPPORTED, "%s: '%s' is not supported; %s", where, words->items[i], key->refusal);
     }
     return FT_OK;
+}
+
+const char *ft_value_note(const ft_config_key *key, const ft_string_list *words)
+{
+    size_t bytes;
+    bool other;
+    for (int i = 0; key->note && i < words->n; i++) {
+        const char *found = find_choice(key->choices, words->items[i], &bytes, &other);
+        bool noted = key->type == FT_KEY_IGNORED ? found == NULL && words->items[i][0] : found && other;
+        if (noted) return key->note;
+    }
+    return NULL;
 }
 
 ft_status ft_value_set(const ft_config_key *key, void *object, const ft_string_list *words, const char *directory,

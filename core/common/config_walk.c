@@ -12,6 +12,7 @@
 // A map being read: which table its keys are in and which object they set.
 typedef struct {
     ft_settings *settings;    // NULL for an entry of a dataset list
+    ft_settings *report;      // where what is read is remembered; of datasets, what is used stands in their own row
     const char *path;
     const char *directory;    // of the file, NULL if it is the current one
     const char *label;        // "datasets[0]." or ""
@@ -100,42 +101,56 @@ static ft_status split_single(const ft_config_key *key, struct fy_node *node, ft
     return status;
 }
 
-static ft_status read_value(scope *at, const ft_config_key *key, struct fy_node *node, const char *where)
+// *note: as ft_value_note.
+static ft_status read_value(scope *at, const ft_config_key *key, struct fy_node *node, const char *where, const char **note)
 {
     ft_string_list words = {0};
     ft_status status = add_words(&words, node, true, where);
     if (status == FT_OK) status = split_single(key, node, &words);
     if (status == FT_OK) status = ft_value_set(key, at->object, &words, at->directory, where);
+    *note = ft_value_note(key, &words);
     ft_string_list_free(&words);
     return status;
 }
 
-static ft_status remember_ignored(ft_settings *settings, const ft_config_key *key, const char *name, int line)
+static ft_status remember(scope *at, const ft_config_key *key, struct fy_node *node, const char *name, int line, const char *note)
 {
-    ft_ignored_key *ignored = ft_realloc(settings->ignored, (size_t)(settings->n_ignored + 1) * sizeof *ignored);
-    FT_ALLOC_CHECK(ignored);
-    settings->ignored = ignored;
-    ignored[settings->n_ignored] = (ft_ignored_key){ft_strdup(name), key, line};
-    FT_ALLOC_CHECK(ignored[settings->n_ignored].name);
-    settings->n_ignored++;
-    return FT_OK;
+    bool used_entry = at->settings == NULL && key->type != FT_KEY_IGNORED;
+    if (used_entry) return FT_OK;
+    char *full = ft_format("%s%s", at->label, name);
+    FT_ALLOC_CHECK(full);
+    ft_status status = ft_settings_remember(at->report, &(ft_read_key){full, key, line, is_blank(node), note});
+    ft_free(full);
+    return status;
+}
+
+static bool holds_map(struct fy_node *node)
+{
+    void *iterator = NULL;
+    if (node == NULL || fy_node_is_scalar(node)) return false;
+    if (fy_node_is_mapping(node)) return true;
+    for (struct fy_node *item; (item = fy_node_sequence_iterate(node, &iterator));)
+        if (holds_map(item)) return true;
+    return false;
 }
 
 // Variables are not expanded: the value is not used, so an unset one does not matter.
 static ft_status read_ignored(scope *at, const ft_config_key *key, struct fy_node *node, const char *name, int line,
                               const char *where)
 {
-    if (key->choices && node && fy_node_is_mapping(node)) {
+    const char *note = NULL;
+    if (key->refusal && holds_map(node)) {
         return ft_error(FT_E_UNSUPPORTED, "%s: a map is not supported; %s", where, key->refusal);
     }
-    if (key->choices && !is_blank(node)) {
+    if (key->choices && !is_blank(node) && !holds_map(node)) {
         ft_string_list words = {0};
         ft_status status = add_words(&words, node, false, where);
         if (status == FT_OK) status = ft_value_check_ignored(key, &words, where);
+        note = ft_value_note(key, &words);
         ft_string_list_free(&words);
         FT_TRY(status);
     }
-    return at->settings ? remember_ignored(at->settings, key, name, line) : FT_OK;
+    return remember(at, key, node, name, line, note);
 }
 
 // ---- datasets
@@ -146,7 +161,7 @@ static ft_status read_dataset_map(scope *parent, ft_dataset_config *item, struct
 {
     int line[64] = {0};
     FT_ASSERT(ft_dataset_key_count <= sizeof line / sizeof line[0]);
-    scope at = {.path = parent->path, .directory = parent->directory, .label = label, .keys = ft_dataset_keys,
+    scope at = {.report = parent->report, .path = parent->path, .directory = parent->directory, .label = label, .keys = ft_dataset_keys,
                 .n = ft_dataset_key_count, .object = item, .line = line};
     FT_TRY(read_map(&at, node, ""));
     if (item->path) return FT_OK;
@@ -167,7 +182,8 @@ static ft_status read_dataset(scope *parent, ft_dataset_list *list, struct fy_no
             const ft_config_key *path = ft_keys_find(ft_dataset_keys, ft_dataset_key_count, "path");
             scope at = {.directory = parent->directory, .object = item};
             char *where = ft_format("%s:%d: %spath", parent->path, item->line, label);
-            status = where ? read_value(&at, path, node, where) : FT_E_NOMEM;
+            const char *note;
+            status = where ? read_value(&at, path, node, where, &note) : FT_E_NOMEM;
             if (status == FT_OK && item->path == NULL) status = ft_error(FT_E_USAGE, "%s is blank", where);
             ft_free(where);
         }
@@ -198,6 +214,14 @@ static ft_status read_datasets(scope *at, const ft_config_key *key, struct fy_no
 
 // ---- keys
 
+// A list of data sets stands before what was remembered of its entries.
+static void move_last(ft_settings *settings, int to)
+{
+    ft_read_key last = settings->read[settings->n_read - 1];
+    memmove(&settings->read[to + 1], &settings->read[to], (size_t)(settings->n_read - 1 - to) * sizeof last);
+    settings->read[to] = last;
+}
+
 // `name` is the spelling of the file.
 static ft_status read_key(scope *at, const ft_config_key *key, struct fy_node *node, const char *name, int line,
                           const char *where)
@@ -206,9 +230,13 @@ static ft_status read_key(scope *at, const ft_config_key *key, struct fy_node *n
     int *set_at = &at->line[key - at->keys];
     if (*set_at) return ft_error(FT_E_USAGE, "%s is the same key as in line %d; leave one out", where, *set_at);
     *set_at = line;
-    if (is_blank(node)) return FT_OK;
-    FT_TRY(key->type == FT_KEY_DATASETS ? read_datasets(at, key, node, name, line) : read_value(at, key, node, where));
+    const char *note = NULL;
+    if (is_blank(node)) return remember(at, key, node, name, line, NULL);
+    int before = at->report->n_read;
+    FT_TRY(key->type == FT_KEY_DATASETS ? read_datasets(at, key, node, name, line) : read_value(at, key, node, where, &note));
+    FT_TRY(remember(at, key, node, name, line, note));
     if (at->settings == NULL) return FT_OK;
+    move_last(at->report, before);
     return ft_settings_record(at->settings, key, FT_ORIGIN_FILE, ft_format("%s:%d", at->path, line));
 }
 
@@ -231,7 +259,8 @@ static ft_status read_pair(scope *at, const char *name, struct fy_node *value, i
 {
     if (at->derived && strcmp(name, "derived") == 0) return add_words(at->derived, value, false, "derived");
     const ft_config_key *key = ft_keys_find(at->keys, at->n, name);
-    if (key == NULL && opens_level(at, name) && (is_blank(value) || fy_node_is_mapping(value))) {
+    bool maps = value && fy_node_is_mapping(value);
+    if (opens_level(at, name) && (maps || (key == NULL && is_blank(value)))) {
         return is_blank(value) ? FT_OK : read_map(at, value, name);
     }
     char *where = ft_format("%s:%d: %s%s", at->path, line, at->label, name);
@@ -263,7 +292,7 @@ static ft_status read_map(scope *at, struct fy_node *node, const char *prefix)
 
 ft_status ft_yaml_walk(ft_settings *settings, struct fy_node *root, const char *directory, int *line, ft_string_list *derived)
 {
-    scope at = {.settings = settings, .path = settings->file, .directory = directory, .label = "", .keys = ft_config_keys,
+    scope at = {.settings = settings, .report = settings, .path = settings->file, .directory = directory, .label = "", .keys = ft_config_keys,
                 .n = ft_config_key_count, .object = &settings->values, .line = line, .derived = derived};
     if (root && fy_node_is_mapping(root)) return read_map(&at, root, "");
     return ft_error(FT_E_USAGE, "%s:%d: lines of the form KEY: VALUE are wanted", settings->file, node_line(root, 1));

@@ -51,26 +51,3 @@ ft_status ft_settings_write(const ft_settings *settings, ft_text *out)
     }
     return write_derived(settings, out);
 }
-
-ft_status ft_settings_mapped(const ft_settings *settings, ft_text *out)
-{
-    for (size_t i = 0; i < ft_config_key_count; i++) {
-        const ft_config_key *key = &ft_config_keys[i];
-        if (settings->origin[i] == FT_ORIGIN_DEFAULT) continue;
-        FT_TRY(ft_text_printf(out, "%-28s ", key->name));
-        size_t start = out->length;
-        FT_TRY(ft_settings_format(settings, key, out));
-        int width = (int)(out->length - start);
-        FT_TRY(ft_text_printf(out, "%*s  %s\n", width < 32 ? 32 - width : 0, "", ft_settings_source(settings, key->name)));
-    }
-    return FT_OK;
-}
-
-ft_status ft_settings_ignored(const ft_settings *settings, ft_text *out)
-{
-    for (int i = 0; i < settings->n_ignored; i++) {
-        const ft_ignored_key *ignored = &settings->ignored[i];
-        FT_TRY(ft_text_printf(out, "%-28s %s  (%s:%d)\n", ignored->name, ignored->key->help, settings->file, ignored->line));
-    }
-    return FT_OK;
-}

@@ -86,7 +86,7 @@ static ft_status read_text(ft_settings *settings, const char *text, size_t bytes
     struct fy_diag *diag = fy_diag_create(&quiet);
     if (diag == NULL) return ft_error(FT_E_NOMEM, "%s: no memory for the YAML parser", settings->file);
     fy_diag_set_collect_errors(diag, true);
-    struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = diag};
+    struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_SLOPPY_FLOW_INDENTATION, .diag = diag};
     struct fy_parser *parser = fy_parser_create(&options);
     ft_status status;
     if (parser && fy_parser_set_string(parser, text, bytes) == 0) status = parse(parser, diag, settings, directory, line);

@@ -8,6 +8,7 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "io/commit.h"
+#include "io/hub_cache.h"
 
 ft_status ft_run_directory_name(const ft_config *config, char **path)
 {
@@ -15,7 +16,7 @@ ft_status ft_run_directory_name(const ft_config *config, char **path)
         *path = ft_strdup(config->output_dir);
         return *path ? FT_OK : FT_E_NOMEM;
     }
-    char *model = ft_strdup(config->base_model);
+    char *repository = ft_hub_repository_name(config->base_model), *model = repository ? repository : ft_strdup(config->base_model);
     FT_ALLOC_CHECK(model);
     // "DIR/" and "DIR/." are DIR.
     for (size_t n = strlen(model); n > 1 && (model[n - 1] == '/' || (model[n - 1] == '.' && model[n - 2] == '/')); n--) model[n - 1] = 0;

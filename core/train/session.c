@@ -16,6 +16,8 @@ ft_status ft_config_targets(const ft_config *config, unsigned *targets)
     for (int i = 0; i < config->lora_target_modules.n; i++) {
         ft_linear linear;
         const char *name = config->lora_target_modules.items[i];
+        if (strcmp(name, "all-linear") == 0) *targets = FT_LINEAR_ALL;
+        if (strcmp(name, "all-linear") == 0) continue;
         if (!ft_linear_from_name(name, &linear))
             return ft_error(FT_E_USAGE, "lora_target_modules: '%s' is not one of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", name);
         *targets |= 1u << linear;
@@ -39,13 +41,14 @@ ft_status ft_config_accumulation(const ft_config *config, int gpus, int64_t *acc
 
 static ft_status read_shape(ft_shape *shape, const ft_config *config)
 {
+    if (config->geometry) return ft_shape_geometry(shape, config->geometry);
     if (config->base_model == NULL) return ft_error(FT_E_USAGE, "no model: give --model DIR, or base_model in the config");
     if (!ft_path_is_directory(config->base_model))
         return ft_error(FT_E_INPUT, "%s: no such model directory (config.json and safetensors files are expected in it)", config->base_model);
     return ft_shape_read(shape, config->base_model);
 }
 
-ft_status ft_config_derive(ft_settings *settings)
+static ft_status derive(ft_settings *settings)
 {
     ft_shape shape;
     char text[32];
@@ -57,6 +60,18 @@ ft_status ft_config_derive(ft_settings *settings)
     if (ft_settings_given(settings, "sequence_len") || settings->values.sequence_len <= limit) return FT_OK;
     snprintf(text, sizeof text, "%lld", (long long)limit);
     return ft_settings_derive(settings, "sequence_len", text, windowed ? "sliding_window of the model" : "max_position_embeddings of the model");
+}
+
+ft_status ft_config_derive(ft_settings *settings)
+{
+    FT_TRY(ft_config_locate(settings));
+    return derive(settings);
+}
+
+ft_status ft_config_derive_for_plan(ft_settings *settings)
+{
+    FT_TRY(ft_config_locate_for_plan(settings));
+    return derive(settings);
 }
 
 static ft_base_format base_format(const ft_config *config)

@@ -61,8 +61,17 @@ ft_status ft_session_model(ft_session *session, const ft_settings *settings, con
 ft_status ft_config_tokenizer(const ft_config *config, ft_tokenizer **tokenizer);
 // "lora_target_modules" / "lora_target_linear" as a mask of linears.
 ft_status ft_config_targets(const ft_config *config, unsigned *targets);
-// What depends on the model: its vocabulary, and defaults where the user gave none (sequence_len at most what it was trained for).
+// Replaces hub ids by the directories they stand for: of base_model alone, or of everything a run reads.
+ft_status ft_config_locate_model(ft_settings *settings);
+ft_status ft_config_locate(ft_settings *settings);
+// For a plan: only the model is looked up, and one that is not here may be one whose shape is known by its name (`geometry`).
+ft_status ft_config_locate_for_plan(ft_settings *settings);
+// ft_config_locate, then what depends on the model: its vocabulary, and defaults where the user gave none (sequence_len at most
+// what it was trained for).
 ft_status ft_config_derive(ft_settings *settings);
+ft_status ft_config_derive_for_plan(ft_settings *settings);
+// The mistakes that cost nothing to find, before data is read: drives, storage engine, adapter targets.
+ft_status ft_session_check(const ft_config *config);
 // Micro-batches per optimizer step and device: gradient_accumulation_steps, or what global_batch_tokens asks for over all `gpus`.
 ft_status ft_config_accumulation(const ft_config *config, int gpus, int64_t *accumulation);
 

@@ -165,6 +165,7 @@ static ft_status check_resume(trainer *t)
 ft_status ft_trainer_open(trainer *t)
 {
     FT_TRY(check_config(t->config));
+    FT_TRY(ft_session_check(t->config));
     FT_TRY(ft_config_derive(t->settings));
     FT_TRY(ft_threads_init((int)t->config->threads));
     FT_TRY(ft_config_accumulation(t->config, 1, &t->accumulation));

@@ -37,6 +37,7 @@ static void a_repository_name_gives_its_geometry(void **state)
     static const char *const names[][2] = {
         {"meta-llama/Meta-Llama-3.1-405B", "llama3-405b"},
         {"meta-llama/Llama-3.1-405B-Instruct-FP8", "llama3-405b"},
+        {"hugging-quants/Meta-Llama-3.1-405B-BNB-NF4-BF16", "llama3-405b"},
         {"models--meta-llama--Meta-Llama-3.1-405B", "llama3-405b"},
         {"/cache/hub/models--meta-llama--Llama-3.1-8B-Instruct/snapshots/0e9e39f2", "llama3-8b"},
         {"someone/Meta-Llama-3.1-70B-bnb-4bit", "llama3-70b"},

@@ -34,6 +34,16 @@ static void the_page_shows_every_key(void **state)
     ft_text_free(&text);
 }
 
+// A flag as a whole, not as the beginning of a longer one.
+static bool shows_flag(const char *text, const char *flag)
+{
+    while ((text = strstr(text, flag))) {
+        text += strlen(flag);
+        if (*text != '-' && *text != '_') return true;
+    }
+    return false;
+}
+
 static void the_help_shows_every_flag_in_120_columns(void **state)
 {
     ft_text text = {0};
@@ -44,8 +54,7 @@ static void the_help_shows_every_flag_in_120_columns(void **state)
         snprintf(flag, sizeof flag, "--%s", key->name);
         for (char *c = flag; *c; c++)
             if (*c == '_') *c = '-';
-        if (key->type == FT_KEY_IGNORED) assert_null(strstr(text.data, flag));
-        else t_check_contains(text.data, flag);
+        if (shows_flag(text.data, flag) == (key->type == FT_KEY_IGNORED)) fail_msg("%s", flag);
     }
     for (const char *line = text.data; *line; line += strcspn(line, "\n") + 1) assert_true(strcspn(line, "\n") <= 120);
     t_check_contains(text.data, "--init-adapter");

@@ -42,6 +42,8 @@ static void every_member_has_one_row(void **state)
     unsigned char covered[sizeof(ft_config)] = {0};
     mark(ft_config_keys, ft_config_key_count, covered);
     memset(covered + offsetof(ft_config, vocab), 1, sizeof(int64_t));  // set once the model is known, not a key
+    memset(covered + offsetof(ft_config, family_template), 1, sizeof(char *));
+    memset(covered + offsetof(ft_config, geometry), 1, sizeof(char *));
     check_padding(covered, sizeof covered);
 }
 
@@ -87,7 +89,8 @@ static void rows_are_complete(void **state)
         assert_non_null(key->help);
         if (number) assert_true(key->minimum < key->maximum && key->fallback != NULL);
         if (key->type == FT_KEY_CHOICE || key->type == FT_KEY_BOOL) assert_non_null(key->fallback);
-        if (key->type == FT_KEY_IGNORED) assert_true((key->choices == NULL) == (key->refusal == NULL));
+        if (key->type == FT_KEY_IGNORED) assert_true((key->choices != NULL) == ((key->refusal != NULL) != (key->note != NULL)));
+        if (key->note && key->type != FT_KEY_IGNORED) assert_non_null(strchr(key->choices, '~'));
         if (key->excludes) assert_string_equal(ft_config_find(key->excludes)->excludes, key->name);
     }
 }
@@ -115,10 +118,31 @@ static void defaults_are_those_of_the_design(void **state)
 
 static void a_misspelt_name_suggests_the_meant_one(void **state)
 {
-    assert_string_equal(ft_config_suggest("warmup_ration"), "warmup_ratio");
-    assert_string_equal(ft_config_suggest("learning-rat"), "learning_rate");
-    assert_string_equal(ft_config_suggest("modle"), "model");
+    static const char *const pairs[][2] = {
+        {"warmup_ration", "warmup_ratio"}, {"learning-rat", "learning_rate"}, {"modle", "model"},
+        {"gradient_accumulation_step", "gradient_accumulation_steps"}, {"micro_batchsize", "micro_batch_size"},
+        {"sequence_length", "sequence_len"}, {"lora_target_module", "lora_target_modules"}, {"sample_paking", "sample_packing"},
+        {"num_epoch", "num_epochs"}, {"optimiser", "optimizer"}, {"lora_droput", "lora_dropout"}, {"weight_decy", "weight_decay"},
+        {"flash_atention", "flash_attention"}, {"wandb_projet", "wandb_project"}, {"load_in_4bits", "load_in_4bit"},
+        {"fsdp_confg", "fsdp_config"}, {"dataset", "datasets"}, {"val_set_sizes", "val_set_size"}, {"lora_modl_dir", "lora_model_dir"},
+        {"ouput_dir", "output_dir"}, {"eval_step", "eval_steps"}, {"saves_per_epochs", "saves_per_epoch"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const char *suggestion = ft_config_suggest(pairs[i][0]);
+        if (suggestion == NULL || strcmp(suggestion, pairs[i][1]) != 0)
+            fail_msg("%s: %s, not %s", pairs[i][0], suggestion ? suggestion : "nothing", pairs[i][1]);
+    }
     assert_null(ft_config_suggest("qqqqqqqqqqqq"));
+}
+
+// What is ignored as a whole may hold anything.
+static void keys_within_an_ignored_map_are_free(void **state)
+{
+    ft_settings settings;
+    t_check_ok(t_make_directory(NULL) ? FT_E_IO : FT_OK);
+    t_check_ok(t_read(&settings, "fsdp_config:\n  fsdp_ofload_param: true\n  any: {thing: [1, 2]}\ndeepspeed: {zero: 3}\n"));
+    assert_int_equal(settings.n_read, 2);
+    ft_settings_free(&settings);
+    t_remove_directory(NULL);
 }
 
 int main(void)
@@ -130,6 +154,7 @@ int main(void)
         cmocka_unit_test(rows_are_complete),
         cmocka_unit_test(defaults_are_those_of_the_design),
         cmocka_unit_test(a_misspelt_name_suggests_the_meant_one),
+        cmocka_unit_test(keys_within_an_ignored_map_are_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

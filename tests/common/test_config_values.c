@@ -83,9 +83,11 @@ static void choices_are_checked_and_synonyms_stored_as_one(void **state)
     accept("lr_scheduler", "constant_with_warmup");
     assert_string_equal(settings.values.lr_scheduler, "constant");
     refuse("compute", "fp16", "'fp16' is not one of bf16, fp8");
-    refuse("optimizer", "adamw_bnb_8bit", "use optimizer: adamw_torch");
+    accept("optimizer", "adamw_bnb_8bit");
+    assert_string_equal(settings.values.optimizer, "adamw_torch");
+    refuse("optimizer", "lion_8bit", "'lion_8bit' is not one of adamw_torch; AdamW with float32 state");
     refuse("lr_scheduler", "polynomial", "not implemented");
-    refuse("adapter", "qlora", "use adapter: lora");
+    refuse("adapter", "oft", "'oft' is not one of lora, blank; use adapter: lora");
     refuse("compute", "", "not one of");
     accept("adapter", "");
     assert_null(settings.values.adapter);

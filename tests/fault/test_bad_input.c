@@ -174,7 +174,7 @@ static void bad_configs(void **state)
     config_refused("max_steps: \"1\n", ARGUMENTS(".yaml:", "not YAML"));
     config_refused("machine: $FT_NO_SUCH_VARIABLE/x\n", ARGUMENTS(".yaml:14: ", "FT_NO_SUCH_VARIABLE"));
     config_refused("adapter:\n", ARGUMENTS(".yaml:14: ", "adapter"));
-    config_refused("load_in_4bit: true\n", ARGUMENTS(".yaml:14: ", "load_in_4bit"));
+    config_refused("gptq: true\n", ARGUMENTS(".yaml:14: ", "gptq"));
     config_refused("gpus: 3\n", ARGUMENTS("gpus", "3"));
     config_refused("io_engine: uring\n", ARGUMENTS("uring"));
 }

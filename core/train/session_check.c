@@ -1,0 +1,24 @@
+// Mistakes in a run's settings that cost nothing to find.
+#include <string.h>
+
+#include "io/engine.h"
+#include "train/trainer.h"
+
+// A fault engine counts what it does, so it is not opened for a look.
+static ft_status check_engine(const char *name)
+{
+    ft_io_engine *engine;
+    if (strncmp(name, "fault:", strlen("fault:")) == 0) return FT_OK;
+    FT_TRY(ft_io_engine_open(&engine, name, &(ft_io_options){.depth = 1}));
+    engine->row->close(engine);
+    return FT_OK;
+}
+
+ft_status ft_session_check(const ft_config *config)
+{
+    unsigned targets;
+    if (config->machine) return ft_error(FT_E_USAGE, "machine: %s: only `ft-single plan` plans for another machine; leave it out", config->machine);
+    if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], directories on fast disks for the base store");
+    FT_TRY(check_engine(config->io_engine));
+    return ft_config_targets(config, &targets);
+}
