@@ -210,7 +210,13 @@ def sentencepiece(model):
     w.add_eos_token_id(2)
     w.add_unk_token_id(0)
     merges = generate_merges({t: i for i, t in enumerate(tokens)}, dict(zip(tokens, scores)))
-    return {"merges": merges, "tokens": len(tokens)}, len(tokens)
+    tokenizer = Tokenizer(models.BPE({t: i for i, t in enumerate(tokens)}, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")])  # Llama 2's
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in tokens[:3]])
+    tokenizer.add_tokens([AddedToken("[INST]", normalized=False)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    texts = TEXTS + ["Hello world, they</s>the [INST] lower", " hello", "thethethe"]
+    return {"texts": [{"text": t, "ids": tokenizer.encode(t).ids} for t in texts], "merges": merges, "tokens": len(tokens)}, len(tokens)
 
 
 def main():
