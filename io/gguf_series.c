@@ -23,7 +23,8 @@ static char *part_path(const char *first, int64_t part, int64_t n)
     size_t length = strlen(first);
     snprintf(tail, sizeof tail, "-00001-of-%05" PRId64 ".gguf", n);
     if (length < TAIL_BYTES || strcmp(first + length - TAIL_BYTES, tail) != 0) {
-        ft_error(FT_E_INPUT, "%s: is the first of %" PRId64 " parts, but its name does not end in %s: the others cannot be found", first, n, tail);
+        ft_error(FT_E_INPUT, "%s: is the first of %" PRId64 " parts, but its name does not end in %s: the others cannot be found",
+                 first, n, tail);
         return NULL;
     }
     return ft_format("%.*s-%05" PRId64 "-of-%05" PRId64 ".gguf", (int)(length - TAIL_BYTES), first, part + 1, n);
@@ -62,7 +63,8 @@ static ft_status open_rest(ft_gguf_series *series, int64_t n)
     const ft_gguf *first = &series->files[0];
     if (n > MOST_PARTS) return ft_error(FT_E_INPUT, "%s: split.count of %" PRId64, first->path, n);
     if (number(first, "split.no", -1) != 0)
-        return ft_error(FT_E_INPUT, "%s: is not the first of its %" PRId64 " parts; give ...-00001-of-%05" PRId64 ".gguf", first->path, n, n);
+        return ft_error(FT_E_INPUT, "%s: is not the first of its %" PRId64 " parts; give ...-00001-of-%05" PRId64 ".gguf", first->path,
+                        n, n);
     ft_gguf *files = ft_realloc(series->files, (size_t)n * sizeof *files);
     FT_ALLOC_CHECK(files);
     series->files = files;
@@ -70,8 +72,8 @@ static ft_status open_rest(ft_gguf_series *series, int64_t n)
     int64_t tensors = 0, expected = number(&files[0], "split.tensors.count", -1);
     for (int i = 0; i < series->n_files; i++) tensors += files[i].n_tensors;
     if (expected < 0 || expected == tensors) return FT_OK;
-    return ft_error(FT_E_INPUT, "%s: the parts have %" PRId64 " tensors, not the %" PRId64 " of split.tensors.count", files[0].path, tensors,
-                    expected);
+    return ft_error(FT_E_INPUT, "%s: the parts have %" PRId64 " tensors, not the %" PRId64 " of split.tensors.count", files[0].path,
+                    tensors, expected);
 }
 
 ft_status ft_gguf_series_open(ft_gguf_series *series, const char *path)

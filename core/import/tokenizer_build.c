@@ -109,7 +109,8 @@ static json_t *post_processor(const ft_vocab_source *vocab)
     add_segment(vocab, pair, "B", 1);
     if (vocab->add_bos) add_special(vocab, special, vocab->bos);
     if (vocab->add_eos) add_special(vocab, special, vocab->eos);
-    json_t *template = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair", pair, "special_tokens", special);
+    json_t *template = json_pack("{s:s, s:o, s:o, s:o}", "type", "TemplateProcessing", "single", single, "pair", pair,
+                                 "special_tokens", special);
     if (vocab->sentencepiece) return template;
     return json_pack("{s:s, s:[o, o]}", "type", "Sequence", "processors", byte_level(true, false, true), template);
 }

@@ -12,6 +12,8 @@
 
 // The longest SentencePiece token whose cuts are tried: the work grows with the square.
 #define LONGEST 512
+// Bytes of the longest merge; those of real files are below 1 KiB.
+#define LONGEST_MERGE 65536
 
 typedef struct {
     double score;
@@ -101,28 +103,29 @@ static ft_status from_scores(const ft_vocab_source *vocab, json_t *merges)
 }
 
 // The whole and both parts must be tokens: tokenizers refuses to load anything else.
-static bool is_merge(const ft_vocab_source *vocab, ft_gguf_text text, char **joined, size_t *capacity)
+static bool is_merge(const ft_vocab_source *vocab, ft_gguf_text text, char *joined, size_t capacity)
 {
     const char *space = memchr(text.data, ' ', text.bytes);
-    if (space == NULL || text.bytes > *capacity) return false;
+    if (space == NULL || text.bytes > capacity) return false;
     size_t left = (size_t)(space - text.data), right = text.bytes - left - 1;
-    memcpy(*joined, text.data, left);
-    memcpy(*joined + left, space + 1, right);
+    memcpy(joined, text.data, left);
+    memcpy(joined + left, space + 1, right);
     return ft_vocab_source_find(vocab, text.data, left) >= 0 && ft_vocab_source_find(vocab, space + 1, right) >= 0 &&
-           ft_vocab_source_find(vocab, *joined, left + right) >= 0;
+           ft_vocab_source_find(vocab, joined, left + right) >= 0;
 }
 
 static ft_status from_file(const ft_vocab_source *vocab, json_t *merges)
 {
     const unsigned char *at = vocab->merges->data;
     ft_status status = FT_OK;
-    size_t capacity = 1 << 16;
-    char *joined = ft_malloc(capacity);
+    char *joined = ft_malloc(LONGEST_MERGE);
     FT_ALLOC_CHECK(joined);
     for (uint64_t i = 0; i < vocab->merges->count && status == FT_OK; i++) {
         ft_gguf_text text = ft_gguf_next_text(&at);
-        if (!is_merge(vocab, text, &joined, &capacity) || json_array_append_new(merges, json_stringn(text.data, text.bytes)) != 0)
-            status = ft_error(FT_E_INPUT, "%s: tokenizer.ggml.merges: %" PRIu64 " does not join two tokens to a third", vocab->file->path, i);
+        if (!is_merge(vocab, text, joined, LONGEST_MERGE) ||
+            json_array_append_new(merges, json_stringn(text.data, text.bytes)) != 0)
+            status = ft_error(FT_E_INPUT, "%s: tokenizer.ggml.merges: %" PRIu64 " does not join two tokens to a third",
+                              vocab->file->path, i);
     }
     ft_free(joined);
     return status;

@@ -61,10 +61,11 @@ static void convert_rows(void *context, int64_t begin, int64_t end)
 
 static ft_status check_rows(const import *im, const block *b, int64_t first, int64_t n)
 {
+    const ft_gguf_tensor *source = b->tensor->source;
     for (int64_t row = 0; row < n; row++) {
         if (b->overflow[row])
-            return ft_error(FT_E_NUMERIC, "%s: tensor %.*s: row %lld has values that are not finite in %s", im->series.files[b->tensor->source->file].path,
-                            (int)b->tensor->source->name.bytes, b->tensor->source->name.data, (long long)(first + row),
+            return ft_error(FT_E_NUMERIC, "%s: tensor %.*s: row %lld has values that are not finite in %s",
+                            im->series.files[source->file].path, (int)source->name.bytes, source->name.data, (long long)(first + row),
                             ft_dtype_name(b->dtype));
     }
     return FT_OK;
