@@ -112,7 +112,7 @@ static ft_status check_role(const ft_store_source *source, ft_role role, int64_t
 static ft_status check_scales_used(const ft_store_source *source)
 {
     for (int i = 0; i < source->files.n_tensors; i++) {
-        char name[FT_TENSOR_NAME];
+        char name[512];
         const ft_tensor_info *scales = source->files.sorted[i];
         if (!ft_source_is_scale(scales->name)) continue;
         int length = (int)(strrchr(scales->name, '.') - scales->name);

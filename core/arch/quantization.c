@@ -108,6 +108,9 @@ static ft_status parse_compressed(const ft_fields *fields, ft_quantization *quan
         return refuse(fields, "format", format, "only float-quantized (FP8) is; use an FP8 checkpoint, or the bf16 one");
     ft_fields sparsity = {ft_field(fields, "sparsity_config"), fields->path, "quantization_config.sparsity_config."};
     FT_TRY(expect_text(&sparsity, "format", "dense", "sparse weights are not read; use the bf16 checkpoint"));
+    ft_fields transform = {ft_field(fields, "transform_config"), fields->path, ""};
+    if (json_object_size(ft_field(&transform, "config_groups")) > 0)
+        return refuse(fields, "transform_config", "with groups", "rotated weights are not read; use the bf16 checkpoint");
     return parse_groups(fields, quantization);
 }
 

@@ -81,7 +81,9 @@ ft_status ft_merge_tensor(merge *m, const merge_item *item, ft_safetensors_write
 bool ft_merge_is_kept(const merge *m, const ft_tensor_info *info);
 // The dtype a tensor is written in: its own, or the config's where it is E4M3.
 ft_dtype ft_merge_dtype(const merge *m, const ft_tensor_info *info);
-// The scales of an E4M3 tensor, NULL for another; to be freed. FT_E_INPUT if they are missing or misshapen.
+// FT_E_INPUT if the tensor is to be dequantized and its scales are missing or misshapen.
+ft_status ft_merge_check_scales(const merge *m, const merge_item *item);
+// The scales of a tensor to be dequantized, NULL for another; to be freed.
 ft_status ft_merge_scales(merge *m, const merge_item *item, float **scales);
 // Rows [first, first + n) of a matrix into buffers.in, as they would be written without an adapter, and in float32 into
 // buffers.values. `scales` as ft_merge_scales gives them.

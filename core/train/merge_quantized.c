@@ -20,6 +20,13 @@ ft_dtype ft_merge_dtype(const merge *m, const ft_tensor_info *info)
     return is_quantized(m) && info->dtype == FT_DTYPE_F8_E4M3 && info->rank == 2 ? m->shape.dtype : info->dtype;
 }
 
+ft_status ft_merge_check_scales(const merge *m, const merge_item *item)
+{
+    const ft_tensor_info *scales;
+    if (item->dtype == item->info->dtype) return FT_OK;
+    return ft_source_scales_find(&m->source, item->info, m->shape.quantization.kind, &scales);
+}
+
 ft_status ft_merge_scales(merge *m, const merge_item *item, float **scales)
 {
     ft_scale_kind kind = m->shape.quantization.kind;

@@ -55,6 +55,7 @@ static ft_status list_items(merge *m)
             merge_item *item = &m->items[m->n_items++];
             *item = (merge_item){.info = info, .dtype = dtype, .bytes = info->elements * (int64_t)ft_dtype_bytes(dtype), .adapted = -1};
             m->total_bytes += item->bytes;
+            FT_TRY(ft_merge_check_scales(m, item));
         }
     m->result->tensors = m->n_items;
     return mark_adapted(m);

@@ -76,6 +76,8 @@ static void anything_else_is_refused_by_name(void **state)
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\"}", "format pack-quantized"},
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}",
          "sparsity_config.format sparse-24-bitmask"},
+        {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"transform_config\":{\"config_groups\":{\"u\":{}}}}",
+         "quantization_config.transform_config"},
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{\"weights\":{" FLOAT "}},"
          "\"b\":{\"weights\":{" FLOAT ",\"strategy\":\"channel\"}}}}", "config_groups.b.weights.strategy"},
     };

@@ -119,11 +119,41 @@ static void tensors_in_shards(void **state) { check("ct_tensor", 40000, 18); }
 static void blocks_without_adapter(void **state) { check("ct_block", 0, 14); }
 static void scales_of_activations_and_cache_are_dropped(void **state) { check("autofp8", 0, 21); }
 
+// MODEL/file into SCRATCH/copy, with `from` replaced by `to` of the same length wherever it stands.
+static void copy_file(const char *model, const char *file, const char *from, const char *to)
+{
+    char *data, path[1024];
+    size_t bytes, length = strlen(from);
+    snprintf(path, sizeof path, "tests/golden/fp8_dialects/%s/model/%s", model, file);
+    assert_ok(ft_file_read(path, 1 << 20, &data, &bytes));
+    assert_int_equal(strlen(to), length);
+    for (size_t i = 0; i + length <= bytes; i++)
+        if (memcmp(data + i, from, length) == 0) memcpy(data + i, to, length);
+    assert_ok(ft_file_write(in_scratch("copy/%s", file), data, bytes));
+    ft_free(data);
+}
+
+static void a_missing_scale_is_named_before_anything_is_written(void **state)
+{
+    ft_merge_options options = {.adapter = "tests/golden/fp8_dialects/tile_inv/adapter_init"};
+    char model[1024], output[1024];
+    ft_merge_result result;
+    snprintf(model, sizeof model, "%s", in_scratch("copy"));
+    snprintf(output, sizeof output, "%s", in_scratch("merged"));
+    assert_ok(ft_make_directories(model));
+    copy_file("tile_inv", "config.json", "", "");
+    copy_file("tile_inv", "model.safetensors", "1.mlp.up_proj.weight_scale_inv", "1.mlp.up_proj.weight_scale_not");
+    options.model = model;
+    options.output = output;
+    assert_refused(ft_merge(&options, &result), FT_E_INPUT, "model.layers.1.mlp.up_proj.weight is F8_E4M3, but its scales");
+    assert_false(ft_path_exists(output));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(tiles), SCRATCH_TEST(e8m0_tiles), SCRATCH_TEST(rows_beside_bf16_and_weights_without_adapter),
-        SCRATCH_TEST(tensors_in_shards), SCRATCH_TEST(blocks_without_adapter), SCRATCH_TEST(scales_of_activations_and_cache_are_dropped),
+        SCRATCH_TEST(a_missing_scale_is_named_before_anything_is_written), SCRATCH_TEST(tensors_in_shards), SCRATCH_TEST(blocks_without_adapter), SCRATCH_TEST(scales_of_activations_and_cache_are_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
