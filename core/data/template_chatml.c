@@ -54,7 +54,7 @@ const ft_chat_template ft_template_chatml = {
     .name = "chatml",
     .help = "<|im_start|>role ... <|im_end|>, without a default system message",
     .tokens = tokens,
-    .marks = (const char *const[]){START, END, "!You are ", "!<think>", "!trim", "!strip", "!im_sep", NULL},
+    .marks = (const char *const[]){START, END, "!You are a", "!You are Qwen", "!<think>", "!trim", "!strip", "!im_sep", NULL},
     .render = render_chatml,
 };
 

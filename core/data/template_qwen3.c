@@ -105,7 +105,7 @@ const ft_chat_template ft_template_qwen3 = {
     .name = "qwen3",
     .help = "Qwen3: chatml with reasoning in <think>, kept only after the last question",
     .tokens = tokens,
-    .marks = (const char *const[]){START, END, "reasoning_content", "last_query_index", "loop.last or (not loop.last and reasoning_content)",
-                                   "!You are ", NULL},
+    .marks = (const char *const[]){START, END, "last_query_index", "loop.last or (not loop.last and reasoning_content)",
+                                   "enable_thinking is defined", "!You are a", "!You are Qwen", NULL},
     .render = render,
 };

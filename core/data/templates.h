@@ -4,6 +4,9 @@
 // Rendered text comes in pieces. Special-token text of scaffold and close pieces is meant as special; inside content it never is:
 // a message that quotes "<|eot_id|>" trains those characters, where Hugging Face would train the end of the turn. For every other
 // text the ids are Hugging Face's.
+//
+// To prompt a model: ft_chat_template_choose, ft_chat_render with `prompt`, ft_chat_tokenize; the model answers until the text of a
+// close piece (<|eot_id|>, <|im_end|>, ...), the last piece of a turn of the assistant, or EOS.
 #ifndef FT_DATA_TEMPLATES_H
 #define FT_DATA_TEMPLATES_H
 

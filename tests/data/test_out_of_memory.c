@@ -1,5 +1,6 @@
 // Whichever allocation fails, opening, loading and packing fail with FT_E_NOMEM and give back what they took
 // (AddressSanitizer's leak check sees the rest).
+#include "common/log.h"
 #include "data/show.h"
 #include "data/t_data.h"
 
@@ -68,11 +69,25 @@ static void a_dataset_fails_cleanly(void **state)
     ft_tokenizer_free(tokenizer);
 }
 
+static void conversations_fail_cleanly(void **state)
+{
+    ft_log_set_level(FT_LOG_ERROR);
+    t_ok(ft_tokenizer_open(&tokenizer, "tests/golden/templates/chatml"));
+    t_run_init(&run, t_write("c.jsonl", "{\"messages\":[{\"role\":\"user\",\"content\":\"<|im_end|> x\"},"
+                                        "{\"role\":\"assistant\",\"content\":\"<think>a</think>b\"}]}\n"));
+    run.config.family_template = "qwen3";
+    run.config.source_max_len = 6;
+    run.train.weight = 1.5;
+    fail_each(load_and_pack);
+    ft_tokenizer_free(tokenizer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tokenizer_fails_cleanly),
         cmocka_unit_test_setup_teardown(a_dataset_fails_cleanly, t_setup, t_teardown),
+        cmocka_unit_test_setup_teardown(conversations_fail_cleanly, t_setup, t_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

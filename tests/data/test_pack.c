@@ -148,6 +148,69 @@ static void a_sample_that_fits_no_row_is_an_error(void **state)
     ft_samples_free(&samples);
 }
 
+// Times each sample comes in an epoch.
+static void count_copies(const ft_samples *samples, uint64_t seed, uint32_t epoch, bool shuffle, int *copies)
+{
+    ft_packs packs;
+    memset(copies, 0, (size_t)samples->n * sizeof *copies);
+    t_ok(ft_pack(&packs, samples, 128, true, shuffle, seed, epoch));
+    int64_t last = packs.row_begin[packs.n_rows];
+    for (int64_t row = 0; row < packs.n_rows; row++) {
+        int64_t tokens = 0;
+        assert_true(packs.row_begin[row] < packs.row_begin[row + 1]);
+        for (int64_t i = packs.row_begin[row]; i < packs.row_begin[row + 1]; i++) tokens += ft_sample_length(samples, packs.sample[i]);
+        assert_true(tokens <= 128);
+    }
+    for (int64_t i = 0; i < last; i++) copies[packs.sample[i]]++;
+    ft_packs_free(&packs);
+}
+
+static void weights_repeat_and_leave_out_samples(void **state)
+{
+    static const double weights[] = {1, 0.5, 2.5, 0, 0.25};
+    static const int extra_of_40[] = {0, 20, 20, 0, 10};
+    ft_samples samples;
+    int copies[200], sum[200] = {0}, again[200], other[200];
+    make_samples(&samples, 200, 2, 60, 5);
+    for (int i = 0; i < 200; i++) samples.source[i] = i % 5;
+    samples.weights = FT_NEW_ARRAY(double, 5);
+    memcpy(samples.weights, weights, sizeof weights);
+    samples.n_weights = 5;
+    for (int mode = 0; mode < 2; mode++) {
+        memset(sum, 0, sizeof sum);
+        for (uint32_t epoch = 0; epoch < 4; epoch++) {
+            int extra[5] = {0};
+            count_copies(&samples, 7, epoch, mode, copies);
+            for (int i = 0; i < 200; i++) {
+                int whole = (int)weights[i % 5];
+                assert_true(copies[i] == whole || copies[i] == whole + 1);
+                extra[i % 5] += copies[i] - whole;
+                sum[i] += copies[i];
+            }
+            assert_memory_equal(extra, extra_of_40, sizeof extra);
+        }
+        for (int i = 0; i < 200; i++) assert_int_equal(sum[i], 4 * weights[i % 5]);  // four epochs even out quarters and halves
+    }
+    count_copies(&samples, 7, 3, true, copies);
+    count_copies(&samples, 7, 3, true, again);
+    count_copies(&samples, 8, 3, true, other);
+    assert_memory_equal(copies, again, sizeof copies);
+    assert_true(memcmp(copies, other, sizeof copies) != 0);
+    ft_samples_free(&samples);
+}
+
+static void weights_that_leave_nothing_are_an_error(void **state)
+{
+    ft_samples samples;
+    ft_packs packs;
+    make_samples(&samples, 3, 2, 9, 5);
+    samples.weights = FT_NEW_ARRAY(double, 1);
+    samples.n_weights = 1;
+    samples.weights[0] = 0.1;
+    t_fails(ft_pack(&packs, &samples, 16, true, true, 0, 0), FT_E_INPUT, "leave no sample for an epoch");
+    ft_samples_free(&samples);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +221,8 @@ int main(void)
         cmocka_unit_test(long_samples_do_not_come_first),
         cmocka_unit_test(a_million_samples_pack_in_seconds),
         cmocka_unit_test(a_sample_that_fits_no_row_is_an_error),
+        cmocka_unit_test(weights_repeat_and_leave_out_samples),
+        cmocka_unit_test(weights_that_leave_nothing_are_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -109,7 +109,30 @@ static void whatever_decides_the_tokens_is_in_the_key(void **state)
     CHANGES(train.field_input, "text");
     CHANGES(train.field_output, "text");
     CHANGES(train.max_samples, 2);
+    char *names[] = {"user"};
+    ft_string_list roles = {names, 1};
+    CHANGES(config.chat_template, "llama3");
+    CHANGES(config.family_template, "llama3");
+    CHANGES(config.roles_to_train, roles);
+    CHANGES(config.mask_history, true);
+    CHANGES(config.source_max_len, 9);
+    CHANGES(config.target_max_len, 9);
+    CHANGES(train.chat_template, "llama3");
+    CHANGES(train.split, "train");
+    CHANGES(train.field_messages, "text");
+    CHANGES(train.message_property_role, "text");
+    CHANGES(train.message_property_content, "text");
+    CHANGES(train.message_field_training, "text");
+    CHANGES(train.train_on_eos, "all");
+    CHANGES(train.field_system, "text");
+    CHANGES(train.roles_user, roles);
+    CHANGES(train.roles_assistant, roles);
+    CHANGES(train.roles_system, roles);
+    CHANGES(train.roles_to_train, roles);
 #undef CHANGES
+    run.train.weight = 2;  // decides what an epoch shows, not what the tokens are
+    assert_true(ft_hash128_equal(before, key()));
+    run.train.weight = 1;
     t_ok(ft_tokenizer_set_special(tokenizer, "eos", "<|eot_id|>"));
     assert_false(ft_hash128_equal(before, key()));
     t_ok(ft_tokenizer_set_special(tokenizer, "eos", "<|end_of_text|>"));
