@@ -5,11 +5,18 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "data/normalizer.h"
 #include "data/utf8.h"
 #include "data/word_cache.h"
 
 #define SHORT_WORD 64  // symbols up to which the linear scan wins over the heap
+
+// Every unit must have tokens: one that vanishes lets its neighbours meet, and unknown ones may fuse.
+static bool may_cut(const ft_bpe *bpe)
+{
+    bool all = bpe->falls_back;
+    for (int byte = 0; byte < 256; byte++) all &= bpe->fallback_id[byte] >= 0;
+    return bpe->characters && !bpe->ignore_merges && all;
+}
 
 ft_status ft_bpe_init(ft_bpe *bpe, const ft_vocab *vocab, size_t n_merges)
 {
@@ -27,8 +34,7 @@ ft_status ft_bpe_init(ft_bpe *bpe, const ft_vocab *vocab, size_t n_merges)
         int n = snprintf(name, sizeof name, "<0x%02X>", byte);
         bpe->fallback_id[byte] = ft_vocab_find(vocab, name, (size_t)n);
     }
-    // A U+2581 that is a token of its own keeps unknown units on its sides apart.
-    bpe->cuts_at_spaces = bpe->characters && ft_vocab_find(vocab, FT_METASPACE, FT_METASPACE_BYTES) >= 0;
+    bpe->cuts = may_cut(bpe);
     return FT_OK;
 }
 
@@ -53,19 +59,25 @@ static int32_t find_concatenation(const ft_vocab *vocab, const char *left, size_
     return ft_vocab_find(vocab, joined, left_bytes + right_bytes);
 }
 
-// What stands before a U+2581 inside a token may be joined to one in a text.
-static void note_joins(ft_bpe *bpe, int32_t id)
+bool ft_bpe_is_substitute(const ft_bpe *bpe, int32_t id)
 {
-    size_t n;
-    const char *token = ft_vocab_bytes(bpe->vocab, id, &n), *end = token + n;
-    for (const char *at = token; (at = memmem(at, (size_t)(end - at), FT_METASPACE, FT_METASPACE_BYTES)) != NULL; at++) {
-        if (at > token) bpe->joins_space[(uint8_t)at[-1]] = true;
-    }
+    const ft_token *token = &bpe->vocab->tokens[id];
+    return id == bpe->unknown || (bpe->falls_back && token->bytes == 6 && memcmp(bpe->vocab->pool + token->offset, "<0x", 3) == 0);
+}
+
+static void note_join(ft_bpe *bpe, int32_t left, int32_t right)
+{
+    size_t n, ignored;
+    const char *a = ft_vocab_bytes(bpe->vocab, left, &n), *b = ft_vocab_bytes(bpe->vocab, right, &ignored);
+    uint8_t last = (uint8_t)a[n - 1], first = (uint8_t)b[0];
+    bpe->joins[last][first >> 5] |= 1u << (first & 31);
+    if (ft_bpe_is_substitute(bpe, left) || ft_bpe_is_substitute(bpe, right)) bpe->cuts = false;
 }
 
 ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t left_bytes, const char *right,
                            size_t right_bytes)
 {
+    if (left_bytes == 0 || right_bytes == 0) return ft_error(FT_E_INPUT, "merge %d has an empty part", rank);
     int32_t a = ft_vocab_find(bpe->vocab, left, left_bytes);
     int32_t b = ft_vocab_find(bpe->vocab, right, right_bytes);
     int32_t id = find_concatenation(bpe->vocab, left, left_bytes, right, right_bytes);
@@ -78,7 +90,7 @@ ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t l
         while (bpe->merges[slot].rank >= 0) slot = (slot + 1) & bpe->merges_mask;
         merge = &bpe->merges[slot];
     }
-    if (bpe->characters) note_joins(bpe, id);
+    if (bpe->cuts) note_join(bpe, a, b);
     *merge = (ft_merge){.pair = ft_merge_pair(a, b), .rank = rank, .id = id};  // the last of repeated merges counts
     return FT_OK;
 }

@@ -23,14 +23,14 @@ typedef struct {
     bool characters;         // units are characters; a byte that is not UTF-8 is a unit without a token
     bool falls_back;         // a character without a token becomes the tokens of its bytes, if all are there
     int32_t fallback_id[256];  // "<0x00>" ..., -1 if absent
-    bool cuts_at_spaces;     // `characters`: a word may be cut before a U+2581 without changing its tokens, except where
-    bool joins_space[256];   // a merge may join what ends in this byte to it
+    bool cuts;               // a word may be cut where ft_bpe_joins is false without changing its tokens
+    uint32_t joins[256][8];  // bit y of row x: some merge joins a token ending in byte x to one starting with byte y
     int32_t unknown;         // stands for a unit without a token; -1: such units vanish, as in the reference
     bool fuse_unknown;       // a run of them is one token
     bool ignore_merges;      // a word that is a token is that token, whatever the merges say
 } ft_bpe;
 
-// `characters`, `falls_back` and the like are the caller's to set before.
+// All but the tables is the caller's to set before.
 ft_status ft_bpe_init(ft_bpe *bpe, const ft_vocab *vocab, size_t n_merges);
 // Enters the merge of two tokens given as bytes. FT_E_INPUT if a part or the result is not in the vocabulary.
 ft_status ft_bpe_add_merge(ft_bpe *bpe, int32_t rank, const char *left, size_t left_bytes, const char *right,
@@ -62,6 +62,14 @@ void ft_bpe_work_free(ft_bpe_work *work);
 size_t ft_bpe_unit(const ft_bpe *bpe, const char *text, size_t bytes, int32_t *id);
 // Whether a unit without a token becomes the tokens of its bytes.
 bool ft_bpe_falls_back(const ft_bpe *bpe, const char *unit, size_t bytes);
+// Whether a token may stand for other bytes than its own: the unknown one, and "<0xE2>".
+bool ft_bpe_is_substitute(const ft_bpe *bpe, int32_t id);
+// Whether some merge may join a token ending in byte `left` to one starting with byte `right`.
+static inline bool ft_bpe_joins(const ft_bpe *bpe, char left, char right)
+{
+    return bpe->joins[(uint8_t)left][(uint8_t)right >> 5] >> ((uint8_t)right & 31) & 1;
+}
+
 // Appends the tokens of a word (any bytes).
 ft_status ft_bpe_encode(const ft_bpe *bpe, ft_bpe_work *work, const char *word, size_t bytes, ft_ids *ids);
 // bpe_ends.c: ends[i] = bytes of the word up to the end of ids[i], given all n tokens of that word. Not decreasing; the last is

@@ -17,19 +17,12 @@ static bool known(const subject *s, size_t at, size_t *n)
     return id >= 0;
 }
 
-// Whether the token may stand for other bytes than its own.
-static bool is_substitute(const ft_bpe *bpe, int32_t id)
-{
-    const ft_token *token = &bpe->vocab->tokens[id];
-    return id == bpe->unknown || (bpe->falls_back && token->bytes == 6 && bpe->vocab->pool[token->offset] == '<');
-}
-
 // Adds up lengths; whether they come out at the length of the word, so that no unit vanished.
 static bool ends_by_length(const subject *s, const int32_t *ids, int64_t n, int64_t *ends)
 {
     size_t at = 0;
     for (int64_t i = 0; i < n; i++) {
-        if (is_substitute(s->bpe, ids[i])) return false;
+        if (ft_bpe_is_substitute(s->bpe, ids[i])) return false;
         at += s->bpe->vocab->tokens[ids[i]].bytes;
         ends[i] = (int64_t)at;
     }

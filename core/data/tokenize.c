@@ -113,22 +113,22 @@ static ft_status encode_by_expressions(encoding *e)
     return FT_OK;
 }
 
-// Whether a word may end before the U+2581 at `at`. It does under Metaspace's `split`; else the piece is one word, which may as
-// well be cut where no merge joins the sides.
-static bool cuts_before(const ft_tokenizer *tokenizer, const char *text, size_t at)
+// Whether a word may end before the byte at `at` (> 0). Under Metaspace's `split` it does before every U+2581; apart from that the
+// piece is one word, which may as well be cut where no merge joins the sides.
+static inline bool cuts_before(const ft_tokenizer *tokenizer, const char *text, size_t bytes, size_t at)
 {
-    return tokenizer->metaspace_splits || (tokenizer->bpe.cuts_at_spaces && !tokenizer->bpe.joins_space[(uint8_t)text[at - 1]]);
+    if (((uint8_t)text[at] & 0xC0) == 0x80) return false;
+    if (tokenizer->bpe.cuts && !ft_bpe_joins(&tokenizer->bpe, text[at - 1], text[at])) return true;
+    return tokenizer->metaspace_splits && bytes - at >= FT_METASPACE_BYTES &&
+           memcmp(text + at, FT_METASPACE, FT_METASPACE_BYTES) == 0;
 }
 
-static ft_status encode_by_spaces(encoding *e)
+static ft_status encode_by_joins(encoding *e)
 {
-    const char *text = e->piece.text, *space;
+    const char *text = e->piece.text;
     size_t bytes = e->piece.bytes, begin = 0;
     for (size_t at = 1; at < bytes; at++) {
-        space = memmem(text + at, bytes - at, FT_METASPACE, FT_METASPACE_BYTES);
-        if (space == NULL) break;
-        at = (size_t)(space - text);
-        if (!cuts_before(e->tokenizer, text, at)) continue;
+        if (!cuts_before(e->tokenizer, text, bytes, at)) continue;
         FT_TRY(encode_word(e, text + begin, at - begin));
         begin = at;
     }
@@ -143,7 +143,7 @@ static ft_status encode_plain(encoding *e, const ft_piece *piece, bool first)
     if (!tokenizer->bpe.characters) return encode_by_expressions(e);
     if (tokenizer->metaspace != FT_METASPACE_OFF)
         FT_TRY(ft_metaspace(tokenizer->metaspace, piece, first, e->ends != NULL, &e->work->spaced, &e->piece));
-    return encode_by_spaces(e);
+    return encode_by_joins(e);
 }
 
 // Pass 0 cuts out the plain added tokens and has the rest normalized; pass 1, inside that, the normalized ones. A special token

@@ -110,19 +110,28 @@ static ft_status decode_token(const ft_decoder *decoder, const char *token, size
     return ft_text_add(out, token, (size_t)(end - token));
 }
 
+static ft_status show_token(ft_tokenizer *tokenizer, int32_t id, const char *token, size_t bytes, ft_text *scratch)
+{
+    scratch->length = 0;
+    FT_TRY(decode_token(&tokenizer->decoder, token, bytes, scratch));
+    return ft_vocab_put(&tokenizer->shown, id, scratch->data, scratch->length);
+}
+
+// A `normalized` added token decodes from what it was normalized to, as in the reference.
 ft_status ft_tokenizer_fill_shown(ft_tokenizer *tokenizer)
 {
-    if (!tokenizer->bpe.characters) return FT_OK;
-    ft_text text = {0};
+    ft_text scratch = {0};
     ft_status status = FT_OK;
+    if (!tokenizer->bpe.characters) return FT_OK;
     for (int32_t id = 0; id < tokenizer->vocab.n && status == FT_OK; id++) {
         size_t bytes;
         const char *token = ft_vocab_bytes(&tokenizer->vocab, id, &bytes);
-        text.length = 0;
-        if (token == NULL) continue;
-        status = decode_token(&tokenizer->decoder, token, bytes, &text);
-        if (status == FT_OK) status = ft_vocab_put(&tokenizer->shown, id, text.data, text.length);
+        if (token != NULL) status = show_token(tokenizer, id, token, bytes, &scratch);
     }
-    ft_text_free(&text);
+    for (int i = 0; i < tokenizer->added.n && status == FT_OK; i++) {
+        const ft_added_token *token = &tokenizer->added.items[i];
+        if (token->normalized) status = show_token(tokenizer, token->id, token->text, token->bytes, &scratch);
+    }
+    ft_text_free(&scratch);
     return status;
 }

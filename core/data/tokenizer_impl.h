@@ -35,7 +35,7 @@ typedef struct {
 } ft_decoder;
 
 // A text is cut at added tokens that are not `normalized`; pieces are normalized, cut at the other added tokens, then either
-// (byte-level) cut into words by expressions or (bpe.characters) given to Metaspace and cut at spaces; words are merged.
+// (byte-level) cut into words by expressions or (bpe.characters) given to Metaspace and cut where no merge joins; words are merged.
 struct ft_tokenizer {
     char *path;
     uint64_t hash;

@@ -113,11 +113,10 @@ ft_status ft_tokenizer_read_model(ft_tokenizer *tokenizer, const json_t *model)
     ft_status status;
     FT_TRY_GOTO(status, out, check_model(model, characters));
     FT_TRY_GOTO(status, out, read_vocab(&tokenizer->vocab, &s[0], json_object_get(model, "vocab")));
-    FT_TRY_GOTO(status, out, ft_bpe_init(&tokenizer->bpe, &tokenizer->vocab, json_array_size(merges)));
     FT_TRY_GOTO(status, out, read_unknown(tokenizer, &s[0], model));
     tokenizer->bpe.falls_back = ft_json_true(model, "byte_fallback", false);
     tokenizer->bpe.ignore_merges = ft_json_true(model, "ignore_merges", false);
-    tokenizer->bpe.cuts_at_spaces &= !tokenizer->bpe.ignore_merges;
+    FT_TRY_GOTO(status, out, ft_bpe_init(&tokenizer->bpe, &tokenizer->vocab, json_array_size(merges)));
     size_t rank;
     json_t *merge;
     json_array_foreach(merges, rank, merge) FT_TRY_GOTO(status, out, add_merge(&tokenizer->bpe, s, merge, (int32_t)rank));

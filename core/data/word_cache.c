@@ -4,17 +4,17 @@
 
 #include "common/memory.h"
 
-#define SLOTS 32768       // 2 MiB: stays in the second-level cache of a core
-#define WORD_BYTES 30
-#define WORD_TOKENS 8
+#define SLOTS 16384       // 2 MiB: stays in the second-level cache of a core
+#define WORD_BYTES 62
+#define WORD_TOKENS 16
 
-// One cache line. bytes = 0: empty (no word is).
+// Two cache lines. bytes = 0: empty (no word is).
 typedef struct {
     uint8_t bytes, n;
     char word[WORD_BYTES];
     int32_t ids[WORD_TOKENS];
 } slot;
-_Static_assert(sizeof(slot) == 64, "an entry is one cache line");
+_Static_assert(sizeof(slot) == 128, "an entry is two cache lines");
 
 struct ft_word_cache {
     slot slots[SLOTS];

@@ -1,24 +1,32 @@
 // Ids are those of Hugging Face's tokenizers (golden/make_tokenizers.py), and detokenizing gives the text back.
 #include "data/t_data.h"
 
-static json_t *cases;
+static json_t *cases, *more_cases;
 
-static int load_cases(void **state)
+static json_t *load(const char *path)
 {
     char *text;
     size_t bytes;
-    if (ft_file_read(GOLDEN "cases.jsonl", 1 << 24, &text, &bytes) != FT_OK) return 1;
-    cases = json_array();
+    if (ft_file_read(path, 1 << 24, &text, &bytes) != FT_OK) return NULL;
+    json_t *list = json_array();
     for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        json_array_append_new(cases, json_loads(line, JSON_ALLOW_NUL, NULL));
+        json_array_append_new(list, json_loads(line, JSON_ALLOW_NUL, NULL));
     }
     ft_free(text);
-    return json_array_size(cases) < 200;
+    return list;
+}
+
+static int load_cases(void **state)
+{
+    cases = load(GOLDEN "cases.jsonl");
+    more_cases = load(GOLDEN "cases_more.jsonl");
+    return json_array_size(cases) < 200 || json_array_size(more_cases) < 100;
 }
 
 static int free_cases(void **state)
 {
     json_decref(cases);
+    json_decref(more_cases);
     return 0;
 }
 
@@ -36,7 +44,7 @@ static void assert_restored(const ft_tokenizer *tokenizer, const ft_ids *ids, co
     char *restored;
     size_t bytes;
     t_ok(ft_detokenize(tokenizer, ids->items, ids->n, false, &restored, &bytes));
-    assert_int_equal(bytes, json_string_length(text));
+    if (bytes != json_string_length(text)) fail_msg("'%s' came back as '%s'", json_string_value(text), restored);
     assert_memory_equal(restored, json_string_value(text), bytes);
     ft_free(restored);
 }
@@ -76,12 +84,53 @@ static void unknown_bytes_give_the_reference_ids(void **state)
     check_tokenizer("unknown", "unknown_plain", 0, false);
 }
 
+// What the reference decodes the ids to, where it is text: it puts U+FFFD for bytes that are not.
+static void assert_decoded(const ft_tokenizer *tokenizer, const ft_ids *ids, const json_t *expected)
+{
+    if (strstr(json_string_value(expected), "\uFFFD") == NULL) assert_restored(tokenizer, ids, expected);
+}
+
+static void check_more(const char *name)
+{
+    ft_tokenizer *tokenizer = t_tokenizer(name);
+    size_t i;
+    json_t *item;
+    json_array_foreach(more_cases, i, item) {
+        const json_t *text = json_object_get(item, "text");
+        for (int plain = 0; plain < 2; plain++) {
+            char key[64];
+            ft_ids ids = {0};
+            snprintf(key, sizeof key, "%s%s", name, plain ? "_plain" : "");
+            t_ok(ft_tokenize(tokenizer, json_string_value(text), json_string_length(text), plain ? 0 : FT_TOKENIZE_SPECIAL, &ids));
+            assert_ids(&ids, json_object_get(item, key), json_string_value(text));
+            snprintf(key, sizeof key, "%s_decoded", name);
+            if (!plain) assert_decoded(tokenizer, &ids, json_object_get(item, key));
+            ft_ids_free(&ids);
+        }
+    }
+    ft_tokenizer_free(tokenizer);
+}
+
+static void qwen_kind_gives_the_reference_ids_and_text(void **state)
+{
+    check_more("qwen");
+}
+
+static void sentencepiece_kinds_give_the_reference_ids_and_text(void **state)
+{
+    check_more("spm");
+    check_more("spm_first");
+    check_more("spm_split");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(llama3_kind_gives_the_reference_ids),
         cmocka_unit_test(smollm_kind_gives_the_reference_ids),
         cmocka_unit_test(unknown_bytes_give_the_reference_ids),
+        cmocka_unit_test(qwen_kind_gives_the_reference_ids_and_text),
+        cmocka_unit_test(sentencepiece_kinds_give_the_reference_ids_and_text),
     };
     return cmocka_run_group_tests(tests, load_cases, free_cases);
 }

@@ -8,7 +8,13 @@ llama3/   byte-level BPE in the shape of Llama 3: Split by its regular expressio
 smollm/   byte-level BPE in the shape of SmolLM2 and GPT-2: Digits, ByteLevel's own expression, merges as text, no template, and
           an alphabet that lacks bytes, which vanish.
 unknown/  as smollm, with unk_token and fuse_unk, and an added token that is `normalized`.
-cases.jsonl  {"text", "llama3": ids, "llama3_plain": ids without special tokens, ...}, one case a line.
+qwen/     byte-level BPE in the shape of Qwen2: NFC, single digits, an added token that NFC rewrites.
+spm/      BPE of characters as transformers converts SentencePiece models of Llama 2: Prepend and Replace, byte_fallback, and
+          added tokens that strip white space or want to be whole words.
+spm_first/  the same under Metaspace with prepend_scheme first and split false, without bytes: unk_token and fuse_unk.
+spm_split/  the same under Metaspace in its old form (add_prefix_space, split), with neither.
+cases.jsonl, cases_more.jsonl (qwen, spm*)
+          {"text", "llama3": ids, "llama3_plain": ids without special tokens, ...}, one case a line.
 """
 import json
 import random
@@ -104,6 +110,67 @@ def make_unknown():
     return made, config
 
 
+def make_qwen():
+    from tokenizers import Regex, pre_tokenizers
+    made = train(800, [pre_tokenizers.Split(Regex(LLAMA3_PATTERN.replace("{1,3}", "")), "isolated"),
+                       pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)], True)
+    n = len(made["model"]["vocab"])
+    made["normalizer"] = {"type": "NFC"}
+    made["post_processor"] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    made["added_tokens"] = [token("<|endoftext|>", n), token("<|eot_id|>", n + 1),
+                            token("re\u0301seau", n + 2, normalized=True, special=False)]
+    return made, {"bos_token": None, "eos_token": "<|eot_id|>", "pad_token": "<|endoftext|>"}
+
+
+def train_characters(names):
+    from tokenizers import models, pre_tokenizers, trainers
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=900, show_progress=False, special_tokens=names, limit_alphabet=150)
+    tokenizer.train_from_iterator(CORPUS.splitlines(keepends=True), trainer)
+    return json.loads(tokenizer.to_str())
+
+
+def make_spm(metaspace, bytes_too, unknown):
+    names = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256) if bytes_too]
+    made = train_characters(names)
+    n = len(made["model"]["vocab"])
+    made["model"].update(byte_fallback=bytes_too, fuse_unk=unknown, unk_token="<unk>" if unknown else None)
+    made["added_tokens"] = [token(name, i) for i, name in enumerate(names[:3])] + [
+        token("<|eot_id|>", n, lstrip=True), token("<tool>", n + 1, rstrip=True, special=False),
+        token("layer", n + 2, single_word=True, special=False), token("<end> x", n + 3, normalized=True, special=False)]
+    replace = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    made["normalizer"] = None if metaspace else {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, replace]}
+    made["pre_tokenizer"] = metaspace
+    back = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
+    made["decoder"] = {"type": "Sequence", "decoders": [back, {"type": "ByteFallback"}, {"type": "Fuse"},
+                                                        {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+    return made, {"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True}
+
+
+def make_spm_first():
+    return make_spm({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}, False, True)
+
+
+def make_spm_split():
+    made, config = make_spm({"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}, False, False)
+    made["decoder"] = {"type": "Metaspace", "replacement": "▁", "add_prefix_space": True}
+    return made, config
+
+
+MORE_PIECES = ["e\u0323\u0301", "\u1112\u1161\u11ab", "\u0301\u0323", "re\u0301seau", "r\u00e9seau", "\u212b", "▁", "▁▁", "<s>", "</s>", "<unk>",
+               " <|eot_id|> ", "<tool> \n", " layer ", "player", "layer.", "<end> x", "<0x0A>", "\u0958", "q\u0307\u0323"]
+
+
+def more_texts():
+    chance = random.Random(6)
+    yield from ["", " ", "\n", "a", "\u0301", "▁a", "  a  b", "layer", " layer layers layer"]
+    yield from CORPUS.splitlines()
+    yield from ["x" * 100, " " * 90, "日" * 70, "e\u0301" * 80, "\u0301\u0323" * 50]
+    for _ in range(110):
+        yield "".join(chance.choice(PIECES + 2 * MORE_PIECES) for _ in range(chance.randint(1, 30)))
+
+
 def texts():
     chance = random.Random(5)
     yield from ["", " ", "\n", "a", CORPUS]
@@ -124,17 +191,24 @@ def write_tokenizer(name, made, config):
     return Tokenizer.from_file(str(directory / "tokenizer.json"))
 
 
-def main():
-    makers = {"llama3": make_llama3, "smollm": make_smollm, "unknown": make_unknown}
-    tokenizers = {name: write_tokenizer(name, *make()) for name, make in makers.items()}
-    with open(HERE / "cases.jsonl", "w", encoding="utf-8") as out:
-        for text in texts():
+def write_cases(name, makers, texts, decoded=False):
+    tokenizers = {key: write_tokenizer(key, *make()) for key, make in makers.items()}
+    with open(HERE / name, "w", encoding="utf-8") as out:
+        for text in texts:
             case = {"text": text}
-            for name, tokenizer in tokenizers.items():
+            for key, tokenizer in tokenizers.items():
                 for suffix, plain in [("", False), ("_plain", True)]:
                     tokenizer.encode_special_tokens = plain
-                    case[name + suffix] = tokenizer.encode(text, add_special_tokens=False).ids
+                    case[key + suffix] = tokenizer.encode(text, add_special_tokens=False).ids
+                if decoded:
+                    case[key + "_decoded"] = tokenizer.decode(case[key], skip_special_tokens=False)
             out.write(json.dumps(case, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+def main():
+    write_cases("cases.jsonl", {"llama3": make_llama3, "smollm": make_smollm, "unknown": make_unknown}, texts())
+    write_cases("cases_more.jsonl", {"qwen": make_qwen, "spm": lambda: make_spm(None, True, True), "spm_first": make_spm_first,
+                                     "spm_split": make_spm_split}, more_texts(), decoded=True)
 
 
 if __name__ == "__main__":
