@@ -237,6 +237,43 @@ static void other_dtypes_are_widened_exactly(void **state)
     site_close(&s);
 }
 
+// Meta's official checkpoint: attention, first and last layer in bf16. Codes of attention 570,425,344 and of the MLP 2,617,245,696
+// per layer; row scales of gate|up 106496 and down 16384.
+static void the_layout_of_metas_405b_is_the_hand_sum(void **state)
+{
+    static const int64_t attention = 570425344, mlp = 2617245696, scales = 4 * (106496 + 16384), vocabulary = (int64_t)128256 * 16384;
+    char *text = NULL, path[512];
+    size_t bytes = 0;
+    site s;
+    ft_shape shape;
+    ft_layout layout;
+    site_open(&s, 1);
+    FILE *file = open_memstream(&text, &bytes);
+    fputs("{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":16384,\"intermediate_size\":53248,\"num_hidden_layers\":126,"
+          "\"num_attention_heads\":128,\"num_key_value_heads\":8,\"vocab_size\":128256,\"torch_dtype\":\"bfloat16\","
+          "\"quantization_config\":{\"quant_method\":\"fbgemm_fp8\",\"activation_scale_ub\":1200.0,\"modules_to_not_convert\":[\"lm_head\"", file);
+    for (int layer = 0; layer < 126; layer++)
+        for (ft_linear linear = 0; linear < FT_LINEAR_COUNT; linear++)
+            if (linear <= FT_LINEAR_O || layer == 0 || layer == 125)
+                fprintf(file, ",\"model.layers.%d.%s\"", layer, ft_linear_module(linear));
+    fputs("]}}", file);
+    fclose(file);
+    snprintf(path, sizeof path, "%s/config.json", s.model);
+    assert_ok(ft_file_write(path, text, bytes));
+    free(text);
+    assert_ok(ft_shape_read(&shape, s.model));
+    assert_ok(ft_layout_expect(&layout, &shape, FT_BASE_FP8, s.model));
+    // Beside codes and scales: two norms, and padding of less than an extent per group.
+    int64_t quantized = layout.record[1].bytes - (2 * attention + mlp + scales + 2 * 16384 * 2);
+    int64_t plain = layout.record[125].bytes - (2 * attention + 2 * mlp + 2 * 16384 * 2);
+    assert_true(quantized >= 0 && quantized < 5 * FT_EXTENT_ALIGN);
+    assert_true(plain >= 0 && plain < 5 * FT_EXTENT_ALIGN);
+    assert_int_equal(layout.layer_bytes_max, layout.record[125].bytes);
+    assert_int_equal(layout.bytes - 124 * layout.record[1].bytes - 2 * layout.record[0].bytes, 4 * vocabulary + 262144);
+    ft_layout_free(&layout);
+    site_close(&s);
+}
+
 int main(void)
 {
     ft_log_set_level(FT_LOG_WARNING);
@@ -251,6 +288,7 @@ int main(void)
         cmocka_unit_test(scalars),
         cmocka_unit_test(what_does_not_fit_together_is_refused_by_name),
         cmocka_unit_test(a_bf16_base_of_an_fp8_checkpoint_is_refused_in_one_line),
+        cmocka_unit_test(the_layout_of_metas_405b_is_the_hand_sum),
         cmocka_unit_test(other_dtypes_are_widened_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -244,6 +244,12 @@ static void qwen3_head_norms_fp8_tied(void **state) { run_case("qwen3_fp8_tied",
 static void fp8_source_tiles(void **state) { run_case("fp8_dialects/tile_inv", NULL); }
 static void fp8_source_stacked_e8m0_tiles(void **state) { run_case("fp8_dialects/tile_e8m0", NULL); }
 static void fp8_source_rows_beside_bf16(void **state) { run_case("fp8_dialects/fbgemm_row", NULL); }
+static void fp8_source_streamed_layers_of_unlike_size(void **state)
+{
+    static const char *const pairs[] = {"base_placement", "nvme", "activation_policy", "recompute", "boundary_placement", "host", NULL};
+    run_case("fp8_dialects/fbgemm_row", pairs);
+    run_case("fp8_dialects/ct_tensor", pairs);
+}
 static void fp8_source_compressed_tensor(void **state) { run_case("fp8_dialects/ct_tensor", NULL); }
 static void fp8_source_compressed_channel(void **state) { run_case("fp8_dialects/ct_channel", NULL); }
 static void fp8_source_compressed_block(void **state) { run_case("fp8_dialects/ct_block", NULL); }
@@ -266,7 +272,8 @@ int main(void)
         cmocka_unit_test(streamed_and_recomputed),
         cmocka_unit_test(fp8_source_tiles),
         cmocka_unit_test(fp8_source_stacked_e8m0_tiles), cmocka_unit_test(fp8_source_rows_beside_bf16),
-        cmocka_unit_test(fp8_source_compressed_tensor), cmocka_unit_test(fp8_source_compressed_channel),
+        cmocka_unit_test(fp8_source_compressed_tensor),
+        cmocka_unit_test(fp8_source_streamed_layers_of_unlike_size), cmocka_unit_test(fp8_source_compressed_channel),
         cmocka_unit_test(fp8_source_compressed_block), cmocka_unit_test(fp8_source_autofp8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
