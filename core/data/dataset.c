@@ -27,7 +27,8 @@ static ft_status check_weights(const ft_config *config)
     for (int i = 0; i < config->test_datasets.n; i++) {
         const ft_dataset_config *dataset = &config->test_datasets.items[i];
         if (dataset->weight != 1)
-            return ft_error(FT_E_UNSUPPORTED, "dataset %s: 'weight: %g' has no effect on test_datasets; remove it", dataset->path, dataset->weight);
+            return ft_error(FT_E_UNSUPPORTED, "dataset %s: 'weight: %g' has no effect on test_datasets; remove it", dataset->path,
+                            dataset->weight);
     }
     return FT_OK;
 }

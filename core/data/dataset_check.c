@@ -39,16 +39,20 @@ static const char *const chat_keys[] = {"chat_template",  "train_on_eos", "roles
 static ft_status list_files(const ft_dataset_config *dataset, const char *path, ft_string_list *files)
 {
     if (!ft_path_exists(path))
-        return ft_error(FT_E_NOT_FOUND, "dataset %s: no such file or directory; data is read from local files: %s", path, ft_data_file_kinds);
+        return ft_error(FT_E_NOT_FOUND, "dataset %s: no such file or directory; data is read from local files: %s", path,
+                        ft_data_file_kinds);
     bool directory = ft_path_is_directory(path), train = dataset->split == NULL || strcmp(dataset->split, "train") == 0;
     if (!directory && dataset->data_files != NULL)
-        return ft_error(FT_E_USAGE, "dataset %s is a file, in which 'data_files: %s' names nothing", path, dataset->data_files);
+        return ft_error(FT_E_USAGE, "dataset %s is a file, in which 'data_files: %s' names nothing", path,
+                        dataset->data_files);
     if (!directory && !train)
-        return ft_error(FT_E_USAGE, "dataset %s is a file, which has no split '%s'; name the file of that split", path, dataset->split);
+        return ft_error(FT_E_USAGE, "dataset %s is a file, which has no split '%s'; name the file of that split", path,
+                        dataset->split);
     FT_TRY(ft_data_files_list(path, dataset->split, dataset->data_files, files));
     for (int i = 0; i < files->n; i++) {
         if (ft_record_reader_find(files->items[i]) != NULL) continue;
-        return ft_error(FT_E_UNSUPPORTED, "dataset %s: no reader for this kind of file; there are %s", files->items[i], ft_data_file_kinds);
+        return ft_error(FT_E_UNSUPPORTED, "dataset %s: no reader for this kind of file; there are %s", files->items[i],
+                        ft_data_file_kinds);
     }
     return FT_OK;
 }
@@ -102,7 +106,8 @@ static ft_status unknown_shape(const json_t *record)
     ft_status status = append_keys(&keys, record);
     if (status == FT_OK) status = format_names(&names);
     if (status == FT_OK) {
-        status = ft_error(FT_E_INPUT, "the type cannot be told: a record with %s; implemented are %s (set type and field_* for other names)",
+        status = ft_error(FT_E_INPUT,
+                          "the type cannot be told: a record with %s; implemented are %s (set type and field_* for other names)",
                           keys.data ? keys.data : "no keys", names.data);
     }
     ft_text_free(&keys);
@@ -160,7 +165,8 @@ ft_status ft_dataset_check_fields(const ft_dataset_config *dataset, const ft_con
     return FT_OK;
 }
 
-static const char *const run_keys[] = {"chat_template", "roles_to_train", "mask_history", "train_on_inputs", "source_max_len", "target_max_len"};
+static const char *const run_keys[] = {"chat_template",   "roles_to_train", "mask_history",
+                                       "train_on_inputs", "source_max_len", "target_max_len"};
 
 static bool given(const ft_config *run, size_t key)
 {

@@ -1,6 +1,7 @@
 // Conversations: rendered by the template, tokenized as one text, trained by bytes.
 #include <string.h>
 
+#include "common/log.h"
 #include "common/memory.h"
 #include "data/encode.h"
 
@@ -76,7 +77,8 @@ static ft_status add_labels(const ft_encoder *e, const conversation *c, ft_encod
     return FT_OK;
 }
 
-// The closing tokens that are trained must be what the model says at the end of a turn: one token, of nothing else.
+// The closing tokens that are trained must be what the model says at the end of a turn: one token. What comes before it may have
+// vanished, where the vocabulary lacks bytes.
 static ft_status check_closing(const ft_encoder *e, const conversation *c)
 {
     int64_t i = 0;
@@ -84,13 +86,30 @@ static ft_status check_closing(const ft_encoder *e, const conversation *c)
         const ft_chat_piece *piece = &c->text.pieces[p];
         if (piece->kind != FT_PIECE_CLOSE || !c->piece_trained[p]) continue;
         while (i < c->ends.n && c->ends.items[i] < (int64_t)piece->end) i++;
-        bool whole = i > 0 && i < c->ends.n && c->ends.items[i] == (int64_t)piece->end && c->ends.items[i - 1] == (int64_t)piece->begin;
+        bool whole = i < c->ends.n && c->ends.items[i] == (int64_t)piece->end && (i == 0 || c->ends.items[i - 1] <= (int64_t)piece->begin);
         if (whole) continue;
         return ft_error(FT_E_INPUT, "%.*s, which closes a turn of template %s, is not one token of %s",
                         (int)(piece->end - piece->begin), c->text.text.data + piece->begin, e->chat_template->name,
                         ft_tokenizer_path(e->tokenizer));
     }
     return FT_OK;
+}
+
+static bool shown(const conversation *c, int message)
+{
+    for (int p = 0; p < c->text.n; p++) {
+        if (c->text.pieces[p].message == message) return true;
+    }
+    return false;
+}
+
+// Mistral's templates leave a system message out where the conversation ends with an answer. No template leaves out another.
+static void warn_left_out(const ft_encoder *e, const conversation *c)
+{
+    if (c->messages[0].speaker != FT_SPEAKER_SYSTEM || c->messages[0].bytes == 0 || shown(c, 0)) return;
+    ft_log_once(FT_LOG_WARNING, e->chat_template->name,
+                "template %s shows a system message only in a last message of the user: others are left out, as by its Jinja template",
+                e->chat_template->name);
 }
 
 // The first token that holds text of the last trained turn.
@@ -112,6 +131,7 @@ static ft_status encode(const ft_encoder *e, const ft_segments *segments, conver
     if (c->messages == NULL || c->trained == NULL) return FT_E_NOMEM;
     choose_turns(e, segments, c);
     FT_TRY(ft_chat_render(e->chat_template, e->tokenizer, c->messages, c->n, false, &c->text));
+    warn_left_out(e, c);
     FT_TRY(ft_chat_tokenize(e->tokenizer, &c->text, &encoded->ids, &c->ends));
     FT_TRY(choose_pieces(e, c));
     FT_TRY(check_closing(e, c));

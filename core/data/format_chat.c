@@ -5,8 +5,14 @@
 
 #include "data/formats.h"
 
-static const char *const fields[] = {"field_messages",         "field_system", "message_property_mappings.role", "message_property_mappings.content",
-                                     "message_field_training", "roles.user",   "roles.assistant",                "roles.system",
+static const char *const fields[] = {"field_messages",
+                                     "field_system",
+                                     "message_property_mappings.role",
+                                     "message_property_mappings.content",
+                                     "message_field_training",
+                                     "roles.user",
+                                     "roles.assistant",
+                                     "roles.system",
                                      NULL};
 
 static const char *const usual_names[3][4] = {{"system"}, {"user", "human"}, {"assistant", "gpt", "model"}};
@@ -40,9 +46,11 @@ static ft_status find_speaker(const ft_dataset_config *config, const char *role,
     }
     for (int i = 0; tool_roles[i] != NULL; i++) {
         if (strcmp(tool_roles[i], role) == 0)
-            return ft_error(FT_E_UNSUPPORTED, "role '%s' is not implemented: templates here render system, user and assistant", role);
+            return ft_error(FT_E_UNSUPPORTED, "role '%s' is not implemented: templates here render system, user and assistant",
+                            role);
     }
-    return ft_error(FT_E_INPUT, "unknown role '%.60s'; name it in roles.user, roles.assistant or roles.system of the dataset", role);
+    return ft_error(FT_E_INPUT, "unknown role '%.60s'; name it in roles.user, roles.assistant or roles.system of the dataset",
+                    role);
 }
 
 static const json_t *first_of(const json_t *object, const char *named, const char *a, const char *b, const char **field)
@@ -64,7 +72,8 @@ static int detect(const json_t *record, const ft_dataset_config *config)
 {
     const char *field;
     const json_t *messages = messages_of(record, config, &field);
-    return json_is_array(messages) && (json_array_size(messages) == 0 || json_is_object(json_array_get(messages, 0))) ? 95 : 0;
+    bool conversation = json_array_size(messages) == 0 || json_is_object(json_array_get(messages, 0));
+    return json_is_array(messages) && conversation ? 95 : 0;
 }
 
 static bool chats(const ft_dataset_config *config, const ft_config *run)
@@ -75,9 +84,10 @@ static bool chats(const ft_dataset_config *config, const ft_config *run)
 // *train: 1 or 0 as the value says.
 static ft_status read_flag(const json_t *value, const char *field, int *train)
 {
-    bool boolean = json_is_boolean(value), number = json_is_number(value) && (json_number_value(value) == 0 || json_number_value(value) == 1);
-    if (!boolean && !number) return ft_error(FT_E_INPUT, "'%s' says whether the message is trained: true, false, 0 or 1", field);
-    *train = boolean ? json_is_true(value) : json_number_value(value) == 1;
+    double number = json_number_value(value);
+    bool boolean = json_is_boolean(value), bit = json_is_number(value) && (number == 0 || number == 1);
+    if (!boolean && !bit) return ft_error(FT_E_INPUT, "'%s' says whether the message is trained: true, false, 0 or 1", field);
+    *train = boolean ? json_is_true(value) : number == 1;
     return FT_OK;
 }
 
@@ -163,7 +173,8 @@ ft_status ft_chat_speaker(const ft_dataset_config *config, const char *role, ft_
         *speaker = (ft_speaker)i;
         return FT_OK;
     }
-    return ft_error(FT_E_USAGE, "roles_to_train: unknown role '%s'; there are system, user, assistant and what `roles` names", role);
+    return ft_error(FT_E_USAGE, "roles_to_train: unknown role '%s'; there are system, user, assistant and what `roles` names",
+                    role);
 }
 
 const ft_record_format ft_format_chat = {

@@ -96,16 +96,19 @@ static ft_status choose_default(const ft_tokenizer *tokenizer, const char *famil
     bool has_own = own != NULL;
     *chosen = has_own ? recognise(own) : NULL;
     *reason = "the tokenizer's own";
-    if (*chosen == &ft_template_llama31 && strstr(own, "strftime_now"))
-        ft_log_once(FT_LOG_WARNING, "template date", "the tokenizer's template shows the day's date; llama3.1 shows 26 Jul 2024 instead");
+    if (*chosen == &ft_template_llama31 && strstr(own, "strftime_now")) {
+        ft_log_once(FT_LOG_WARNING, "template date",
+                    "the tokenizer's template shows the day's date; llama3.1 shows 26 Jul 2024 instead");
+    }
     ft_free(own);
     if (*chosen != NULL) return FT_OK;
     *chosen = family ? ft_chat_template_find(family) : NULL;
     *reason = "the model family's default";
-    if (*chosen == NULL)
-        return refuse(FT_E_INPUT, has_own ? "chat_template: the tokenizer's own is none that is known; set one" : "chat_template: the tokenizer brings none; set one", "");
+    if (*chosen == NULL && has_own) return refuse(FT_E_INPUT, "chat_template: the tokenizer's own is none that is known; set one", "");
+    if (*chosen == NULL) return refuse(FT_E_INPUT, "chat_template: the tokenizer brings none; set one", "");
     if (has_own) {
-        ft_log_once(FT_LOG_WARNING, "template own", "the tokenizer's own chat template is none that is known: using %s, %s; set chat_template to choose",
+        ft_log_once(FT_LOG_WARNING, "template own",
+                    "the tokenizer's own chat template is none that is known: using %s, %s; set chat_template to choose",
                     (*chosen)->name, *reason);
     }
     return FT_OK;
@@ -115,12 +118,13 @@ static ft_status check_tokens(const ft_chat_template *row, const ft_tokenizer *t
 {
     for (const char *const *token = row->tokens; *token != NULL; token++) {
         if (ft_tokenizer_id(tokenizer, *token) >= 0) continue;
-        return ft_error(FT_E_INPUT, "chat_template %s: %s has no token %s; set chat_template to one whose tokens it has (alpaca needs none)",
+        return ft_error(FT_E_INPUT,
+                        "chat_template %s: %s has no token %s; set chat_template to one whose tokens it has (alpaca needs none)",
                         row->name, ft_tokenizer_path(tokenizer), *token);
     }
     if (row->eos && ft_tokenizer_eos(tokenizer) < 0) {
-        return ft_error(FT_E_INPUT, "chat_template %s closes answers with EOS and %s names none; set special_tokens.eos_token", row->name,
-                        ft_tokenizer_path(tokenizer));
+        return ft_error(FT_E_INPUT, "chat_template %s closes answers with EOS and %s names none; set special_tokens.eos_token",
+                        row->name, ft_tokenizer_path(tokenizer));
     }
     return FT_OK;
 }

@@ -11,8 +11,8 @@ typedef struct {
 
 static ft_status wrong_order(const ft_chat_request *request, int i)
 {
-    return ft_error(FT_E_INPUT, "message %d is the %s's: after the optional system message user and assistant must alternate", i + 1,
-                    ft_speaker_name(request->messages[i].speaker));
+    return ft_error(FT_E_INPUT, "message %d is the %s's: after the optional system message user and assistant must alternate",
+                    i + 1, ft_speaker_name(request->messages[i].speaker));
 }
 
 static ft_status check_order(const ft_chat_request *request, int first)
@@ -93,7 +93,8 @@ const ft_chat_template ft_template_mistral_v1 = {
     .help = "Mistral 7B Instruct v0.1 and v0.2",
     .tokens = no_tokens,
     .eos = true,
-    .marks = (const char *const[]){"\" [INST] \" + ", "\" [/INST]\"", "\" \" + ", "loop.first and system_message is defined", "!|trim", NULL},
+    .marks = (const char *const[]){"\" [INST] \" + ", "\" [/INST]\"", "\" \" + ", "loop.first and system_message is defined", "!|trim",
+                                   NULL},
     .render = render_v1,
 };
 

@@ -217,6 +217,22 @@ static void a_bos_that_the_template_does_not_write_is_put_in_front(void **state)
     ft_encoded_free(&encoded);
 }
 
+static void an_answer_that_vanishes_leaves_its_closing_token(void **state)
+{
+    ft_tokenizer *kept = tokenizer;
+    ft_encoded encoded;
+    tokenizer = t_tokenizer("smollm");  // its vocabulary lacks bytes
+    run.config.chat_template = "alpaca";
+    t_ok(encode("chat", "{\"messages\":[{\"role\":\"user\",\"content\":\"the\"},{\"role\":\"assistant\",\"content\":\"\\u007f\"}]}", &encoded));
+    for (int64_t i = 0; i < encoded.ids.n; i++) {
+        int32_t eos = ft_tokenizer_eos(tokenizer), last = encoded.ids.n - 1;
+        assert_int_equal(encoded.labels.items[i], i == last ? eos : FT_LABEL_IGNORE);
+    }
+    ft_encoded_free(&encoded);
+    ft_tokenizer_free(tokenizer);
+    tokenizer = kept;
+}
+
 static void long_prompts_keep_their_end_and_long_answers_their_start(void **state)
 {
     ft_encoded whole, cut;
@@ -291,6 +307,7 @@ int main(void)
         TEST(what_cannot_be_rendered_is_refused_by_name),
         TEST(what_a_message_says_never_becomes_a_special_token),
         TEST(a_bos_that_the_template_does_not_write_is_put_in_front),
+        TEST(an_answer_that_vanishes_leaves_its_closing_token),
         TEST(long_prompts_keep_their_end_and_long_answers_their_start),
         TEST(alpaca_follows_a_chat_template),
         TEST(alpaca_without_one_has_its_prompt),
