@@ -172,6 +172,14 @@ static const char *largest_line(const ft_plan *plan, ft_tier tier)
     return ft_plan_line_name((ft_plan_line)largest);
 }
 
+// What a budget could be raised to: all that the machine offers. The device memory of a CPU is a part of the host's.
+static int64_t machine_bytes(const ft_plan *plan, int tier)
+{
+    const ft_machine *machine = &plan->machine;
+    int64_t hbm = machine->device == FT_DEVICE_CPU ? ft_plan_max64(machine->hbm_bytes, machine->host_bytes) : machine->hbm_bytes;
+    return tier == FT_TIER_HBM ? hbm : tier == FT_TIER_HOST ? machine->host_bytes : machine->nvme_bytes;
+}
+
 // What is short in the smallest arrangement the wishes allow, and what would make it fit.
 static ft_status does_not_fit(ft_plan *plan)
 {
@@ -189,11 +197,13 @@ static ft_status does_not_fit(ft_plan *plan)
     ft_plan_apply(plan, &choice);
     int tier = 0;
     while (tier < FT_TIER_NVME && plan->tier_bytes[tier] <= plan->tier_limit[tier]) tier++;
-    char need[FT_HUMAN_BYTES], have[FT_HUMAN_BYTES];
-    return ft_error(FT_E_INPUT, "the run does not fit: %s is short by %lld bytes (needs %s, has %s; largest part: %s); raise %s to %lld or %s",
+    char need[FT_HUMAN_BYTES], have[FT_HUMAN_BYTES], raise[64] = "the machine has no more: ";
+    if (plan->tier_bytes[tier] <= machine_bytes(plan, tier))
+        snprintf(raise, sizeof raise, "raise %s to %lld or ", flags[tier], (long long)plan->tier_bytes[tier]);
+    return ft_error(FT_E_INPUT, "the run does not fit: %s is short by %lld bytes (needs %s, has %s; largest part: %s); %s%s",
                     tiers[tier], (long long)(plan->tier_bytes[tier] - plan->tier_limit[tier]),
                     ft_human_bytes(need, (double)plan->tier_bytes[tier]), ft_human_bytes(have, (double)plan->tier_limit[tier]),
-                    largest_line(plan, (ft_tier)tier), flags[tier], (long long)plan->tier_bytes[tier], remedies[tier]);
+                    largest_line(plan, (ft_tier)tier), raise, remedies[tier]);
 }
 
 ft_status ft_plan_make(ft_plan *plan, const ft_plan_request *request)

@@ -30,16 +30,6 @@ static ft_status print_text(const ft_plan *plan)
     return status;
 }
 
-// For a config file, what each of its keys became.
-static ft_status print_keys(const ft_settings *settings)
-{
-    ft_text text = {0};
-    ft_status status = ft_settings_table(settings, &text);
-    if (status == FT_OK && text.length) printf("%s\n", text.data);
-    ft_text_free(&text);
-    return status;
-}
-
 // What full fine-tuning keeps of every parameter: float32 master, gradient and two moments, and the form that is computed with.
 static ft_status print_full(const ft_plan *plan, ft_text *out)
 {
@@ -82,27 +72,38 @@ static ft_status say_lora_defaults(const ft_settings *settings, FILE *stream)
     return status;
 }
 
-static ft_status print_plan(const ft_invocation *in, const ft_plan *plan, bool full)
+// `keys`: what each key of the config file became, before a plan of full fine-tuning turned to LoRA.
+static ft_status print_plan(const ft_invocation *in, const ft_plan *plan, const ft_text *keys, bool full)
 {
     bool json = ft_args_given(in, "json");
     FILE *stream = json ? stderr : stdout;
+    if (!json && keys->length) printf("%s\n", keys->data);
     if (full) FT_TRY(say_full(plan, stream));
     if (full) FT_TRY(say_lora_defaults(&in->settings, stream));
     return json ? print_json(plan) : print_text(plan);
 }
 
-static ft_status plan(ft_invocation *in)
+// Nothing is printed of a plan that cannot be made.
+static ft_status make_and_print(ft_invocation *in, ft_text *keys)
 {
     ft_settings *settings = &in->settings;
     bool full = settings->values.adapter == NULL;
     FT_TRY(ft_config_derive_for_plan(settings));
-    if (!ft_args_given(in, "json")) FT_TRY(print_keys(settings));
+    FT_TRY(ft_settings_table(settings, keys));
     if (full) FT_TRY(ft_settings_derive(settings, "adapter", "lora", "full fine-tuning is not there yet"));
     ft_session session;
     ft_session_options options = {.plan_only = true, .train = true};
     FT_TRY(ft_session_open(&session, settings, &options));
-    ft_status status = print_plan(in, &session.plan, full);
+    ft_status status = print_plan(in, &session.plan, keys, full);
     ft_session_close(&session);
+    return status;
+}
+
+static ft_status plan(ft_invocation *in)
+{
+    ft_text keys = {0};
+    ft_status status = make_and_print(in, &keys);
+    ft_text_free(&keys);
     return status;
 }
 

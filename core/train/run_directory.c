@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "common/memory.h"
@@ -57,20 +59,85 @@ static ft_status walk_run_files(const char *path, bool remove, int *found)
     return status;
 }
 
-ft_status ft_run_directory_open(const char *path, bool resume, bool overwrite, int *lock)
+// "a/b/c" -> "a/b" in place; false where no directory is left to name.
+static bool drop_level(char *path)
 {
-    FT_TRY(ft_make_directories(path));
-    char *lock_path = ft_path_join(path, ".lock");
-    FT_ALLOC_CHECK(lock_path);
-    ft_status status = ft_lock_file(lock_path, lock);
-    ft_free(lock_path);
-    FT_TRY(status);
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') path[--length] = 0;
+    char *slash = strrchr(path, '/');
+    if (slash == NULL || slash == path) return false;
+    *slash = 0;
+    return true;
+}
+
+static ft_status count_missing_levels(const char *path, int *levels)
+{
+    char *at = ft_strdup(path);
+    FT_ALLOC_CHECK(at);
+    *levels = 0;
+    while (!ft_path_exists(at)) {
+        (*levels)++;
+        if (!drop_level(at)) break;
+    }
+    ft_free(at);
+    return FT_OK;
+}
+
+static bool is_same_file(const char *path, int fd)
+{
+    struct stat named, held;
+    return stat(path, &named) == 0 && fstat(fd, &held) == 0 && named.st_ino == held.st_ino && named.st_dev == held.st_dev;
+}
+
+static ft_status take_lock(const char *path, ft_run_lock *lock)
+{
+    char *file = ft_path_join(path, ".lock");
+    FT_ALLOC_CHECK(file);
+    ft_status status;
+    do {
+        if (lock->fd >= 0) ft_unlock_file(lock->fd);  // a refused run removed it between our open and our lock
+        lock->made_file = !ft_path_exists(file);
+        status = ft_make_directories(path);
+        if (status == FT_OK) status = ft_lock_file(file, &lock->fd);
+    } while (status == FT_OK && !is_same_file(file, lock->fd));
+    ft_free(file);
+    return status;
+}
+
+// The file goes while its lock is held, so that whoever gets it next sees that it is gone.
+static void remove_made(const char *path, const ft_run_lock *lock)
+{
+    char *file = ft_path_join(path, ".lock"), *directory = ft_strdup(path);
+    if (file && lock->made_file && lock->fd >= 0) unlink(file);
+    for (int level = 0; directory && level < lock->made_levels && rmdir(directory) == 0; level++)
+        if (!drop_level(directory)) break;
+    ft_free(file);
+    ft_free(directory);
+}
+
+void ft_run_directory_close(const char *path, ft_run_lock *lock, bool keep)
+{
+    if (!keep) remove_made(path, lock);
+    if (lock->fd >= 0) ft_unlock_file(lock->fd);
+    *lock = (ft_run_lock){.fd = -1};
+}
+
+static ft_status refuse_earlier_run(const char *path)
+{
     int found = 0;
-    if (!resume && !overwrite) status = walk_run_files(path, false, &found);
-    if (status == FT_OK && found > 0)
-        status = ft_error(FT_E_EXISTS, "%s holds a run already; use --resume to continue it, --overwrite to start over, or another --output", path);
+    FT_TRY(walk_run_files(path, false, &found));
+    if (found == 0) return FT_OK;
+    return ft_error(FT_E_EXISTS, "%s holds a run already; use --resume to continue it, --overwrite to start over, or another --output", path);
+}
+
+ft_status ft_run_directory_open(const char *path, bool resume, bool overwrite, ft_run_lock *lock)
+{
+    *lock = (ft_run_lock){.fd = -1};
+    FT_TRY(count_missing_levels(path, &lock->made_levels));
+    ft_status status = take_lock(path, lock);
+    if (status == FT_OK && !resume && !overwrite) status = refuse_earlier_run(path);
     if (status == FT_OK) ft_commit_sweep(path);
-    else ft_unlock_file(*lock);
+    else ft_run_directory_close(path, lock, false);
     return status;
 }
 

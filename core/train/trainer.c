@@ -210,7 +210,7 @@ ft_status ft_train(const ft_train_options *options, ft_train_result *result)
     *result = (ft_train_result){.first_eval_loss = NAN, .last_eval_loss = NAN, .train_loss = NAN};
     trainer *t = FT_NEW(trainer);
     FT_ALLOC_CHECK(t);
-    *t = (trainer){.options = options, .settings = options->settings, .config = &options->settings->values, .lock = -1, .packs_epoch = -1,
+    *t = (trainer){.options = options, .settings = options->settings, .config = &options->settings->values, .lock = {.fd = -1}, .packs_epoch = -1,
                    .result = result};
     ft_status status = run(t);
     ft_trainer_close(t);

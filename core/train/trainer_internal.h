@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "train/metrics.h"
+#include "train/run_directory.h"
 #include "train/trainer.h"
 
 typedef struct {
@@ -17,7 +18,8 @@ typedef struct {
     ft_model *model;
     ft_metrics *metrics;
     char *output;
-    int lock;
+    ft_run_lock lock;
+    bool opened;                     // nothing refused the run: what it made stays
 
     int64_t accumulation, rows_per_step;
     ft_packs packs, eval_packs;

@@ -182,6 +182,7 @@ ft_status ft_trainer_open(trainer *t)
     FT_TRY(ft_metrics_open(&t->metrics, t->output, t->state.metrics_bytes));
     FT_TRY(ft_run_directory_describe(t->output, t->settings, &t->session.plan));
     t->started_s = t->last_save_s = ft_now_s();
+    t->opened = true;
     return FT_OK;
 }
 
@@ -197,6 +198,6 @@ void ft_trainer_close(trainer *t)
     ft_packs_free(&t->eval_packs);
     ft_dataset_free(&t->data);
     ft_tokenizer_free(t->tokenizer);
-    if (t->lock >= 0) ft_unlock_file(t->lock);
+    if (t->lock.fd >= 0) ft_run_directory_close(t->output, &t->lock, t->opened);
     ft_free(t->output);
 }

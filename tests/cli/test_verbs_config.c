@@ -156,12 +156,51 @@ static void a_run_from_ids_says_where_they_led(void **state)
     free(resolved);
 }
 
+// Mistakes that cost nothing to find come before data is read, and a refused run leaves nothing behind.
+static void a_refused_run_leaves_nothing_behind(void **state)
+{
+    const char *deep = at("%s/runs/deep/one", v.root), *bad = at("%s/bad.jsonl", v.root);
+    program p = {0};
+    write_text(bad, "{\"instruction\": 7}\n");
+#define BAD(...) program_run(&p, "train", "--model", v.model, "--data", bad, "--device", "cpu", "--output", deep, "--sequence-len", "96", __VA_ARGS__)
+    BAD("--lora-r", "8");
+    program_refused(&p, 2, "--nvme");
+    BAD("--nvme", v.nvme, "--io-engine", "floppy");
+    program_refused(&p, 2, "floppy");
+    BAD("--nvme", v.nvme, "--lora-target-modules", "q_porj");
+    program_refused(&p, 2, "q_porj");
+    BAD("--nvme", v.nvme);
+    program_refused(&p, 2, bad);
+    assert_false(ft_path_exists(at("%s/runs", v.root)));
+    done(ft_make_directories(deep));
+    BAD("--nvme", v.nvme);
+    program_refused(&p, 2, bad);
+    assert_true(ft_path_is_directory(deep));
+    assert_false(ft_path_exists(at("%s/.lock", deep)));
+    write_text(at("%s/.lock", deep), "");
+    BAD("--nvme", v.nvme);
+    program_refused(&p, 2, bad);
+    assert_true(ft_path_exists(at("%s/.lock", deep)));
+}
+
+// A budget can be raised up to what the machine has, and not beyond.
+static void advice_stays_within_the_machine(void **state)
+{
+    program p = {0};
+    program_run(&p, "plan", "configs/llama3.1-8b-lora.yaml", MACHINE, "--hbm-budget", "1G");
+    program_refused(&p, 2, "device memory is short by", "raise --hbm-budget to ");
+    p = (program){0};
+    program_run(&p, "plan", "configs/llama3.1-8b-lora.yaml", MACHINE, "--sequence-len", "131072", "--micro-batch-size", "64");
+    program_refused(&p, 2, "device memory is short by", "the machine has no more: lower sequence_len");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_recipe_plans_without_weights), cmocka_unit_test(the_snowflake_recipe_has_its_facts),
         cmocka_unit_test(full_fine_tuning_is_planned_as_lora), cmocka_unit_test(qlora_warns_once_and_names_the_download),
         cmocka_unit_test(ids_lead_to_the_cache_in_every_verb), cmocka_unit_test(a_run_from_ids_says_where_they_led),
+        cmocka_unit_test(a_refused_run_leaves_nothing_behind), cmocka_unit_test(advice_stays_within_the_machine),
     };
     PROGRAM_SKIP();
     return cmocka_run_group_tests(tests, setup, teardown);
