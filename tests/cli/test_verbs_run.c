@@ -98,14 +98,35 @@ static void generate_repeats_itself(void **state)
     char *tuned = verbs_output("generate", MODEL, "--instruction", "Say hello.", "--adapter", adapter, "--max-tokens", "12");
     char *plain = verbs_output("generate", MODEL, "--instruction", "Say hello.", "--max-tokens", "12");
     assert_string_not_equal(tuned, plain);
-    program chat = {.input = "Say hello.\n\nSay hello.\n"};
-    program_run(&chat, "generate", MODEL, "--chat", "--adapter", adapter, "--max-tokens", "12");
-    assert_int_equal(chat.exit_code, 0);
-    char twice[1024];
-    snprintf(twice, sizeof twice, "%.500s%.500s", tuned, tuned);
-    assert_string_equal(chat.out, twice);
-    program_free(&chat);
     char *texts[] = {one, two, warm, again, other, tuned, plain};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);
+}
+
+#define TURN(who, what) "<|start_header_id|>" who "<|end_header_id|>\n\n" what
+#define ASKED(what) TURN("user", what "<|eot_id|>") TURN("assistant", "")
+
+// A chat is the text of the template; turns from standard input follow one another in one conversation.
+static void chat_writes_in_the_template(void **state)
+{
+    char *plain = verbs_output("generate", MODEL, "--prompt", "<|begin_of_text|>" ASKED("Say hello."), "--max-tokens", "6");
+    char *one = verbs_output("generate", MODEL, "--chat", "--prompt", "Say hello.", "--max-tokens", "6");
+    assert_string_equal(one, plain);
+    free(plain);
+    char *with_system = verbs_output("generate", MODEL, "--chat", "--prompt", "Say hello.", "--system", "Be brief.", "--max-tokens", "6");
+    plain = verbs_output("generate", MODEL, "--prompt", "<|begin_of_text|>" TURN("system", "Be brief.<|eot_id|>") ASKED("Say hello."), "--max-tokens", "6");
+    assert_string_equal(with_system, plain);
+    assert_string_not_equal(with_system, one);
+    program chat = {.input = "Say hello.\n\nAgain.\n"};
+    program_run(&chat, "generate", MODEL, "--chat", "--max-tokens", "6");
+    if (chat.exit_code != 0) fail_msg("%s", chat.err);
+    contains(chat.err, "chat template llama3 (the model family's default)");
+    assert_memory_equal(chat.out, one, strlen(one));
+    assert_true(strlen(chat.out) > strlen(one));
+    program_free(&chat);
+    program p = {0};
+    program_run(&p, "generate", MODEL, "--prompt", "x", "--system", "y");
+    program_refused(&p, 2, "--system", "--chat");
+    char *texts[] = {plain, one, with_system};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free(texts[i]);
 }
 
@@ -143,7 +164,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_lowers_the_loss_that_eval_sees), cmocka_unit_test(logits_agree_with_the_loss),
-        cmocka_unit_test(generate_repeats_itself), cmocka_unit_test(merge_keeps_what_was_learnt), cmocka_unit_test(a_new_run_starts_from_an_adapter),
+        cmocka_unit_test(generate_repeats_itself), cmocka_unit_test(chat_writes_in_the_template),
+        cmocka_unit_test(merge_keeps_what_was_learnt), cmocka_unit_test(a_new_run_starts_from_an_adapter),
     };
     PROGRAM_SKIP();
     return cmocka_run_group_tests(tests, setup, teardown);
