@@ -31,6 +31,14 @@ static int compare(const void *a, const void *b)
     return left->id - right->id;
 }
 
+static void note_start(ft_added_tokens *added, const ft_added_token *token)
+{
+    uint32_t *row = added->starts[(uint8_t)token->text[0]];
+    uint8_t second = token->bytes > 1 ? (uint8_t)token->text[1] : 0;
+    if (token->bytes == 1) memset(row, -1, sizeof added->starts[0]);
+    else row[second >> 5] |= 1u << (second & 31);
+}
+
 void ft_added_tokens_sort(ft_added_tokens *added)
 {
     if (added->n > 0) qsort(added->items, (size_t)added->n, sizeof *added->items, compare);
@@ -39,6 +47,7 @@ void ft_added_tokens_sort(ft_added_tokens *added)
         while (item < added->n && (uint8_t)added->items[item].text[0] < byte) item++;
         added->first[byte] = item;
     }
+    for (int i = 0; i < added->n; i++) note_start(added, &added->items[i]);
 }
 
 void ft_added_tokens_free(ft_added_tokens *added)
@@ -64,8 +73,8 @@ const ft_added_token *ft_added_tokens_find(const ft_added_tokens *added, bool no
 {
     if (added->n == 0) return NULL;
     for (size_t i = from; i < bytes; i++) {
-        uint8_t byte = (uint8_t)text[i];
-        if (added->first[byte] == added->first[byte + 1]) continue;
+        uint8_t second = i + 1 < bytes ? (uint8_t)text[i + 1] : 0;
+        if (!(added->starts[(uint8_t)text[i]][second >> 5] >> (second & 31) & 1)) continue;
         const ft_added_token *token = match_at(added, normalized, text + i, bytes - i);
         if (token == NULL) continue;
         *begin = i;

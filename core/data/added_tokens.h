@@ -19,6 +19,7 @@ typedef struct {
     ft_added_token *items;   // after ft_added_tokens_sort: by first byte, the longest first
     int n, capacity;
     int first[257];          // items[first[b] .. first[b + 1]) start with byte b
+    uint32_t starts[256][8]; // bit y of row x: some token starts with bytes x y, or is x alone
 } ft_added_tokens;
 
 // Copies token.text[bytes], which is not empty.

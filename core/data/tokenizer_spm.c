@@ -14,6 +14,8 @@
 #include "data/tokenizer_impl.h"
 #include "data/utf8.h"
 
+#define PIECE_BYTES 1024
+
 enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, BYTE = 6 };
 
 typedef struct {
@@ -106,7 +108,7 @@ static ft_status read_piece(model *m, message content)
         if (f.number == 2) p->score = ((union { uint32_t bits; float number; }){(uint32_t)f.value}).number;
         if (f.number == 3) p->type = (int)f.value;
     }
-    return FT_OK;
+    return p->bytes <= PIECE_BYTES ? FT_OK : ft_error(FT_E_INPUT, "piece %d has %zu bytes", m->n - 1, p->bytes);
 }
 
 static ft_status read_trainer(model *m, message content)

@@ -38,7 +38,7 @@ ft_status ft_vocab_put(ft_vocab *vocab, int64_t id, const char *bytes, size_t n)
     }
     FT_TRY(grow_tokens(vocab, (int32_t)id + 1));
     FT_TRY(grow_pool(vocab, vocab->pool_bytes + n));
-    memcpy(vocab->pool + vocab->pool_bytes, bytes, n);
+    if (n > 0) memcpy(vocab->pool + vocab->pool_bytes, bytes, n);
     ft_token *token = &vocab->tokens[id];
     token->offset = (uint32_t)vocab->pool_bytes;
     token->bytes = (uint32_t)n;

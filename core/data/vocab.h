@@ -19,7 +19,7 @@ typedef struct {
     size_t index_mask;
 } ft_vocab;
 
-#define FT_VOCAB_MAX_ID (1 << 24)
+#define FT_VOCAB_MAX_ID (1 << 20)  // four times the largest published vocabulary: a damaged file must not take the memory
 
 // Gives `id` its bytes (copied), replacing what it had. FT_E_INPUT for an id outside 0 .. FT_VOCAB_MAX_ID.
 ft_status ft_vocab_put(ft_vocab *vocab, int64_t id, const char *bytes, size_t n);

@@ -111,12 +111,47 @@ static void bos_ends_at_zero_unless_the_text_has_it(void **state)
     ft_tokenizer_free(tokenizer);
 }
 
+static void assert_ends(const ft_tokenizer *tokenizer, const char *text, const int64_t *expected, int64_t n)
+{
+    ft_ids ids = {0};
+    ft_ends ends = {0};
+    t_ok(ft_tokenize_ends(tokenizer, text, strlen(text), FT_TOKENIZE_SPECIAL, &ids, &ends));
+    assert_in_order(&ids, &ends, strlen(text));
+    assert_int_equal(ends.n, n);
+    for (int64_t i = 0; i < n; i++) assert_int_equal(ends.items[i], expected[i]);
+    ft_ids_free(&ids);
+    ft_ends_free(&ends);
+}
+
+// Every byte of the text belongs to a token where every unit has one.
+static void assert_covered(const ft_tokenizer *tokenizer, const char *text, size_t bytes, const ft_ids *ids, const ft_ends *ends)
+{
+    if (ends->n > 0) assert_int_equal(ends->items[ends->n - 1], bytes);
+}
+
+static void ends_are_counted_in_the_text_before_it_was_normalized(void **state)
+{
+    ft_tokenizer *spm = t_tokenizer("spm"), *qwen = t_tokenizer("qwen");
+    assert_ends(spm, "layer", (const int64_t[]){5}, 1);                      // the added token; nothing is left to prefix
+    assert_ends(spm, "the the", (const int64_t[]){3, 7}, 2);                 // "▁the", "▁the"
+    assert_ends(spm, "a </s>", (const int64_t[]){1, 2, 6}, 3);               // "▁a", "▁", "</s>"
+    assert_ends(spm, " <|eot_id|>a", (const int64_t[]){11, 12}, 2);          // takes the space before it; "▁a"
+    assert_ends(spm, "\u65E5", (const int64_t[]){0, 1, 2, 3}, 4);            // "▁" and three bytes
+    assert_ends(qwen, "e\u0301<|eot_id|>", (const int64_t[]){3, 13}, 2);     // composed to one token
+    assert_ends(qwen, "re\u0301seau", (const int64_t[]){8}, 1);
+    for_each_text("spm", FT_TOKENIZE_SPECIAL, assert_covered);
+    for_each_text("qwen", FT_TOKENIZE_SPECIAL, assert_covered);
+    ft_tokenizer_free(spm);
+    ft_tokenizer_free(qwen);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_the_bytes_up_to_its_end),
         cmocka_unit_test(bytes_without_a_token_fall_to_their_neighbour),
         cmocka_unit_test(bos_ends_at_zero_unless_the_text_has_it),
+        cmocka_unit_test(ends_are_counted_in_the_text_before_it_was_normalized),
     };
     return cmocka_run_group_tests(tests, load_cases, free_cases);
 }
