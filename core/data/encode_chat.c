@@ -103,13 +103,12 @@ static bool shown(const conversation *c, int message)
     return false;
 }
 
-// Mistral's templates leave a system message out where the conversation ends with an answer. No template leaves out another.
+// Mistral's templates leave a system message out of some conversations. No template leaves out another message.
 static void warn_left_out(const ft_encoder *e, const conversation *c)
 {
     if (c->messages[0].speaker != FT_SPEAKER_SYSTEM || c->messages[0].bytes == 0 || shown(c, 0)) return;
     ft_log_once(FT_LOG_WARNING, e->chat_template->name,
-                "template %s shows a system message only in a last message of the user: others are left out, as by its Jinja template",
-                e->chat_template->name);
+                "template %s leaves out the system message of some conversations, as its Jinja template does", e->chat_template->name);
 }
 
 // The first token that holds text of the last trained turn.

@@ -14,7 +14,9 @@ texts.json    {"conversations": [messages, ...], "templates": {name: [text or nu
                "prompts": {name: what add_generation_prompt appends}}
 masks.json    [{"template", "tokenizer", "conversation": messages, "ids": [...], "masks": [{"roles", "eos", "spans": [[first,
               end], ...]}]}]: the trained tokens by transformers' return_assistant_tokens_mask on the MARKED templates below, which
-              render the same text as the families' own (checked here) and mark what is trained.
+              render the same text as the families' own (checked here) and mark what is trained. Texts whose last character has
+              no token of its own (bytes that vanish, accents that compose) are not among them: there transformers marks the rest
+              of the conversation.
 <family>/     tiny byte-level BPE tokenizers with the special tokens of the family.
 """
 import argparse
@@ -234,7 +236,7 @@ def whole_characters(mask, tokenizer, text):
     offsets = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
     assert len(offsets) == len(mask)
     for i in range(1, len(mask)):
-        if mask[i - 1] and offsets[i] == offsets[i - 1] and offsets[i][1] > offsets[i][0]:
+        if mask[i - 1] and offsets[i][0] < offsets[i - 1][1] and offsets[i][1] > offsets[i][0]:
             mask[i] = 1
     return mask
 
