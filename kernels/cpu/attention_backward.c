@@ -8,7 +8,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/vector.h"
 
-enum { BLOCK = 128 };  // queries and keys of a tile
+enum { BLOCK = 128, HALF = BLOCK / 2 };  // queries and keys of a tile
 
 typedef struct {
     ft_heads heads;
@@ -23,7 +23,8 @@ typedef struct {
 // One tile: queries [q, q + n_q) against keys [k, k + n_k), rows of the micro-batch.
 typedef struct {
     int64_t head, q, n_q, k, n_k;
-    bool first_key_block;  // of the document: dQ is written, not added to
+    bool first_key_block;    // of the document: dQ is written, not added to
+    bool first_query_block;  // of these keys: dK and dV are written
 } tile;
 
 FT_VECTOR static float row_delta(const float *a, const float *b, int64_t n)
@@ -75,7 +76,7 @@ static void add_tile(const backward_job *job, const tile *t)
     int64_t d = h->shape->head_dim, ld = h->shape->q_heads * d, at = t->k * ld + t->head * d;
     float p[BLOCK * BLOCK], ds[BLOCK * BLOCK], scale = h->shape->scale;
     differentiate_tile(job, t, p, ds);
-    float add = t->q > t->k;  // the diagonal tile is the first of its keys
+    float add = t->first_query_block ? 0 : 1;
     ft_gemm_serial(&(ft_gemm){.m = t->n_k, .n = d, .k = t->n_q, .a = p, .lda = BLOCK, .a_transposed = true,
                               .b = job->d_o + t->q * job->ld_d_o + t->head * d, .ldb = job->ld_d_o, .c = job->dv + at, .ldc = ld,
                               .alpha = 1, .beta = add});
@@ -87,6 +88,20 @@ static void add_tile(const backward_job *job, const tile *t)
                               .alpha = scale, .beta = t->first_key_block ? 0 : 1});
 }
 
+// The tile on the diagonal, without the quarter that no query sees. The lower half comes first: it has all of the keys.
+static void add_diagonal(const backward_job *job, tile t)
+{
+    tile upper = t;
+    t.first_query_block = true;
+    if (t.n_q > HALF) {
+        t.q += HALF;
+        t.n_q -= HALF;
+        add_tile(job, &t);
+        upper.n_q = upper.n_k = HALF;
+    } else upper.first_query_block = true;
+    add_tile(job, &upper);
+}
+
 static void differentiate_units(void *context, int64_t begin, int64_t end)
 {
     const backward_job *job = context;
@@ -94,9 +109,11 @@ static void differentiate_units(void *context, int64_t begin, int64_t end)
     for (int64_t unit = begin; unit < end; unit++) {
         const int32_t *document = job->heads.documents->begin + unit / q_heads;
         for (int64_t k = document[0]; k < document[1]; k += BLOCK) {
-            for (int64_t q = k; q < document[1]; q += BLOCK) {
-                add_tile(job, &(tile){.head = unit % q_heads, .q = q, .n_q = ft_smaller(BLOCK, document[1] - q), .k = k,
-                                      .n_k = ft_smaller(BLOCK, document[1] - k), .first_key_block = k == document[0]});
+            tile t = {.head = unit % q_heads, .k = k, .n_k = ft_smaller(BLOCK, document[1] - k), .first_key_block = k == document[0]};
+            for (t.q = k; t.q < document[1]; t.q += BLOCK) {
+                t.n_q = ft_smaller(BLOCK, document[1] - t.q);
+                if (t.q == k) add_diagonal(job, t);
+                else add_tile(job, &t);
             }
         }
     }

@@ -5,7 +5,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/vector.h"
 
-enum { QUERIES = 128, KEYS = 256 };
+enum { QUERIES = 64, KEYS = 256 };
 
 typedef struct {
     ft_heads heads;

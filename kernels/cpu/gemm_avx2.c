@@ -90,7 +90,9 @@ AVX2_INLINE void multiply_vectors(const ft_gemm_tile *t, const int vectors)
     __m256 sum[ROWS][VECTORS];
 #pragma GCC unroll 6
     for (int i = 0; i < ROWS; i++) {
-        a[i] = t->a + (i < t->rows ? i : 0) * t->row_stride;
+        int64_t row = i < t->rows ? i : 0;
+        a[i] = t->a + row * t->row_stride;
+        _mm_prefetch((const char *)(t->c + row * t->ldc), _MM_HINT_T0);
 #pragma GCC unroll 2
         for (int v = 0; v < vectors; v++) sum[i][v] = _mm256_setzero_ps();
     }

@@ -21,6 +21,7 @@ typedef struct {
     float *dense;    // [chunk, hidden]: gathered x, then dX
     float *panel;    // [PANEL, hidden]
     double *nll;     // [chunk]
+    float *factor;   // [chunk] what a row of dX is still to be multiplied by
     int32_t *row;    // [chunk] row in x of a gathered row
     int64_t n;       // gathered rows
     bool bf16;       // products of bf16 factors
@@ -45,12 +46,18 @@ static void gather(void *context, int64_t begin, int64_t end)
     }
 }
 
+FT_VECTOR static void scale_row(float *to, const float *from, float factor, int64_t n)
+{
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; i++) to[i] = from[i] * factor;
+}
+
 static void scatter(void *context, int64_t begin, int64_t end)
 {
     const head_job *job = context;
     float *dx = job->dx.data;
     for (int64_t i = begin; i < end; i++) {
-        memcpy(dx + job->row[i] * job->dx.ld, job->dense + i * job->x.cols, (size_t)job->x.cols * sizeof(float));
+        scale_row(dx + job->row[i] * job->dx.ld, job->dense + i * job->x.cols, job->factor[i], job->x.cols);
     }
 }
 
@@ -92,7 +99,8 @@ static ft_status multiply_gradient(const head_job *job)
         const float *panel;
         FT_TRY(read_panel(job, first, n, &panel));
         ft_gemm_parallel(&(ft_gemm){.m = job->n, .n = hidden, .k = n, .a = job->logits + first, .lda = vocab, .b = panel,
-                                    .ldb = hidden, .c = job->dense, .ldc = hidden, .alpha = 1, .beta = first > 0, .bf16 = job->bf16});
+                                    .ldb = hidden, .c = job->dense, .ldc = hidden, .alpha = 1, .beta = first > 0,
+                                    .bf16 = job->bf16});
     }
     return FT_OK;
 }
@@ -114,34 +122,31 @@ FT_VECTOR static double exponentials(float *z, float maximum, int64_t n)
     return sum;
 }
 
-FT_VECTOR static void multiply(float *z, float factor, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) z[i] *= factor;
-}
-
-// One gathered row: its logits become loss_scale * (softmax - onehot). The label's term is kept apart from the sum of the
-// others in double, so that p - 1 = -others/sum does not cancel when the prediction is certain.
-static double finish_row(float *z, int64_t vocab, int32_t label, float loss_scale)
+// One gathered row: its logits become (softmax - onehot) times the sum of exponentials, which dX, being so much narrower, is
+// divided by instead. The label's term is kept apart from the sum of the others in double, so that p - 1 = -others/sum does not
+// cancel when the prediction is certain.
+static void finish_row(head_job *job, int64_t i, float *z, int32_t label)
 {
     double true_logit = z[label];
-    float maximum = row_maximum(z, vocab);
+    float maximum = row_maximum(z, job->head->rows);
     z[label] = -INFINITY;
-    double others = exponentials(z, maximum, vocab);
+    double others = exponentials(z, maximum, job->head->rows);
     double sum = others + exp(true_logit - (double)maximum);
-    multiply(z, (float)(loss_scale / sum), vocab);
-    z[label] = (float)(-others / sum * loss_scale);
-    return log(sum) + (double)maximum - true_logit;
+    z[label] = (float)-others;
+    job->factor[i] = (float)((double)job->options->loss_scale / sum);
+    job->nll[i] = log(sum) + (double)maximum - true_logit;
 }
 
 static void finish_rows(void *context, int64_t begin, int64_t end)
 {
-    const head_job *job = context;
+    head_job *job = context;
     int64_t vocab = job->head->rows;
     for (int64_t i = begin; i < end; i++) {
         float *z = job->logits + i * vocab;
         int32_t label = job->labels[job->row[i]];
         if (job->options->logits != NULL) memcpy(job->options->logits + job->row[i] * vocab, z, (size_t)vocab * sizeof *z);
-        if (label >= 0) job->nll[i] = finish_row(z, vocab, label, job->options->loss_scale);
+        job->factor[i] = 0;
+        if (label >= 0) finish_row(job, i, z, label);
         else memset(z, 0, (size_t)vocab * sizeof *z);
     }
 }
@@ -166,7 +171,7 @@ static ft_status run_chunk(head_job *job, double *nll_sum, int64_t begin, int64_
 
 // Pieces in the order run takes them.
 typedef struct {
-    size_t logits, dense, panel, nll, row;
+    size_t logits, dense, panel, nll, factor, row;
 } layout;
 
 static layout make_layout(int64_t chunk, int64_t vocab, int64_t hidden)
@@ -176,6 +181,7 @@ static layout make_layout(int64_t chunk, int64_t vocab, int64_t hidden)
         .dense = (size_t)(chunk * hidden) * sizeof(float),
         .panel = (size_t)(PANEL * hidden) * sizeof(float),
         .nll = (size_t)chunk * sizeof(double),
+        .factor = (size_t)chunk * sizeof(float),
         .row = (size_t)chunk * sizeof(int32_t),
     };
 }
@@ -184,7 +190,7 @@ int64_t ft_cpu_head_loss_workspace(const ft_op_shape *shape)
 {
     layout l = make_layout(shape->rows < shape->chunk ? shape->rows : shape->chunk, shape->vocab, shape->in);
     return (int64_t)(ft_arena_round(l.logits) + ft_arena_round(l.dense) + ft_arena_round(l.panel) + ft_arena_round(l.nll) +
-                     ft_arena_round(l.row));
+                     ft_arena_round(l.factor) + ft_arena_round(l.row));
 }
 
 ft_status ft_cpu_head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head, const int32_t *labels,
@@ -202,6 +208,7 @@ ft_status ft_cpu_head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view
     job.dense = ft_arena_take(&arena, l.dense);
     job.panel = ft_arena_take(&arena, l.panel);
     job.nll = ft_arena_take(&arena, l.nll);
+    job.factor = ft_arena_take(&arena, l.factor);
     job.row = ft_arena_take(&arena, l.row);
     for (int64_t begin = 0; begin < x.rows; begin += chunk) {
         FT_TRY(run_chunk(&job, nll_sum, begin, begin + chunk < x.rows ? begin + chunk : x.rows));

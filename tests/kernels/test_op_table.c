@@ -61,7 +61,7 @@ static void workspaces_match_hand_tables(void **state)
     assert_int_equal(ft_op_workspace(FT_OP_LINEAR_BACKWARD, s, FT_DEVICE_CPU), 4096LL * (4096 + 48) * 4);
     assert_int_equal(ft_op_workspace(FT_OP_ATTENTION_FORWARD, s, FT_DEVICE_CPU), 0);
     assert_int_equal(ft_op_workspace(FT_OP_ATTENTION_BACKWARD, s, FT_DEVICE_CPU), 4096LL * 32 * (2 * 128 + 1) * 4);
-    assert_int_equal(ft_op_workspace(FT_OP_HEAD_LOSS, s, FT_DEVICE_CPU), 1024LL * (128256 + 4096) * 4 + 512LL * 4096 * 4 + 1024 * 12);
+    assert_int_equal(ft_op_workspace(FT_OP_HEAD_LOSS, s, FT_DEVICE_CPU), 1024LL * (128256 + 4096) * 4 + 512LL * 4096 * 4 + 1024 * 16);
     assert_int_equal(ft_op_workspace(FT_OP_ATTENTION_BACKWARD, s, FT_DEVICE_CUDA), 4096LL * 32 * (2 * 128 * 2 + 4));
 }
 
