@@ -80,6 +80,15 @@ static ft_status take_add_bos(ft_tokenizer *tokenizer, const json_t *config, int
     return ft_error(FT_E_INPUT, "tokenizer_config.json: add_bos_token is true but no bos_token is named");
 }
 
+// The same SentencePiece model gives other ids when it is not `legacy`.
+static ft_status take_legacy(ft_tokenizer *tokenizer, const json_t *config)
+{
+    bool legacy = ft_json_true(config, "legacy", true);
+    if (!tokenizer->is_spm || legacy) return FT_OK;
+    tokenizer->hash = ~tokenizer->hash;
+    return ft_tokenizer_set_spm_prefix(tokenizer, false);
+}
+
 ft_status ft_tokenizer_read_special(ft_tokenizer *tokenizer, const char *directory)
 {
     static const char *const files[] = {"tokenizer_config.json", "special_tokens_map.json", "config.json"};
@@ -92,7 +101,7 @@ ft_status ft_tokenizer_read_special(ft_tokenizer *tokenizer, const char *directo
         FT_TRY_GOTO(status, out, load(directory, files[i], &roots[i]));
         FT_TRY_GOTO(status, out, take_roles(tokenizer, roles, roots[i], files[i], i == 2));
     }
-    if (tokenizer->is_spm) FT_TRY_GOTO(status, out, ft_tokenizer_set_spm_prefix(tokenizer, ft_json_true(roots[0], "legacy", true)));
+    FT_TRY_GOTO(status, out, take_legacy(tokenizer, roots[0]));
     status = take_add_bos(tokenizer, roots[0], template_bos);
 out:
     for (int i = 0; i < 3; i++) json_decref(roots[i]);

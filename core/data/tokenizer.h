@@ -65,6 +65,6 @@ bool ft_tokenizer_adds_bos(const ft_tokenizer *tokenizer);
 ft_status ft_tokenizer_set_special(ft_tokenizer *tokenizer, const char *role /* bos|eos|pad */, const char *token);
 bool ft_tokenizer_is_special(const ft_tokenizer *tokenizer, int32_t id);
 const char *ft_tokenizer_path(const ft_tokenizer *tokenizer);      // the file it came from
-uint64_t ft_tokenizer_hash(const ft_tokenizer *tokenizer);         // of the file's bytes, for caches
+uint64_t ft_tokenizer_hash(const ft_tokenizer *tokenizer);         // of what decides the ids, for caches
 
 #endif

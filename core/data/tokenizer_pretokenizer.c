@@ -5,9 +5,6 @@
 
 #include "data/tokenizer_impl.h"
 
-// pre_tokenizers/byte_level.rs of Hugging Face's tokenizers; GPT-2's encoder.py.
-#define GPT2_PATTERN "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-
 static ft_status add_split(ft_tokenizer *tokenizer, const json_t *split)
 {
     const char *pattern = ft_json_text(json_object_get(split, "pattern"), "Regex");
@@ -33,7 +30,7 @@ static ft_status add_byte_level(ft_tokenizer *tokenizer, const json_t *byte_leve
         return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer ByteLevel: 'add_prefix_space' is not implemented");
     }
     if (!ft_json_true(byte_level, "use_regex", true)) return FT_OK;
-    return ft_pretokenizer_add(&tokenizer->pretokenizer, GPT2_PATTERN);
+    return ft_pretokenizer_add(&tokenizer->pretokenizer, FT_PATTERN_GPT2);
 }
 
 // The stages of a byte-level pre-tokenizer.

@@ -12,9 +12,6 @@
 
 #define LLAMA3_TOKENS 128000
 #define LLAMA3_SPECIAL 256
-#define LLAMA3_PATTERN                                                                                         \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" \
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define TOKEN_BYTES 1024
 
 static int sextet(char c)
@@ -145,6 +142,6 @@ ft_status ft_tokenizer_read_tiktoken(ft_tokenizer *tokenizer, const char *text, 
     bpe->ignore_merges = true;
     FT_TRY(ft_bpe_init(bpe, vocab, merges));
     FT_TRY(visit_splits(vocab, bpe, &merges));
-    FT_TRY(ft_pretokenizer_add(&tokenizer->pretokenizer, LLAMA3_PATTERN));
+    FT_TRY(ft_pretokenizer_add(&tokenizer->pretokenizer, FT_PATTERN_LLAMA3));
     return add_specials(tokenizer);
 }

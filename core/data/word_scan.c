@@ -173,18 +173,15 @@ static size_t scan_tekken(const uint8_t *classes, const char *text, size_t bytes
     return after > word ? newline_run(&s, after, '/') : spaces(&s, from, true);
 }
 
-#define LLAMA_PATTERN(digits)                                                                                   \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" \
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 #define UPPER_LETTERS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define LOWER_LETTERS "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
 
 ft_word_scan *ft_word_scan_for(const char *pattern)
 {
     static const struct { const char *pattern; ft_word_scan *scan; } known[] = {
-        {LLAMA_PATTERN("{1,3}"), scan_llama3},
-        {LLAMA_PATTERN(""), scan_qwen2},
-        {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", scan_gpt2},
+        {FT_PATTERN_LLAMA3, scan_llama3},
+        {FT_PATTERN_LLAMA(""), scan_qwen2},
+        {FT_PATTERN_GPT2, scan_gpt2},
         {"\\p{N}", scan_digit},
         {"[^\\r\\n\\p{L}\\p{N}]?" UPPER_LETTERS "*" LOWER_LETTERS "+|[^\\r\\n\\p{L}\\p{N}]?" UPPER_LETTERS "+" LOWER_LETTERS
          "*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", scan_tekken},

@@ -5,6 +5,13 @@
 
 #include "common/status.h"
 
+// GPT-2's expression (encoder.py), which ByteLevel uses of itself, and Llama 3's, which its tokenizer.model takes for granted.
+#define FT_PATTERN_GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define FT_PATTERN_LLAMA(digits)                                                                                \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" digits "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" \
+    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define FT_PATTERN_LLAMA3 FT_PATTERN_LLAMA("{1,3}")
+
 // The next match at or after `from` in `text` (well-formed UTF-8, from < bytes): sets *begin and returns its end;
 // *begin = bytes if there is none.
 typedef size_t ft_word_scan(const uint8_t *classes, const char *text, size_t bytes, size_t from, size_t *begin);
