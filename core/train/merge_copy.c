@@ -1,6 +1,5 @@
 #include <dirent.h>
 #include <errno.h>
-#include <jansson.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -26,21 +25,6 @@ static bool is_copied(const char *name)
     return strncmp(name, "LICENSE", strlen("LICENSE")) == 0;
 }
 
-// The config of a quantized source without what says so: the weights beside it are not.
-static ft_status unquantize(char **config, size_t *bytes)
-{
-    json_t *root = json_loadb(*config, *bytes, 0, NULL);
-    json_object_del(root, "quantization_config");
-    json_object_del(root, "compression_config");
-    char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
-    json_decref(root);
-    if (text == NULL) return ft_error(FT_E_NOMEM, "out of memory while writing config.json");
-    ft_free(*config);
-    *config = text;
-    *bytes = strlen(text);
-    return FT_OK;
-}
-
 // Links are followed: a hub cache holds links to its blobs.
 static ft_status copy_file(const merge *m, const char *name)
 {
@@ -50,9 +34,8 @@ static ft_status copy_file(const merge *m, const char *name)
     ft_status status = from && to ? FT_OK : FT_E_NOMEM;
     bool regular = status == FT_OK && (stat(from, &info) != 0 || S_ISREG(info.st_mode));
     if (regular) {
-        bool quantized = m->shape.quantization.method != NULL && strcmp(name, "config.json") == 0;
         status = ft_file_read(from, MAX_COPIED, &data, &bytes);
-        if (status == FT_OK && quantized) status = unquantize(&data, &bytes);
+        if (status == FT_OK && strcmp(name, "config.json") == 0) status = ft_merge_config(&data, &bytes);
         if (status == FT_OK) status = ft_file_write(to, data, bytes);
     }
     ft_free(data);

@@ -91,7 +91,10 @@ ft_status ft_merge_load_rows(merge *m, const merge_item *item, const float *scal
 // Writes an E4M3 tensor without an adapter in its output dtype, adding its bytes to the hasher.
 ft_status ft_merge_dequantize(merge *m, const merge_item *item, ft_safetensors_writer *writer, ft_hasher *hasher);
 
-// Copies config, tokenizer, templates and licence.
+// Copies config, tokenizer, templates and licence; config.json through the next function.
 ft_status ft_merge_copy_files(const merge *m);
+// Makes a config.json right for merged weights (*config is heap, replaced; untouched if it is right): nothing says quantized, and
+// what transformers 5 alone would understand (rope_parameters, dtype) is also said as transformers 4 does.
+ft_status ft_merge_config(char **config, size_t *bytes);
 
 #endif
