@@ -59,8 +59,8 @@
     // Arithmetic
     IGNORED(bf16, "bfloat16,tf32,fp8,fp8_enable_fsdp_float8_all_gather,float32,fp32_norms,fp32_norm_classes",
             "arithmetic is the key compute: bf16 or fp8, with float32 sums"),
-    ONLY(fp16, "float16", "false", "arithmetic is the key compute: bf16 or fp8",
-         "float16 training is not implemented: use compute: bf16"),
+    INSTEAD(fp16, "float16", "false", "arithmetic is the key compute: bf16 or fp8",
+            "no float16: arithmetic is the key compute, bf16 or fp8 with float32 sums, which needs no scaled loss"),
     ONLY(qat, "quantization", "false", "weights are frozen", "training for a later quantization is not implemented: leave it out"),
     IGNORED(flash_attention,
             "flash_attn_cross_entropy,flash_attn_rms_norm,flash_attn_fuse_qkv,flash_attn_fuse_mlp,flash_optimum,sdp_attention,"
@@ -93,8 +93,8 @@
             "ddp_broadcast_buffers,ddp_find_unused_parameters,local_rank,world_size,accelerator_config,dp_shard_size,"
             "dp_replicate_size,torchdistx_path,use_ray,ray_run_name,ray_num_workers,resources_per_worker",
             "the plan places and streams weights and optimizer state; one process a node, one thread a GPU"),
-    ONLY(sequence_parallel_degree, "context_parallel_size,tensor_parallel_size", "1", "GPUs share the batch",
-         "a row is computed by one GPU: leave it out"),
+    INSTEAD(sequence_parallel_degree, "context_parallel_size,tensor_parallel_size", "1", "GPUs share the batch",
+            "a row is computed by one GPU, so all GPUs share the batch: a step has more tokens than with GPUs in groups"),
     IGNORED(heads_k_stride, "ring_attn_func", "a row is computed by one GPU"),
     IGNORED(experts_implementation, "quantize_moe_experts,llama4_linearized_experts", "models are dense; others are refused"),
     IGNORED(dataset_processes,
@@ -111,7 +111,7 @@
     ONLY(dataset_exact_deduplication, "skip_prepare_dataset", "false", "every sample is used",
          "repeated samples are not looked for: remove them from the data"),
     ONLY(min_sample_len, "dataset_shard_num,dataset_shard_idx,eval_sequence_len,max_packed_sequence_len", "",
-         "samples are chosen by sequence_len", "not implemented: use max_samples of a dataset, sequence_len and sample_packing"),
+         "samples are chosen by sequence_len", "use max_samples of a dataset, sequence_len and sample_packing"),
     IGNORED(eot_tokens, NULL, "a turn ends as the chat template ends it"),
     ONLY(chat_template_jinja, "chat_template_kwargs,default_system_message", "", "conversations are written by chat_template",
          "put the template into the model's tokenizer_config.json and a system message into the data"),

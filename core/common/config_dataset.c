@@ -55,7 +55,7 @@ const ft_config_key ft_dataset_keys[] = {
     {.name = "chat_template_jinja", .aliases = "field_tools,field_thinking,template_thinking_key,split_thinking,drop_system_message,"
                                                "message_field_training_detail,logprobs_field,temperature",
      .type = FT_KEY_IGNORED, .group = "Dataset", .choices = "false", .help = "conversations are written by chat_template",
-     .refusal = "not implemented: leave it out"},
+     .refusal = "leave it out"},
 };
 const size_t ft_dataset_key_count = sizeof ft_dataset_keys / sizeof ft_dataset_keys[0];
 

@@ -67,7 +67,9 @@ const ft_config_key ft_config_keys[] = {
     REAL(val_set_size, NULL, NULL, "0", 0, ANY, 0,
          "part of the training data set aside for evaluation: a fraction below 1, else a number of samples"),
     STRING(dataset_prepared_path, NULL, NULL, PATH | CHANGE, "directory for tokenized data; unset = tokenize at every start"),
-    STRING(chat_template, NULL, NULL, 0, "how conversations become text: llama3, llama3.1, chatml, qwen, mistral or alpaca; unset = the model's own"),
+    STRING(chat_template, NULL, NULL, 0,
+           "how conversations become text: llama3, llama3.1, chatml, smollm2, qwen, qwen3, mistral, mistral-v1, mistral-tekken or alpaca; "
+           "unset or tokenizer_default = the model's own"),
     BOOL(train_on_inputs, NULL, "false", 0, "prompts count in the loss too"),
     LIST(roles_to_train, NULL, 0, "whose turns of a conversation count in the loss; unset = assistant"),
     BOOL(mask_history, "train_on_last_turn", "false", 0, "of a conversation only the last trained turn counts in the loss"),

@@ -123,7 +123,7 @@ static void ids_lead_to_the_cache_in_every_verb(void **state)
     free(path);
     free(id);
     path = verbs_output("data", v.data, "--model", v.model, "--json");
-    id = verbs_output("data", v.data, "--model", "org/tiny", "--json");
+    id = verbs_output("data", "org/words", "--model", "org/tiny", "--json");
     assert_string_equal(path, id);
     free(path);
     free(id);
@@ -144,10 +144,11 @@ static void a_run_from_ids_says_where_they_led(void **state)
 {
     char output[512];
     program p = {0};
-    program_run(&p, "train", "--model", "org/tiny", "--data", v.data, "--nvme", v.nvme, "--device", "cpu", "--sequence-len", "96", "--max-steps",
+    program_run(&p, "train", "--model", "org/tiny", "--data", "org/words", "--nvme", v.nvme, "--device", "cpu", "--sequence-len", "96", "--max-steps",
                 "1", "--output", v.output);
     if (p.exit_code != 0) fail_msg("%s", p.err);
     contains(p.err, at("base_model: %s/models--org--tiny/snapshots/" HASH " (org/tiny in the Hugging Face cache)", hub));
+    contains(p.err, at("datasets[0].path: %s/datasets--org--words/snapshots/" HASH " (org/words in the Hugging Face cache)", hub));
     program_free(&p);
     snprintf(output, sizeof output, "%s/config.resolved.yaml", v.output);
     size_t bytes;

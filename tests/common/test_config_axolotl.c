@@ -155,7 +155,14 @@ static void values_taken_for_another_are_noted_wherever_they_come_from(void **st
     t_check_contains(note.data, "--adapter: no 4-bit copy is made");
     assert_false(ft_settings_note(&settings, 2, &note, &status));
     ft_settings_free(&settings);
-    read_recipe(&settings, "adapter: lora\noptimizer: paged_adamw_32bit\nload_in_4bit: false\n");
+    read_recipe(&settings, "adapter: lora\nfp16: true\ntensor_parallel_size: 2\n");
+    assert_true(ft_settings_note(&settings, 0, &note, &status));
+    t_check_contains(note.data, "fp16: no float16: ");
+    assert_true(ft_settings_note(&settings, 1, &note, &status));
+    t_check_contains(note.data, "tensor_parallel_size: a row is computed by one GPU");
+    ft_text_free(&note);
+    ft_settings_free(&settings);
+    read_recipe(&settings, "adapter: lora\noptimizer: paged_adamw_32bit\nload_in_4bit: false\ncontext_parallel_size: 1\n");
     assert_false(ft_settings_note(&settings, 0, &note, &status));
     ft_settings_free(&settings);
 }
@@ -163,10 +170,10 @@ static void values_taken_for_another_are_noted_wherever_they_come_from(void **st
 static void what_would_change_the_result_is_refused(void **state)
 {
     static const char *const refused[] = {
-        "group_by_length: true", "fp16: true", "peft_use_dora: true", "use_dora: true", "optim_args: {betas: 1}",
+        "group_by_length: true", "peft_use_dora: true", "use_dora: true", "optim_args: {betas: 1}",
         "lora_modules_to_save: [lm_head]", "lora_target_parameters: x", "relora: true", "s2_attention: true", "rl: dpo",
         "neftune_noise_alpha: 5", "plugins: [my.Plugin]", "load_best_model_at_end: true", "resume_from_checkpoint: x",
-        "sequence_parallel_degree: 2", "special_tokens: {additional_special_tokens: [a]}", "gptq: true",
+        "special_tokens: {additional_special_tokens: [a]}", "gptq: true",
         "peft: {loftq_config: {loftq_bits: 4}}", "qat: {weight_dtype: int4}", "sample_packing_sequentially: true",
         "reinit_weights: true", "min_sample_len: 200000", "chat_template_jinja: x", "processor_type: AutoProcessor",
         "save_strategy: best", "eval_strategy: 'no'", "dataset_exact_deduplication: true", "lora_rank_pattern: {q_proj: 8}",
