@@ -104,6 +104,7 @@ bool ft_added_token_span(const ft_added_token *token, const char *text, size_t b
 {
     size_t n;
     *end = *begin + token->bytes;
+    if (token->lstrip && *end <= done) return false;  // white space that a token before took along
     if (token->single_word && (ends_with(text, *begin, FT_WORD, &n) || starts_with(text, bytes, *end, FT_WORD, &n))) return false;
     while (token->lstrip && *begin > done && ends_with(text, *begin, FT_SPACE, &n)) *begin -= n;
     while (token->rstrip && starts_with(text, bytes, *end, FT_SPACE, &n)) *end += n;

@@ -30,7 +30,7 @@ void ft_added_tokens_free(ft_added_tokens *added);
 // The next match of the pass (`normalized` or not) at or after `from`, which begins at *begin; NULL if there is none.
 const ft_added_token *ft_added_tokens_find(const ft_added_tokens *added, bool normalized, const char *text, size_t bytes,
                                            size_t from, size_t *begin);
-// Whether a match at *begin counts as a word, and [*begin, *end) with the white space it takes, at the left down to `done`.
+// Whether a match at *begin counts, where text before `done` is taken, and [*begin, *end) with the white space it takes along.
 bool ft_added_token_span(const ft_added_token *token, const char *text, size_t bytes, size_t done, size_t *begin, size_t *end);
 
 #endif

@@ -43,6 +43,19 @@ static ft_status add_stage(ft_tokenizer *tokenizer, const json_t *stage, bool la
     return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer %s before ByteLevel is not implemented", type);
 }
 
+// Where a Replace changed the start of a text, the reference no longer takes it for the start; only Replace by U+2581, which needs
+// no prefix, is safe from that.
+static ft_status check_first(const ft_normalizer *normalizer)
+{
+    for (int i = 0; i < normalizer->n; i++) {
+        const ft_normalize_step *step = &normalizer->steps[i];
+        if (step->kind != FT_NORMALIZE_REPLACE || strncmp(step->to, FT_METASPACE, FT_METASPACE_BYTES) == 0) continue;
+        return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer Metaspace: prepend_scheme 'first' after normalizer Replace by '%.40s' is "
+                        "not implemented", step->to);
+    }
+    return FT_OK;
+}
+
 // Old files say add_prefix_space where new ones name a scheme.
 static ft_status read_metaspace(ft_tokenizer *tokenizer, const json_t *stage)
 {
@@ -55,7 +68,7 @@ static ft_status read_metaspace(ft_tokenizer *tokenizer, const json_t *stage)
     else if (strcmp(scheme, "never") == 0) tokenizer->metaspace = FT_METASPACE_NEVER;
     else return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer Metaspace: prepend_scheme '%s' is not implemented", scheme);
     tokenizer->metaspace_splits = ft_json_true(stage, "split", true);
-    return FT_OK;
+    return tokenizer->metaspace == FT_METASPACE_FIRST ? check_first(&tokenizer->normalizer) : FT_OK;
 }
 
 static ft_status read_stages(ft_tokenizer *tokenizer, const json_t *const *stages, size_t n)

@@ -70,6 +70,14 @@ static void components_are_refused_by_name(void **state)
     }
 }
 
+static void a_prefix_at_a_start_that_was_replaced_is_refused(void **state)
+{
+    t_fails(open_changed("spm_first", "normalizer", "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"},\"content\":\"b\"}"),
+            FT_E_UNSUPPORTED, "after normalizer Replace by 'b'");
+    t_ok(open_changed("spm_first", "normalizer",
+                      "{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"\u2581\"}"));
+}
+
 static void harmless_settings_are_accepted(void **state)
 {
     t_ok(open_changed("llama3", "normalizer", "{\"type\":\"Sequence\",\"normalizers\":[]}"));
@@ -103,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(components_are_refused_by_name),
+        cmocka_unit_test(a_prefix_at_a_start_that_was_replaced_is_refused),
         cmocka_unit_test(harmless_settings_are_accepted),
         cmocka_unit_test(broken_files_are_reported),
     };
