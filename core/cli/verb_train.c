@@ -71,8 +71,9 @@ static ft_status add_choice(const ft_settings *settings, const char *name, ft_te
 // The defaults that matter, with where each came from.
 static ft_status print_choices(const ft_settings *settings)
 {
-    static const char *const keys[] = {"adapter", "lora_r", "lora_alpha", "learning_rate", "lr_scheduler", "warmup_ratio", "sequence_len",
-                                       "micro_batch_size", "gradient_accumulation_steps", "base_format", "compute"};
+    const char *warmup = settings->values.warmup_steps >= 0 ? "warmup_steps" : "warmup_ratio";
+    const char *const keys[] = {"adapter", "lora_r", "lora_alpha", "learning_rate", "lr_scheduler", warmup, "sequence_len",
+                                "micro_batch_size", "gradient_accumulation_steps", "base_format", "compute"};
     ft_text line = {0};
     ft_status status = FT_OK;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0] && status == FT_OK; i++) status = add_choice(settings, keys[i], &line);

@@ -4,6 +4,7 @@
 #include <glob.h>
 
 #include "common/axolotl_recipes.h"
+#include "train/run_directory.h"
 
 #define MACHINE "--machine", "configs/machines/8xh100.yaml"
 #define HASH "0e9e39f249a16976918f6564b8830bc894c89659"
@@ -157,6 +158,15 @@ static void a_run_from_ids_says_where_they_led(void **state)
     free(resolved);
 }
 
+static void the_output_of_a_hub_model_has_its_name(void **state)
+{
+    ft_config config = {.base_model = (char *)"/hub/models--org--unheard-of/snapshots/" HASH};
+    char *path;
+    done(ft_run_directory_name(&config, &path));
+    assert_string_equal(path, "ft-out/unheard-of-1");
+    free(path);
+}
+
 // Mistakes that cost nothing to find come before data is read, and a refused run leaves nothing behind.
 static void a_refused_run_leaves_nothing_behind(void **state)
 {
@@ -201,6 +211,7 @@ int main(void)
         cmocka_unit_test(every_recipe_plans_without_weights), cmocka_unit_test(the_snowflake_recipe_has_its_facts),
         cmocka_unit_test(full_fine_tuning_is_planned_as_lora), cmocka_unit_test(qlora_warns_once_and_names_the_download),
         cmocka_unit_test(ids_lead_to_the_cache_in_every_verb), cmocka_unit_test(a_run_from_ids_says_where_they_led),
+        cmocka_unit_test(the_output_of_a_hub_model_has_its_name),
         cmocka_unit_test(a_refused_run_leaves_nothing_behind), cmocka_unit_test(advice_stays_within_the_machine),
     };
     PROGRAM_SKIP();
