@@ -3,8 +3,8 @@
 
 #include "kernels/cpu/gemm.h"
 
-// Measured over the golden cases: loss 2e-4, gradients 1.2e-2 at most.
-#define LOSS_TOLERANCE 2e-3
+// Measured: 1.8e-5 and 1.6e-2.
+#define LOSS_TOLERANCE 1e-3
 #define GRADIENT_TOLERANCE 4e-2
 
 static void configure(run_fixture *f, const char *mode)
