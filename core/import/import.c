@@ -7,6 +7,8 @@
 #include "common/memory.h"
 #include "import/import_internal.h"
 
+#define SPACE_BESIDE_WEIGHTS ((int64_t)64 << 20)  // config, tokenizer, headers
+
 static ft_status write_text(const import *im, const char *file, const char *text)
 {
     char *path = ft_commit_path(&im->commit, file);
@@ -34,7 +36,8 @@ static ft_status check_vocab(const import *im)
 
 static ft_status open_all(import *im)
 {
-    FT_TRY(ft_import_check_output(im));
+    const ft_output_source source = {im->options->input, "input"};
+    FT_TRY(ft_model_output_check(&im->output, im->options->output, &source, 1, im->options->overwrite));
     FT_TRY(ft_gguf_series_open(&im->series, im->options->input));
     im->file = &im->series.files[0];
     FT_TRY(ft_import_find_family(im));
@@ -42,8 +45,8 @@ static ft_status open_all(import *im)
     FT_TRY(ft_import_make_config(im));
     FT_TRY(check_vocab(im));
     FT_TRY(ft_import_plan(im));
-    FT_TRY(ft_make_directories(im->parent));
-    return ft_import_check_space(im);
+    FT_TRY(ft_make_directories(im->output.parent));
+    return ft_model_output_space(&im->output, im->total_bytes + SPACE_BESIDE_WEIGHTS, "the imported model");
 }
 
 static ft_status write_tokenizer(const import *im)
@@ -80,9 +83,9 @@ static ft_status write_all(import *im)
 
 static ft_status write_and_commit(import *im)
 {
-    FT_TRY(ft_commit_begin(&im->commit, im->parent, im->name));
+    FT_TRY(ft_commit_begin(&im->commit, im->output.parent, im->output.name));
     ft_status status = write_all(im);
-    if (status == FT_OK) return ft_commit_finish(&im->commit, im->replace);
+    if (status == FT_OK) return ft_commit_finish(&im->commit, im->output.replace);
     ft_commit_abort(&im->commit);
     return status;
 }
@@ -98,7 +101,6 @@ ft_status ft_import(const ft_import_options *options, ft_import_result *result)
     ft_vocab_source_free(&im.vocab);
     ft_gguf_series_close(&im.series);
     free(im.config);
-    ft_free(im.parent);
-    ft_free(im.name);
+    ft_model_output_free(&im.output);
     return status;
 }

@@ -1,6 +1,6 @@
-// The state of a running import and the parts its files share: import.c is the order of things, import_output.c guards the output
-// directory, family.c knows GGUF's names, model_config.c makes config.json, rope_factors.c recognises rope scaling, tensors.c
-// decides which tensor goes where, weights.c converts and writes, vocab.c and the tokenizer_*.c files make the tokenizer.
+// The state of a running import and the parts its files share: import.c is the order of things, family.c knows GGUF's names,
+// model_config.c makes config.json, rope_factors.c recognises rope scaling, tensors.c decides which tensor goes where, weights.c
+// converts and writes, vocab.c and the tokenizer_*.c files make the tokenizer.
 #ifndef FT_IMPORT_IMPORT_INTERNAL_H
 #define FT_IMPORT_IMPORT_INTERNAL_H
 
@@ -12,6 +12,7 @@
 #include "import/metadata.h"
 #include "import/vocab.h"
 #include "io/commit.h"
+#include "io/model_output.h"
 #include "io/safetensors.h"
 
 typedef struct {
@@ -37,8 +38,7 @@ typedef struct {
 
 typedef struct {
     const ft_import_options *options;
-    char *parent, *name;       // of the output directory
-    bool replace;              // something is there that may go
+    ft_model_output output;
     ft_gguf_series series;
     const ft_gguf *file;       // its first: the metadata
     const import_family *family;
@@ -70,10 +70,6 @@ typedef struct {
 } import_rope;
 // *found is false where every factor is 1 or there are none. FT_E_UNSUPPORTED if the factors are not those of Llama 3.
 ft_status ft_import_rope(const ft_gguf_series *series, double theta, int64_t head_dim, import_rope *rope, bool *found);
-
-// import_output.c
-ft_status ft_import_check_output(import *im);
-ft_status ft_import_check_space(const import *im);
 
 // tensors.c
 ft_status ft_import_plan(import *im);

@@ -23,13 +23,14 @@ static ft_status open_adapter(merge *m)
 
 static ft_status open_all(merge *m)
 {
-    FT_TRY(ft_merge_check_output(m->options, &m->parent, &m->name));
+    const ft_output_source sources[] = {{m->options->model, "model"}, {m->options->adapter, "adapter"}};
+    FT_TRY(ft_model_output_check(&m->output, m->options->output, sources, 2, m->options->overwrite));
     FT_TRY(ft_shape_read(&m->shape, m->options->model));
     FT_TRY(open_adapter(m));
     FT_TRY(ft_model_files_open(&m->source, m->options->model));
     FT_TRY(ft_merge_plan(m));
-    FT_TRY(ft_make_directories(m->parent));
-    FT_TRY(ft_merge_check_space(m->parent, m->total_bytes + SPACE_BESIDE_WEIGHTS));
+    FT_TRY(ft_make_directories(m->output.parent));
+    FT_TRY(ft_model_output_space(&m->output, m->total_bytes + SPACE_BESIDE_WEIGHTS, "the merged model"));
     return ft_merge_buffers_alloc(m);
 }
 
@@ -45,11 +46,11 @@ static ft_status write_all(merge *m)
 
 static ft_status write_and_commit(merge *m)
 {
-    FT_TRY(ft_commit_begin(&m->commit, m->parent, m->name));
+    FT_TRY(ft_commit_begin(&m->commit, m->output.parent, m->output.name));
     ft_progress_begin(&m->progress, "merging", "B", 2.0 * (double)m->total_bytes);
     ft_status status = write_all(m);
     ft_progress_end(&m->progress);
-    if (status == FT_OK) return ft_commit_finish(&m->commit, m->options->overwrite);
+    if (status == FT_OK) return ft_commit_finish(&m->commit, m->output.replace);
     ft_commit_abort(&m->commit);
     return status;
 }
@@ -65,7 +66,6 @@ ft_status ft_merge(const ft_merge_options *options, ft_merge_result *result)
     ft_model_files_close(&m.source);
     ft_adapter_file_close(&m.adapter_file);
     ft_adapter_layout_free(&m.adapter);
-    ft_free(m.parent);
-    ft_free(m.name);
+    ft_model_output_free(&m.output);
     return status;
 }

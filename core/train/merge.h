@@ -24,9 +24,9 @@ typedef struct {
 } ft_merge_result;
 
 // The output is committed atomically (io/commit.h). Every tensor is read back from the written files and compared by hash with
-// what was computed. FT_E_EXISTS if output is there; FT_E_USAGE if it is, or contains, model or adapter; FT_E_IO with the missing
-// bytes if the disk lacks space, before anything is written; FT_E_INPUT if no weight changed; FT_E_NUMERIC names the
-// tensor whose merged values are not finite.
+// what was computed. FT_E_EXISTS if output is there and not empty; FT_E_USAGE if it is, or contains, model or adapter; FT_E_IO
+// with the missing bytes if the disk lacks space, before anything is written; FT_E_INPUT if no weight changed; FT_E_NUMERIC
+// names the tensor whose merged values are not finite.
 ft_status ft_merge(const ft_merge_options *options, ft_merge_result *result);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "io/commit.h"
+#include "io/model_output.h"
 #include "train/adapter_file.h"
 #include "train/merge.h"
 
@@ -40,7 +41,7 @@ typedef struct {
 
 typedef struct {
     const ft_merge_options *options;
-    char *parent, *name;         // of the output directory
+    ft_model_output output;
     ft_shape shape;
     ft_adapter_layout adapter;
     ft_adapter_file adapter_file;
@@ -57,11 +58,6 @@ typedef struct {
     int64_t rows_changed;
     ft_merge_result *result;
 } merge;
-
-// Splits options->output into parent and name and refuses what must not be replaced. Heap strings.
-ft_status ft_merge_check_output(const ft_merge_options *options, char **parent, char **name);
-// FT_E_IO with the missing bytes if the parent's file system has less than `bytes` free.
-ft_status ft_merge_check_space(const char *parent, int64_t bytes);
 
 // Items with what happens to each, then shards.
 ft_status ft_merge_plan(merge *m);
