@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "data/samples.h"
-#include "data/utf8.h"
+#include "tokenizer/utf8.h"
 
 #define MASKED "\033[2m"
 #define TRAINED "\033[32m"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "data/utf8.h"
+#include "tokenizer/utf8.h"
 
 const char *ft_speaker_name(ft_speaker speaker)
 {

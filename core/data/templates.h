@@ -11,7 +11,7 @@
 #define FT_DATA_TEMPLATES_H
 
 #include "common/text.h"
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 typedef enum { FT_SPEAKER_SYSTEM, FT_SPEAKER_USER, FT_SPEAKER_ASSISTANT } ft_speaker;
 const char *ft_speaker_name(ft_speaker speaker);  // "system", "user", "assistant"

@@ -1,5 +1,5 @@
 // tokenizer.json. A tokenizer that is accepted tokenizes a text that meets every part of it, and gives ids of its own.
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 #include "fuzz/fuzz.h"
 
 static const char text[] = " Hello  world\xC2\xA0" "12345's\n\n\te\xCC\x81 \xE2\x96\x81 <s></s>\xF0\x9F\x98\x80\xFF\xE4\xB8\xAD<|x|> aaaaaaaa";

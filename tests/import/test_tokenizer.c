@@ -1,7 +1,7 @@
 // An imported tokenizer gives the ids of the tokenizer the GGUF was made from (tests/golden/gguf/make_gguf.py).
 #include "import_support.h"
 
-#include "data/tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 static void check_text(const ft_tokenizer *tokenizer, const json_t *entry)
 {

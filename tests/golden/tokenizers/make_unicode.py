@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes core/data/unicode_tables.c: character classes and canonical composition exactly as Hugging Face's `tokenizers` has them.
+"""Writes core/tokenizer/unicode_tables.c: character classes and canonical composition exactly as Hugging Face's `tokenizers` has them.
 
-    pip install tokenizers==0.23.3 && python3 make_unicode.py > ../../../core/data/unicode_tables.c
+    pip install tokenizers==0.23.3 && python3 make_unicode.py > ../../../core/tokenizer/unicode_tables.c
 
 Its regular expressions and its normalizers follow Unicode versions of their own, so every code point is put to the library
 itself; Python's unicodedata (as new as the normalizer or newer) only says what to ask.
@@ -97,7 +97,7 @@ def main():
     for c in word_characters():
         classes[c] = classes.get(c, 0) | WORD
     print("// Written by tests/golden/tokenizers/make_unicode.py. See unicode.h.")
-    print('#include "data/unicode.h"')
+    print('#include "tokenizer/unicode.h"')
     table("ft_unicode_run", "ft_unicode_class_runs", runs(classes))
     table("ft_unicode_run", "ft_unicode_combining_runs", runs(combining))
     table("ft_unicode_parts", "ft_unicode_decompositions", ([c] + (p + [0])[:2] for c, p in sorted(parts.items())))

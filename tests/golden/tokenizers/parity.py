@@ -3,7 +3,7 @@
 
     pip install tokenizers==0.23.3 tiktoken
     ninja -C build tokenizer_ids
-    python3 parity.py DIRECTORY build/tests/data/tokenizer_ids [--mb 12] [--names NAME ...]
+    python3 parity.py DIRECTORY build/tests/tokenizer/tokenizer_ids [--mb 12] [--names NAME ...]
 
 DIRECTORY holds tokenizers as make_references.py makes them. The reference of NAME/tokenizer.json is Hugging Face's `tokenizers`;
 of a tokenizer.model in tiktoken's format, tiktoken; of NAME-model (SentencePiece), Hugging Face with NAME/tokenizer.json.

@@ -3,7 +3,7 @@
 tokens, each against Hugging Face's `tokenizers`.
 
     pip install tokenizers==0.23.3 && ninja -C build tokenizer_ids
-    python3 variants.py build/tests/data/tokenizer_ids [--seed 1] [--count 100] 2>/dev/null
+    python3 variants.py build/tests/tokenizer/tokenizer_ids [--seed 1] [--count 100] 2>/dev/null
 
 Prints what differs and the number of variants; exit 1 if any differs. Texts on which the reference panics (it cannot place added
 tokens that strip each other's white space) and settings that are refused by name are left out.
