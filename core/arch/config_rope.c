@@ -35,6 +35,31 @@ static ft_status read_type(const ft_fields *rope, const char **type)
     return FT_OK;
 }
 
+static ft_status disagree(const ft_fields *config, const char *key)
+{
+    return ft_error(FT_E_INPUT, "%s: rope_scaling.%s and rope_parameters.%s disagree: remove the object that is not meant",
+                    config->path, key, key);
+}
+
+// rope_parameters is the newer spelling; some files hold both. A rope_scaling that says something else is not passed over.
+static ft_status check_older_spelling(const ft_fields *config, const ft_fields *rope, const char *type)
+{
+    ft_fields older = {ft_field(config, "rope_scaling"), config->path, "rope_scaling."};
+    const char *older_type, *key;
+    json_t *value;
+    if (older.object == NULL || older.object == rope->object) return FT_OK;
+    if (!json_is_object(older.object)) return ft_error(FT_E_INPUT, "%s: rope_scaling must be an object", config->path);
+    FT_TRY(read_type(&older, &older_type));
+    if (strcmp(older_type, type) != 0) return disagree(config, "rope_type");
+    json_object_foreach((json_t *)older.object, key, value)
+    {
+        const json_t *other = ft_field(rope, key);
+        if (!json_is_number(value) || !json_is_number(other)) continue;
+        if (json_number_value(value) != json_number_value(other)) return disagree(config, key);
+    }
+    return FT_OK;
+}
+
 static ft_status read_llama3(ft_shape *shape, const ft_fields *rope)
 {
     shape->rope = FT_ROPE_LLAMA3;
@@ -73,6 +98,7 @@ ft_status ft_config_rope(ft_shape *shape, const ft_fields *config)
     FT_TRY(ft_field_real_or(config, "rope_theta", 10000, &theta));
     FT_TRY(ft_field_real_or(&rope, "rope_theta", theta, &shape->rope_theta));
     FT_TRY(read_type(&rope, &type));
+    FT_TRY(check_older_spelling(config, &rope, type));
     shape->rope = FT_ROPE_DEFAULT;
     if (strcmp(type, "default") == 0) return FT_OK;
     if (strcmp(type, "llama3") == 0) return read_llama3(shape, &rope);

@@ -87,6 +87,10 @@ static void wrong_values_are_named(void **state)
         {"\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}", {"rope_scaling.low_freq_factor", "missing"}},
         {"\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4,"
          "\"original_max_position_embeddings\":8192}", {"low_freq_factor", "below"}},
+        {"\"rope_parameters\":{\"rope_type\":\"default\"},\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}",
+         {"rope_scaling.rope_type", "disagree"}},
+        {"\"rope_parameters\":{\"rope_theta\":1e4},\"rope_scaling\":{\"rope_theta\":5e5,\"type\":\"default\"}",
+         {"rope_parameters.rope_theta", "disagree"}},
         {"\"tie_word_embeddings\":\"yes\"", {"tie_word_embeddings", "true or false"}},
         {"\"eos_token_id\":\"</s>\"", {"eos_token_id", "token id"}},
         {"\"attention_bias\":1", {"attention_bias", "true or false"}},
