@@ -47,6 +47,8 @@ static ft_status read_header_length(ft_safetensors *file)
     if (file->file_bytes < 8)
         return ft_error(FT_E_INPUT, "%s: %" PRId64 " bytes are no safetensors file", file->path, file->file_bytes);
     FT_TRY(read_exact(file, length, 0, 8));
+    if (memcmp(length, "version ", 8) == 0)
+        return ft_error(FT_E_INPUT, "%s: a Git LFS pointer, not the file it stands for: fetch it with `git lfs pull`", file->path);
     uint64_t n = 0;
     for (int i = 7; i >= 0; i--) n = n << 8 | length[i];
     if (n > FT_SAFETENSORS_MAX_HEADER)

@@ -37,6 +37,9 @@ static ft_status changed_error(const store_opening *opening, const char *directo
     if (was->bytes != is->file_bytes)
         return ft_error(FT_E_INPUT, "%s changed after base store %s was made from it (%lld bytes then, %lld bytes found): run `%s`, "
                         "then prepare again", is->path, opening->manifest->id, (long long)was->bytes, (long long)is->file_bytes, command);
+    if (strcmp(opening->manifest->source, directory) != 0)
+        return ft_error(FT_E_INPUT, "%s: another copy of the model that base store %s was made from, with another time stamp: give %s, or "
+                        "run `%s`, then prepare again", is->path, opening->manifest->id, opening->manifest->source, command);
     return ft_error(FT_E_INPUT, "%s was modified after base store %s was made from it (its time stamp differs): run `%s`, "
                     "then prepare again", is->path, opening->manifest->id, command);
 }

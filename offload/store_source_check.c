@@ -1,7 +1,9 @@
 // The check that config.json and the tensors describe the same model, and one that we read.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/text.h"
 #include "offload/source_scales.h"
 #include "offload/store_internal.h"
@@ -133,12 +135,50 @@ static ft_status check_any_quantized(const ft_store_source *source)
                     "the weights are not quantized", source->directory, source->shape.quantization.method);
 }
 
+// Whether a record is made of the tensor of that name.
+static bool is_used(const ft_shape *shape, const char *name)
+{
+    static const char prefix[] = "model.layers.";
+    bool inside = strncmp(name, prefix, sizeof prefix - 1) == 0;
+    int64_t layer = inside ? strtoll(name + sizeof prefix - 1, NULL, 10) : -1;
+    if (layer >= shape->layers) return false;
+    ft_role end = inside ? FT_ROLE_LAYER_COUNT : FT_ROLE_COUNT;
+    for (ft_role role = inside ? 0 : FT_ROLE_LAYER_COUNT; role < end; role++) {
+        char used[FT_TENSOR_NAME];
+        if (ft_shape_tensor_name(shape, role, layer, used) && strcmp(used, name) == 0) return true;
+    }
+    return false;
+}
+
+// What a checkpoint may hold for inference or twice: scales, tables of the rotary embedding, the head of tied embeddings.
+static bool is_spare(const ft_shape *shape, const char *name)
+{
+    return strstr(name, "_scale") != NULL || strstr(name, "rotary_emb.inv_freq") != NULL ||
+           (shape->tied && strcmp(name, "lm_head.weight") == 0);
+}
+
+// More layers than config.json says, a bias that the architecture has not: the model would be another one.
+static void warn_of_unused(const ft_store_source *source)
+{
+    const ft_tensor_info *first = NULL;
+    int n = 0;
+    for (int i = 0; i < source->files.n_tensors; i++) {
+        const ft_tensor_info *tensor = source->files.sorted[i];
+        if (is_used(&source->shape, tensor->name) || is_spare(&source->shape, tensor->name)) continue;
+        if (n++ == 0) first = tensor;
+    }
+    if (n > 0)
+        ft_warn("%s: %d tensor%s that config.json does not ask for will not be used, the first is %s: is it the config.json of this "
+                "model?", source->directory, n, n > 1 ? "s" : "", first->name);
+}
+
 ft_status ft_store_source_check(const ft_store_source *source)
 {
     FT_TRY(check_names(source));
     for (int64_t layer = 0; layer < source->shape.layers; layer++)
         for (ft_role role = 0; role < FT_ROLE_LAYER_COUNT; role++) FT_TRY(check_role(source, role, layer));
     for (ft_role role = FT_ROLE_LAYER_COUNT; role < FT_ROLE_COUNT; role++) FT_TRY(check_role(source, role, -1));
+    warn_of_unused(source);
     if (source->shape.quantization.method == NULL) return FT_OK;
     FT_TRY(check_scales_used(source));
     return check_any_quantized(source);

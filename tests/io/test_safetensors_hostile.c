@@ -120,6 +120,13 @@ static void bad_lengths_are_refused(void **state)
     refused(FT_E_INPUT, "9223372036854775808 bytes");
 }
 
+static void a_pointer_of_git_lfs_is_called_one(void **state)
+{
+    static const char pointer[] = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4976698672\n";
+    assert_int_equal(ft_file_write(path, pointer, sizeof pointer - 1), FT_OK);
+    refused(FT_E_INPUT, "git lfs pull");
+}
+
 static void deep_nesting_is_refused(void **state)
 {
     enum { DEPTH = 100000 };
@@ -238,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(bad_headers_are_refused),
         TEST(bad_lengths_are_refused),
+        TEST(a_pointer_of_git_lfs_is_called_one),
         TEST(deep_nesting_is_refused),
         TEST(what_is_no_regular_file_is_refused),
         TEST(every_value_of_every_byte_is_survived),

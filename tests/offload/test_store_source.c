@@ -176,7 +176,7 @@ static void touch(const char *path, long seconds)
 static void a_source_that_changed_is_refused_with_the_command(void **state)
 {
     site s;
-    char file[400], command[800];
+    char file[400], moved[400], command[800];
     site_open(&s, 2);
     ft_test_model model = site_model();
     assert_ok(prepare_model(&s, model));
@@ -187,6 +187,45 @@ static void a_source_that_changed_is_refused_with_the_command(void **state)
     assert_fails(site_try_open(&s), FT_E_INPUT, command);
     assert_fails(ft_store_prepare(s.model, &s.options, NULL), FT_E_INPUT, "its time stamp differs");
     assert_non_null(strstr(ft_error_message(), file));
+    snprintf(moved, sizeof moved, "%s-moved", s.model);
+    assert_int_equal(rename(s.model, moved), 0);
+    assert_fails(ft_store_prepare(moved, &s.options, NULL), FT_E_INPUT, "another copy of the model");
+    site_close(&s);
+}
+
+// Prepares a model with one tensor more and returns what stderr got.
+static const char *warnings_about(site *s, const char *extra)
+{
+    static char text[4096];
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    int kept = dup(STDERR_FILENO);
+    ft_test_model model = site_model();
+    model.extra = extra;
+    fflush(stderr);
+    dup2(fileno(file), STDERR_FILENO);
+    ft_status status = prepare_model(s, model);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    assert_ok(status);
+    ssize_t n = pread(fileno(file), text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = 0;
+    fclose(file);
+    return text;
+}
+
+static void tensors_that_no_record_is_made_of_are_named(void **state)
+{
+    static const char *const unused[] = {"model.layers.0.mlp.up_proj.bias", "model.layers.2.mlp.up_proj.weight", "visual.proj.weight"};
+    site s;
+    site_open(&s, 1);
+    for (int i = 0; i < 3; i++) {
+        const char *text = warnings_about(&s, unused[i]);
+        assert_non_null(strstr(text, "1 tensor that config.json does not ask for"));
+        assert_non_null(strstr(text, unused[i]));
+    }
+    assert_null(strstr(warnings_about(&s, "model.layers.0.self_attn.rotary_emb.inv_freq"), "does not ask for"));
     site_close(&s);
 }
 
@@ -276,6 +315,7 @@ int main(void)
         cmocka_unit_test(a_directory_that_is_no_model_is_named),
         cmocka_unit_test(the_id_is_of_the_source_and_the_format),
         cmocka_unit_test(a_source_that_changed_is_refused_with_the_command),
+        cmocka_unit_test(tensors_that_no_record_is_made_of_are_named),
         cmocka_unit_test(a_foreign_source_is_refused),
         cmocka_unit_test(todays_config_is_used),
         cmocka_unit_test(bad_nvme_lists_are_usage_errors),
