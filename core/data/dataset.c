@@ -79,9 +79,10 @@ static ft_status check_trainable(const ft_dataset *dataset, int first, const ft_
     for (int i = first; i < dataset->n_counts; i++) ft_data_counts_add(&sum, &dataset->counts[i]);
     return ft_error(FT_E_INPUT,
                     "nothing to %s: of %lld records %lld are longer than sequence_len %lld, %lld have no trainable token, %lld "
-                    "fewer than two tokens",
+                    "fewer than two tokens%s",
                     what, (long long)sum.records, (long long)sum.dropped_long, (long long)limit,
-                    (long long)sum.dropped_untrained, (long long)sum.dropped_short);
+                    (long long)sum.dropped_untrained, (long long)sum.dropped_short,
+                    sum.dropped_long > 0 ? "; raise sequence_len, or set excess_length_strategy to truncate or split" : "");
 }
 
 static ft_status tokenize_all(ft_dataset *dataset, const ft_config *config, const ft_tokenizer *tokenizer)

@@ -114,9 +114,23 @@ static ft_status outside(const char *name, int64_t i, int32_t value, int64_t voc
     return ft_error(FT_E_INPUT, "%s[%lld] = %d is outside the vocabulary of %lld ids", name, (long long)i, value, (long long)vocab);
 }
 
-static ft_status check_range(const ft_encoded *encoded, const ft_config *run, const ft_tokenizer *tokenizer)
+// Of ids that the tokenizer made.
+static ft_status check_model_has(const ft_encoded *encoded, int64_t vocab)
 {
+    for (int64_t i = 0; i < encoded->ids.n; i++) {
+        if (encoded->ids.items[i] < vocab) continue;
+        return ft_error(FT_E_INPUT, "the tokenizer gives id %d, but the model's vocabulary has %lld ids: is it this model's tokenizer?",
+                        encoded->ids.items[i], (long long)vocab);
+    }
+    return FT_OK;
+}
+
+static ft_status check_range(const ft_encoder *encoder, const ft_encoded *encoded)
+{
+    const ft_config *run = encoder->run;
+    const ft_tokenizer *tokenizer = encoder->tokenizer;
     int64_t vocab = run->vocab > 0 ? run->vocab : INT64_MAX;
+    if (encoder->format != &ft_format_tokens) return check_model_has(encoded, vocab);
     if (tokenizer && ft_tokenizer_vocab(tokenizer) < vocab) vocab = ft_tokenizer_vocab(tokenizer);
     for (int64_t i = 0; i < encoded->ids.n; i++) {
         int32_t id = encoded->ids.items[i], label = encoded->labels.items[i];
@@ -149,7 +163,7 @@ ft_status ft_encode_record(const ft_encoder *encoder, const json_t *record, ft_e
     ft_status status = encoder->format->parse(record, encoder->dataset, encoder->run, &segments);
     if (status == FT_OK && encoder->chat_template != NULL) status = ft_encode_chat(encoder, &segments, encoded, &answer);
     else if (status == FT_OK) status = encode_segments(encoder, &segments, encoded, &answer);
-    if (status == FT_OK) status = check_range(encoded, encoder->run, encoder->tokenizer);
+    if (status == FT_OK) status = check_range(encoder, encoded);
     if (status == FT_OK) status = check_bos(encoded, encoder->tokenizer);
     if (status == FT_OK) limit_lengths(encoder, encoded, answer);
     ft_segments_clear(&segments);

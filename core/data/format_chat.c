@@ -103,17 +103,29 @@ static ft_status message_flag(const json_t *message, const ft_dataset_config *co
     return FT_OK;
 }
 
+static bool says_nothing(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    return value == NULL || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+           (text != NULL && (*text == 0 || strcmp(text, "[]") == 0));
+}
+
 // What a message may hold beside its text and the templates here do not show.
 static ft_status refuse_extras(const json_t *message)
 {
     static const char *const extras[] = {"tool_calls", "function_call", "reasoning_content", NULL};
     for (int i = 0; extras[i] != NULL; i++) {
-        const json_t *value = json_object_get(message, extras[i]);
-        bool empty = value == NULL || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
-                     (json_is_string(value) && json_string_length(value) == 0);
-        if (!empty) return ft_error(FT_E_UNSUPPORTED, "'%s' is not implemented", extras[i]);
+        if (!says_nothing(json_object_get(message, extras[i])))
+            return ft_error(FT_E_UNSUPPORTED, "'%s' is not implemented", extras[i]);
     }
     return FT_OK;
+}
+
+// Tools that a conversation could call would stand in its system turn.
+static ft_status refuse_tools(const json_t *record)
+{
+    if (says_nothing(json_object_get(record, "tools"))) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "'tools' is not implemented: leave it out of records whose answers do not need it");
 }
 
 static ft_status add_message(const json_t *message, const ft_dataset_config *config, ft_segments *segments)
@@ -156,6 +168,7 @@ static ft_status parse(const json_t *record, const ft_dataset_config *config, co
     if (messages == NULL) return ft_error(FT_E_INPUT, "no '%s'", field);
     if (!json_is_array(messages)) return ft_error(FT_E_INPUT, "'%s' is %s, not an array", field, ft_json_kind(messages));
     if (json_array_size(messages) == 0) return ft_error(FT_E_INPUT, "'%s' is empty", field);
+    FT_TRY(refuse_tools(record));
     FT_TRY(add_system(record, messages, config, segments));
     json_array_foreach(messages, i, message) {
         ft_status status = add_message(message, config, segments);

@@ -1,4 +1,4 @@
-// jsonl: one record a line; blank lines are skipped.
+// jsonl: one record a line; blank lines are skipped. A file that starts with '[' is read as json: some save an array so.
 #include <ctype.h>
 #include <string.h>
 
@@ -36,6 +36,9 @@ static ft_status next_line(ft_record_scan *scan, ft_record_span *span, ft_record
 
 static ft_status read_jsonl(const char *path, ft_record_visit visit, void *context)
 {
+    char first;
+    FT_TRY(ft_records_first_byte(path, &first));
+    if (first == '[') return ft_reader_json.read(path, visit, context);
     return ft_records_read(path, next_line, visit, context);
 }
 

@@ -172,7 +172,8 @@ static void samples_without_a_trained_token_are_dropped_and_counted(void **state
     ft_dataset_free(&dataset);
     run.config.sequence_len = 2;
     t_fails(load_fails(&run, tokenizer), FT_E_INPUT,
-            "nothing to train on: of 5 records 1 are longer than sequence_len 2, 2 have no trainable token");
+            "nothing to train on: of 5 records 1 are longer than sequence_len 2, 2 have no trainable token, 2 fewer than two "
+            "tokens; raise sequence_len");
 }
 
 static void the_first_bad_line_is_named(void **state)
@@ -212,6 +213,8 @@ static void tokens_need_no_tokenizer(void **state)
     t_ok(load_fails(&run, NULL));
     t_fails(load_fails(&run, tokenizer), FT_E_INPUT, "raw.jsonl:1: input_ids[0] = 70000 is outside the vocabulary");
     t_write("raw.jsonl", "{\"text\":\"a\"}");
+    run.config.vocab = 1;
+    t_fails(load_fails(&run, tokenizer), FT_E_INPUT, "raw.jsonl:1: the tokenizer gives id ");
     t_fails(load_fails(&run, NULL), FT_E_INPUT, "raw.jsonl:1: type completion needs a tokenizer");
 }
 

@@ -168,6 +168,7 @@ static void what_cannot_be_rendered_is_refused_by_name(void **state)
         {FT_E_UNSUPPORTED, SAID("\"role\":\"tool\",\"content\":\"x\""), "role 'tool' is not implemented"},
         {FT_E_UNSUPPORTED, SAID("\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{}]"), "'tool_calls' is not implemented"},
         {FT_E_UNSUPPORTED, SAID("\"role\":\"assistant\",\"content\":\"\",\"reasoning_content\":\"hm\""), "'reasoning_content'"},
+        {FT_E_UNSUPPORTED, "{\"tools\":[{}],\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", "'tools' is not implemented"},
         {FT_E_INPUT, SAID("\"role\":\"assistant\",\"content\":null"), "'content' is null, not text"},
         {FT_E_INPUT, SAID("\"role\":\"assistant\""), "no 'content'"},
         {FT_E_INPUT, SAID("\"content\":\"x\""), "no 'role'"},
@@ -180,6 +181,7 @@ static void what_cannot_be_rendered_is_refused_by_name(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) t_fails(encode_fails("chat", rows[i].record), rows[i].status, rows[i].message);
     assert_trained("chat", SAID("\"role\":\"assistant\",\"content\":\"A\",\"tool_calls\":null"), "A" EOT);
     assert_trained("chat", SAID("\"role\":\"assistant\",\"content\":\"A\",\"tool_calls\":[]"), "A" EOT);
+    assert_trained("chat", "{\"tools\":\"[]\",\"messages\":[{\"role\":\"assistant\",\"content\":\"A\"}]}", "A" EOT);
 #undef SAID
 }
 

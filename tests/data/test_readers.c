@@ -48,6 +48,7 @@ static void elements_of_an_array_are_records(void **state)
     assert_read("a.json", "[{\"n\":1},{\"n\":2}]", 2, 3, 1);
     assert_read("a.json", "\n[\n{\"n\":1,\n\"x\":[{\"y\":\"]},\\\"[\"}]},\n\n {\"n\":2}\n]\n", 2, 3, 6);
     assert_read("a.json", "[]", 0, 0, 0);
+    assert_read("array.jsonl", " [{\"n\":1},\n{\"n\":2}]\n", 2, 3, 2);
 }
 
 static void bad_records_are_named_with_file_and_line(void **state)
