@@ -114,13 +114,14 @@ static ft_status choose_default(const ft_tokenizer *tokenizer, const char *famil
     return FT_OK;
 }
 
-static ft_status check_tokens(const ft_chat_template *row, const ft_tokenizer *tokenizer)
+// `reason`: why this row was chosen.
+static ft_status check_tokens(const ft_chat_template *row, const ft_tokenizer *tokenizer, const char *reason)
 {
     for (const char *const *token = row->tokens; *token != NULL; token++) {
         if (ft_tokenizer_id(tokenizer, *token) >= 0) continue;
         return ft_error(FT_E_INPUT,
-                        "chat_template %s: %s has no token %s; set chat_template to one whose tokens it has (alpaca needs none)",
-                        row->name, ft_tokenizer_path(tokenizer), *token);
+                        "chat_template %s (%s): %s has no token %s; set chat_template to one whose tokens it has (alpaca needs none)",
+                        row->name, reason, ft_tokenizer_path(tokenizer), *token);
     }
     if (row->eos && ft_tokenizer_eos(tokenizer) < 0) {
         return ft_error(FT_E_INPUT, "chat_template %s closes answers with EOS and %s names none; set special_tokens.eos_token",
@@ -135,9 +136,9 @@ ft_status ft_chat_template_choose(const char *name, const ft_tokenizer *tokenize
     if (name == NULL || strcmp(name, "tokenizer_default") == 0) {
         FT_TRY(choose_default(tokenizer, family, chosen, reason));
     } else {
-        *reason = "chat_template";
+        *reason = "as configured";
         *chosen = ft_chat_template_find(name);
         if (*chosen == NULL) return refuse(FT_E_USAGE, "chat_template: no template ", name);
     }
-    return check_tokens(*chosen, tokenizer);
+    return check_tokens(*chosen, tokenizer, *reason);
 }

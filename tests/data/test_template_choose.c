@@ -91,6 +91,8 @@ static void tokens_that_a_template_needs_and_the_tokenizer_lacks_are_named(void 
 {
     ft_tokenizer *mistral = open_family("mistral"), *nameless;
     t_fails(choose_fails("llama3", tokenizer, NULL), FT_E_INPUT, "has no token <|start_header_id|>; set chat_template to one");
+    t_fails(choose_fails("mistral", tokenizer, NULL), FT_E_INPUT, "chat_template mistral (as configured): ");
+    t_fails(choose_fails(NULL, tokenizer, "mistral"), FT_E_INPUT, "chat_template mistral (the model family's default): ");
     t_fails(choose_fails("mistral", tokenizer, NULL), FT_E_INPUT, "has no token [INST]");
     t_fails(choose_fails("chatml", mistral, NULL), FT_E_INPUT, "has no token <|im_start|>");
     t_ok(choose_fails("mistral-v1", mistral, NULL));
