@@ -57,6 +57,14 @@ static void print_layer(const ft_shape *s)
     if (s->window > 0) printf("sliding window of %lld tokens: sequence_len up to that\n", (long long)s->window);
 }
 
+// "405.9 B", "134.5 M" or all digits.
+static void print_parameters(int64_t n)
+{
+    if (n >= 1000000000) printf("%.1f B parameters", (double)n / 1e9);
+    else if (n >= 1000000) printf("%.1f M parameters", (double)n / 1e6);
+    else printf("%lld parameters", (long long)n);
+}
+
 static void print_text(const model_info *info)
 {
     const ft_shape *s = &info->shape;
@@ -67,8 +75,8 @@ static void print_text(const model_info *info)
            s->tied ? "tied" : "untied");
     printf("rope %s, theta %g; %lld positions\n", s->rope == FT_ROPE_LLAMA3 ? "llama3" : "default", s->rope_theta, (long long)s->max_positions);
     print_layer(s);
-    printf("%.3f B parameters; base store %s in FP8 (a layer %s)", (double)info->parameters / 1e9, ft_human_bytes(a, (double)info->fp8_bytes),
-           ft_human_bytes(b, (double)info->layer_fp8_bytes));
+    print_parameters(info->parameters);
+    printf("; base store %s in FP8 (a layer %s)", ft_human_bytes(a, (double)info->fp8_bytes), ft_human_bytes(b, (double)info->layer_fp8_bytes));
     if (s->quantization.method == NULL) printf(", %s in BF16\n", ft_human_bytes(a, (double)info->bf16_bytes));
     else printf("; FP8 as it is: %s, scales per %s\n", s->quantization.method, ft_scale_kind_name(s->quantization.kind));
     if (info->files) printf("%d tensors in %d file%s, %s\n", info->tensors, info->files, info->files == 1 ? "" : "s", ft_human_bytes(a, (double)info->file_bytes));

@@ -38,8 +38,8 @@ static void print_result(const ft_train_result *result, double seconds)
 {
     char text[FT_HUMAN_BYTES];
     if (isnan(result->train_loss)) printf("%lld steps, %lld tokens: the run was complete already\n", (long long)result->steps, (long long)result->tokens);
-    else printf("%lld steps, %lld tokens in %s (%.0f tokens/s)\n", (long long)result->steps, (long long)result->tokens, ft_human_seconds(text, seconds),
-                result->tokens_per_s);
+    else printf("%lld step%s, %lld tokens in %s (%.0f tokens/s)\n", (long long)result->steps, result->steps == 1 ? "" : "s",
+                (long long)result->tokens, ft_human_seconds(text, seconds), result->tokens_per_s);
     if (!isnan(result->first_eval_loss)) printf("eval loss %.4f -> %.4f\n", result->first_eval_loss, result->last_eval_loss);
     else if (!isnan(result->train_loss)) printf("train loss of the last step %.4f\n", result->train_loss);
     printf("adapter: %s/adapter\n", result->output);

@@ -65,8 +65,8 @@ ft_status ft_show_rows(const ft_samples *samples, const ft_packs *packs, int64_t
     int64_t placed = packs->n_rows > 0 ? packs->row_begin[packs->n_rows] : 0, tokens = 0;
     for (int64_t i = 0; i < placed; i++) tokens += ft_sample_length(samples, packs->sample[i]);
     double slots = (double)packs->n_rows * (double)sequence_len;
-    FT_TRY(ft_text_printf(out, "\n%lld rows of %lld slots in the first epoch, %.1f %% full, %.1f samples a row\n",
-                          (long long)packs->n_rows, (long long)sequence_len, slots > 0 ? 100 * (double)tokens / slots : 0,
+    FT_TRY(ft_text_printf(out, "\n%lld row%s of %lld slots in the first epoch, %.1f %% full, %.1f samples a row\n",
+                          (long long)packs->n_rows, packs->n_rows == 1 ? "" : "s", (long long)sequence_len, slots > 0 ? 100 * (double)tokens / slots : 0,
                           packs->n_rows > 0 ? (double)placed / (double)packs->n_rows : 0));
     for (int64_t row = 0; row < n && row < packs->n_rows; row++) FT_TRY(print_row(samples, packs, sequence_len, row, out));
     return FT_OK;

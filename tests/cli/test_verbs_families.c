@@ -85,6 +85,8 @@ static void info_says_what_a_family_adds(void **state)
     assert_int_equal(verbs_number(json, "tensors"), 3 + 11 * 2);
     json_decref(json);
     char *text = verbs_output("info", "tests/golden/qwen3_qknorm_untied/model");
+    contains(text, " parameters; base store ");
+    assert_null(strstr(text, "0.000"));
     contains(text, "Qwen3ForCausalLM (qwen3)");
     contains(text, "q and k heads normed before rope");
     free(text);
