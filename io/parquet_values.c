@@ -172,7 +172,7 @@ static ft_status next_length(ft_parquet_values *v, ft_parquet_value *value)
 static ft_status next_prefixed(ft_parquet_values *v, ft_parquet_value *value)
 {
     int64_t prefix;
-    ft_parquet_value rest;
+    ft_parquet_value rest = {0};
     ft_parquet_buffer *last = &v->last;
     if (!ft_parquet_delta_next(&v->prefixes, &prefix) || prefix < 0 || (uint64_t)prefix > last->n) return ended();
     FT_TRY(next_length(v, &rest));

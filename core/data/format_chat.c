@@ -132,7 +132,7 @@ static ft_status add_message(const json_t *message, const ft_dataset_config *con
 {
     const char *role_field, *content_field;
     ft_field_text role, text;
-    ft_speaker speaker;
+    ft_speaker speaker = FT_SPEAKER_USER;
     int train;
     if (!json_is_object(message)) return ft_error(FT_E_INPUT, "is %s, not an object", ft_json_kind(message));
     first_of(message, config->message_property_role, "role", "from", &role_field);
@@ -150,7 +150,7 @@ static ft_status add_system(const json_t *record, const json_t *messages, const 
 {
     const char *field;
     ft_field_text text, role;
-    ft_speaker first;
+    ft_speaker first = FT_SPEAKER_USER;
     if (config->field_system == NULL) return FT_OK;
     FT_TRY(ft_record_text(record, config->field_system, false, &text));
     if (text.n == 0) return FT_OK;
