@@ -5,6 +5,7 @@
 #include "common/config_internal.h"
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 
@@ -78,6 +79,21 @@ static ft_status parse(struct fy_parser *parser, struct fy_diag *diag, ft_settin
     return status;
 }
 
+// What YAML allows a file to be made of. The parser does not check it everywhere: it can hang on such bytes in a comment.
+static ft_status check_bytes(const char *path, const char *text, size_t bytes)
+{
+    int line = 1;
+    for (size_t at = 0, n; at < bytes; at += n) {
+        uint8_t byte = (uint8_t)text[at];
+        n = ft_utf8_char(text + at, bytes - at);
+        if (n == 0) return ft_error(FT_E_USAGE, "%s:%d: byte 0x%02X is not UTF-8; save the file as UTF-8", path, line, byte);
+        if (byte == '\n') line++;
+        else if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7F)
+            return ft_error(FT_E_USAGE, "%s:%d: control character 0x%02X; is this a text file?", path, line, byte);
+    }
+    return FT_OK;
+}
+
 static ft_status read_text(ft_settings *settings, const char *text, size_t bytes, const char *directory, int *line)
 {
     struct fy_diag_cfg quiet;
@@ -108,7 +124,9 @@ ft_status ft_settings_read(ft_settings *settings, const char *path)
     int *line = NULL;
     size_t bytes;
     FT_TRY(ft_file_read(path, MAX_CONFIG_BYTES, &text, &bytes));
-    ft_status status = FT_E_NOMEM;
+    ft_status status = check_bytes(path, text, bytes);
+    if (status != FT_OK) goto out;
+    status = FT_E_NOMEM;
     ft_free(settings->file);
     if ((settings->file = ft_strdup(path)) == NULL) goto out;
     if ((directory = directory_of(path)) == NULL) goto out;

@@ -79,6 +79,20 @@ ft_status ft_make_directories(const char *path)
     return status;
 }
 
+ft_status ft_make_directory(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    while (length > 0 && path[length - 1] != '/') length--;
+    char *parent = length > 0 ? ft_strndup(path, length) : ft_strdup(".");
+    FT_ALLOC_CHECK(parent);
+    ft_status status = FT_OK;
+    if (!ft_path_is_directory(parent))
+        status = ft_error(FT_E_NOT_FOUND, "%s: there is no directory %s to make it in; is the drive mounted?", path, parent);
+    ft_free(parent);
+    return status == FT_OK ? make_directory(path) : status;
+}
+
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *where)
 {
     (void)st, (void)type, (void)where;

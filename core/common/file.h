@@ -9,6 +9,7 @@ const char *ft_path_base(const char *path);                   // last component,
 bool ft_path_exists(const char *path);
 bool ft_path_is_directory(const char *path);
 ft_status ft_path_size(const char *path, int64_t *bytes);
+ft_status ft_make_directory(const char *path);    // the last component alone: FT_E_NOT_FOUND if what it is to lie in is missing
 ft_status ft_make_directories(const char *path);  // like mkdir -p, mode 0777 & ~umask; FT_E_EXISTS if a file is in the way
 // Like rm -rf: an absent path is success, links are removed and not followed. Refuses "", "/" and a last "." or "..".
 ft_status ft_remove_tree(const char *path);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -74,8 +75,11 @@ ft_status ft_byte_stream_open(ft_byte_stream **stream, const char *path)
     FT_ALLOC_CHECK(s);
     s->packing = packing_of(path);
     s->path = ft_strdup(path);
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // else a FIFO would be waited for
     ft_status status = s->fd < 0 ? ft_error_errno(FT_E_INPUT, errno, "%s: cannot be opened", path) : FT_OK;
+    struct stat about;
+    if (status == FT_OK && fstat(s->fd, &about) == 0 && !S_ISREG(about.st_mode))
+        status = ft_error(FT_E_INPUT, "%s: not a regular file; data is read more than once", path);
     if (status == FT_OK && s->path == NULL) status = FT_E_NOMEM;
     if (status == FT_OK) status = prepare(s);
     if (status == FT_OK) *stream = s;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "data/samples.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 #define MASKED "\033[2m"
 #define TRAINED "\033[32m"

@@ -3,7 +3,7 @@
 
 #include "data/samples.h"
 #include "data/show.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 static const char head[] =
     "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 const char *ft_speaker_name(ft_speaker speaker)
 {

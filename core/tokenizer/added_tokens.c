@@ -5,7 +5,7 @@
 
 #include "common/memory.h"
 #include "tokenizer/unicode.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 ft_status ft_added_tokens_add(ft_added_tokens *added, ft_added_token token)
 {

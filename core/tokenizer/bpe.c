@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 #include "tokenizer/word_cache.h"
 
 #define SHORT_WORD 64  // symbols up to which the linear scan wins over the heap

@@ -7,7 +7,7 @@
 
 #include "common/memory.h"
 #include "tokenizer/unicode.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 void ft_nfc_work_free(ft_nfc_work *work)
 {

@@ -3,7 +3,7 @@
 
 #include "common/memory.h"
 #include "tokenizer/tokenizer_impl.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 ft_status ft_ids_add(ft_ids *ids, const int32_t *items, int64_t n)
 {
@@ -63,6 +63,7 @@ static int64_t not_before(encoding *e, size_t end)
 static ft_status add_ends(encoding *e, const char *word, size_t bytes, int64_t first)
 {
     int64_t n = e->ids->n - first;
+    if (n == 0) return FT_OK;  // nothing in the vocabulary: the word vanished
     FT_TRY(reserve_ends(e->ends, n));
     int64_t *ends = e->ends->items + e->ends->n;
     ft_bpe_ends(&e->tokenizer->bpe, word, bytes, e->ids->items + first, n, ends);

@@ -33,8 +33,8 @@ static ft_status find_file(const char *path, char **file, char **directory)
     FT_TRY(take_path(file, ft_path_join(path, "tokenizer.json")));
     FT_TRY(take_path(file, ft_path_join(path, "tokenizer.model")));
     if (*file != NULL) return FT_OK;
-    return ft_error(FT_E_NOT_FOUND, "%s/tokenizer.json: no such file, nor a tokenizer.model beside it; transformers can save one",
-                    path);
+    return ft_error(FT_E_NOT_FOUND, "%s/tokenizer.json: no such file, nor a tokenizer.model beside it; --tokenizer DIR takes one from "
+                    "elsewhere", path);
 }
 
 static bool is_json(const char *text, size_t bytes)

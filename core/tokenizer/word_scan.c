@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tokenizer/unicode.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 typedef struct {
     const uint8_t *classes;

@@ -155,6 +155,17 @@ static void dataset_errors_name_the_entry(void **state)
     t_check_refused("test_datasets:\n  -\n", FT_E_USAGE, 1, "test_datasets[0].path is blank");
 }
 
+// The YAML parser hung on the second and third of these.
+static void only_text_is_read(void **state)
+{
+    t_check_refused("lora_r: 4\n# caf\xE9\n", FT_E_USAGE, 2, "byte 0xE9 is not UTF-8");
+    t_check_refused("%a \xC8\xC8\n", FT_E_USAGE, 1, "byte 0xC8 is not UTF-8");
+    t_check_refused("lora_r: 4\n%a \x01\n", FT_E_USAGE, 2, "control character 0x01");
+    ft_settings settings;
+    t_check_ok(t_read(&settings, "# caf\xC3\xA9\tx\r\nlora_r: 4\r\n"));
+    ft_settings_free(&settings);
+}
+
 static void lists_are_yaml_lists_or_one_value(void **state)
 {
     ft_settings settings;
@@ -201,6 +212,7 @@ int main(void)
         cmocka_unit_test(blank_values_leave_the_default),
         cmocka_unit_test(datasets_are_maps_or_paths),
         cmocka_unit_test(dataset_errors_name_the_entry),
+        cmocka_unit_test(only_text_is_read),
         cmocka_unit_test(lists_are_yaml_lists_or_one_value),
         cmocka_unit_test(anchors_and_json_are_yaml_too),
         cmocka_unit_test(sources_say_file_and_line),

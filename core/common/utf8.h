@@ -1,6 +1,6 @@
 // UTF-8 (Unicode 15.0, table 3-7: no overlong forms, no surrogates, at most U+10FFFF).
-#ifndef FT_TOKENIZER_UTF8_H
-#define FT_TOKENIZER_UTF8_H
+#ifndef FT_COMMON_UTF8_H
+#define FT_COMMON_UTF8_H
 
 #include "common/status.h"
 
