@@ -43,7 +43,7 @@ static ft_status prepare(ft_invocation *in)
                                 .format = format && strcmp(format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8};
     if (options.io.engine == NULL) options.io.engine = "auto";
     if (status == FT_OK) status = ft_hub_locate(FT_HUB_MODEL, in->positional.items[0], NULL, &model);
-    for (int i = 0; i < drives.n && status == FT_OK; i++) status = ft_make_directories(drives.items[i]);
+    for (int i = 0; i < drives.n && status == FT_OK; i++) status = ft_make_directory(drives.items[i]);
     if (status == FT_OK) status = ft_store_id(model, options.format, id);
     if (status == FT_OK) status = ft_store_prepare(model, &options, &ft_stop_requested);
     if (status == FT_OK) printf("%s\n", id);

@@ -89,7 +89,7 @@ static ft_status open_store(ft_session *session, const ft_config *config, volati
 {
     if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], directories on fast disks for the base store");
     ft_store_options options = store_options(config);
-    for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directories(config->nvme.items[i]));
+    for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directory(config->nvme.items[i]));
     FT_TRY(ft_store_id(config->base_model, options.format, session->store_id));
     FT_TRY(ft_store_prepare(config->base_model, &options, stop));
     FT_TRY(ft_store_open(&session->store, config->base_model, session->store_id, &options));

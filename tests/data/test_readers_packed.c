@@ -1,4 +1,5 @@
 // .gz and .zst files read as what they hold; a file that is cut off or damaged is an error, whatever came out of it before.
+#include <sys/stat.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -170,6 +171,15 @@ static void damage_is_an_error(void **state)
     ft_text_free(&text);
 }
 
+// A FIFO without a writer would be waited for.
+static void a_pipe_is_refused_at_once(void **state)
+{
+    ft_byte_stream *stream;
+    assert_int_equal(mkfifo(t_path("pipe.jsonl"), 0600), 0);
+    t_fails(ft_byte_stream_open(&stream, t_path("pipe.jsonl")), FT_E_INPUT, "pipe.jsonl: not a regular file");
+    assert_null(stream);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +188,7 @@ int main(void)
         cmocka_unit_test(files_larger_than_every_buffer_stream),
         cmocka_unit_test(a_file_cut_off_is_an_error),
         cmocka_unit_test(damage_is_an_error),
+        cmocka_unit_test(a_pipe_is_refused_at_once),
     };
     return cmocka_run_group_tests(tests, t_setup, t_teardown);
 }
