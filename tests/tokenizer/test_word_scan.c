@@ -3,7 +3,7 @@
 
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/unicode.h"
-#include "tokenizer/utf8.h"
+#include "common/utf8.h"
 
 static const char *const patterns[] = {
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
