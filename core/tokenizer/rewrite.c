@@ -43,6 +43,7 @@ ft_status ft_rewrite_keep(ft_rewrite *rewrite, const ft_piece *piece, size_t fro
 
 ft_status ft_rewrite_put(ft_rewrite *rewrite, const char *text, size_t bytes, size_t end)
 {
+    if (bytes == 0) return FT_OK;
     FT_TRY(reserve(rewrite, rewrite->bytes + bytes));
     memcpy(rewrite->text + rewrite->bytes, text, bytes);
     if (rewrite->mapped) {

@@ -16,11 +16,11 @@ typedef struct {
 // *out and *n: the bytes `text` stands for, in the scratch; n = -1 if it is not in the byte-level alphabet.
 static ft_status decode(scratch *s, const char *text, size_t length, int64_t *n)
 {
-    if (length > s->capacity) {
-        char *bytes = ft_realloc(s->bytes, 2 * length);
+    if (length >= s->capacity) {  // also for an empty text: the scratch is always there
+        char *bytes = ft_realloc(s->bytes, 2 * length + 64);
         FT_ALLOC_CHECK(bytes);
         s->bytes = bytes;
-        s->capacity = 2 * length;
+        s->capacity = 2 * length + 64;
     }
     *n = s->verbatim ? (int64_t)length : ft_byte_level_decode(text, length, s->bytes);
     if (s->verbatim) memcpy(s->bytes, text, length);

@@ -65,7 +65,7 @@ static size_t find_slot(const ft_vocab *vocab, const char *bytes, size_t n)
     size_t slot = ft_hash64(bytes, n) & vocab->index_mask;
     for (; vocab->index[slot] >= 0; slot = (slot + 1) & vocab->index_mask) {
         const ft_token *token = &vocab->tokens[vocab->index[slot]];
-        if (token->bytes == n && memcmp(vocab->pool + token->offset, bytes, n) == 0) break;
+        if (token->bytes == n && (n == 0 || memcmp(vocab->pool + token->offset, bytes, n) == 0)) break;
     }
     return slot;
 }
