@@ -37,7 +37,7 @@ ft_status ft_vocab_put(ft_vocab *vocab, int64_t id, const char *bytes, size_t n)
         return ft_error(FT_E_INPUT, "token '%.*s' has id %lld, outside 0..%d", (int)n, bytes, (long long)id, FT_VOCAB_MAX_ID);
     }
     FT_TRY(grow_tokens(vocab, (int32_t)id + 1));
-    FT_TRY(grow_pool(vocab, vocab->pool_bytes + n));
+    FT_TRY(grow_pool(vocab, vocab->pool_bytes + n + 1));  // one more: there is a pool even if every token is empty
     if (n > 0) memcpy(vocab->pool + vocab->pool_bytes, bytes, n);
     ft_token *token = &vocab->tokens[id];
     token->offset = (uint32_t)vocab->pool_bytes;

@@ -111,7 +111,7 @@ static inline void inprocess_judge(inprocess *p, ft_status status)
         int code = ft_status_exit_code(status);
         if (status == FT_E_INTERNAL || (code != 1 && code != 2) || strlen(message) < 10 || strchr(message, '\n'))
             fail_msg("%s: status %d: %s", inprocess_point, status, message);
-        no_leftovers(p->run.output);
+        if (ft_path_exists(p->run.output)) no_leftovers(p->run.output);  // a run that never began leaves nothing
         ft_fault_clear();
         ft_memory_fail_after(0);
         status = inprocess_train(p);
