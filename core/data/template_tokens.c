@@ -23,24 +23,10 @@ static bool is_special(chat_tokens *t, int64_t i, bool *content)
     return ft_tokenizer_is_special(t->tokenizer, t->ids->items[i]);
 }
 
-static ft_status add_end(ft_ends *ends, int64_t end)
-{
-    if (ends->n == ends->capacity) {
-        int64_t capacity = ends->capacity ? 2 * ends->capacity : 64;
-        int64_t *items = ft_realloc(ends->items, (size_t)capacity * sizeof *items);
-        FT_ALLOC_CHECK(items);
-        ends->items = items;
-        ends->capacity = capacity;
-    }
-    ends->items[ends->n++] = end;
-    return FT_OK;
-}
-
 static ft_status copy(chat_tokens *t, int64_t first, int64_t last)
 {
     FT_TRY(ft_ids_add(t->out, t->ids->items + first, last - first));
-    for (int64_t i = first; i < last; i++) FT_TRY(add_end(t->out_ends, t->ends->items[i]));
-    return FT_OK;
+    return ft_ends_add(t->out_ends, t->ends->items + first, last - first);
 }
 
 static ft_status retokenize(chat_tokens *t, int64_t first, int64_t last)

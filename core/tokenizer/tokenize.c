@@ -38,6 +38,14 @@ static ft_status reserve_ends(ft_ends *ends, int64_t n)
     return FT_OK;
 }
 
+ft_status ft_ends_add(ft_ends *ends, const int64_t *items, int64_t n)
+{
+    FT_TRY(reserve_ends(ends, n));
+    if (n > 0) memcpy(ends->items + ends->n, items, (size_t)n * sizeof *items);
+    ends->n += n;
+    return FT_OK;
+}
+
 void ft_ends_free(ft_ends *ends)
 {
     ft_free(ends->items);

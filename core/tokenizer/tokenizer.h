@@ -37,6 +37,7 @@ typedef struct {
     int64_t *items;
     int64_t n, capacity;
 } ft_ends;
+ft_status ft_ends_add(ft_ends *ends, const int64_t *items, int64_t n);
 void ft_ends_free(ft_ends *ends);
 // As ft_tokenize, and appends to `ends`, for every id it appends, the byte offset in `text` at which the text of that id ends.
 // Offsets never decrease; a BOS put in front ends at 0, as does a prefix the tokenizer invents. What NFC rewrites ends, as a
