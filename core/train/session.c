@@ -8,6 +8,7 @@
 #include "common/memory.h"
 #include "common/threads.h"
 #include "kernels/cpu/compute.h"
+#include "kernels/cpu/gemm.h"
 #include "train/trainer.h"
 
 ft_status ft_config_targets(const ft_config *config, unsigned *targets)
@@ -108,6 +109,13 @@ static int64_t resident_bytes(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
+// What the plan's arenas are added to: this process as it is, and the buffers its threads will touch when they multiply.
+static int64_t process_bytes(const ft_session *session)
+{
+    bool multiplies = session->machine.device == FT_DEVICE_CPU;
+    return resident_bytes() + (multiplies ? ft_threads_count() * ft_gemm_thread_bytes() : 0);
+}
+
 static ft_status open_machine(ft_session *session, const ft_config *config, bool plan_only)
 {
     if (config->machine && plan_only) return ft_machine_read(&session->machine, config->machine);
@@ -165,7 +173,7 @@ static ft_status make_plan(ft_session *session, const ft_config *config, const f
         .host_budget = config->host_budget, .nvme_budget = config->nvme_budget, .base_placement = tier_wish(config->base_placement),
         .pinned_hbm = config->pinned_layers_hbm, .pinned_host = config->pinned_layers_host, .policy = policy_wish(config->activation_policy),
         .boundary = tier_wish(config->boundary_placement), .sweep_micro_batches = config->sweep_micro_batches,
-        .checkpoints_kept = config->save_total_limit, .process_host_bytes = options->plan_only ? 0 : resident_bytes()};
+        .checkpoints_kept = config->save_total_limit, .process_host_bytes = options->plan_only ? 0 : process_bytes(session)};
     if (request.sequence_len > session->shape.max_positions && session->shape.max_positions > 0)
         ft_warn("sequence_len %lld is longer than the model was trained for (max_position_embeddings %lld)", (long long)request.sequence_len,
                 (long long)session->shape.max_positions);

@@ -89,8 +89,8 @@ static int64_t bound(int64_t n, int64_t parts, int64_t i, int64_t align)
 static tiling cut(const ft_gemm_sum *sum)
 {
     tiling t = {sum, (sum->m + ROWS_MOST - 1) / ROWS_MOST, (sum->n + STRIP_MOST - 1) / STRIP_MOST, ROW_ALIGN, COL_ALIGN};
-    // OpenBLAS's bits depend on the tiles: there they must not depend on the number of threads.
-    int64_t wanted = float_kernel ? (int64_t)PIECES * ft_threads_count() : 32;
+    // OpenBLAS's bits, a single row's too, depend on the tiles: there they must not depend on the number of threads.
+    int64_t wanted = float_kernel && sum->m > 1 ? (int64_t)PIECES * ft_threads_count() : 32;
     while (t.rows * t.cols < wanted) {
         if (sum->n / (t.cols + 1) >= COLS_LEAST) t.cols++;
         else if (sum->m / (t.rows + 1) >= ROWS_LEAST) t.rows++;

@@ -50,6 +50,7 @@ typedef struct {
 } ft_gemm;
 
 void ft_gemm_setup(void);                  // once, before the first product
+int64_t ft_gemm_thread_bytes(void);        // buffers of each thread that multiplies, made with it and not in any arena
 void ft_gemm_serial(const ft_gemm *gemm);  // on the calling thread
 void ft_gemm_parallel(const ft_gemm *gemm);
 bool ft_gemm_has_bf16(void);               // this CPU multiplies pairs of bf16 (AVX512_BF16)

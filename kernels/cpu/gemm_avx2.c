@@ -120,5 +120,5 @@ AVX2 static void multiply(const ft_gemm_tile *t, int64_t width)
     else multiply_vectors(t, 1);
 }
 
-const ft_gemm_kernel ft_gemm_avx2 = {.name = "avx2", .rows = ROWS, .cols = VECTORS * LANES, .lanes = LANES, .pack = pack, .multiply = multiply};
+const ft_gemm_kernel ft_gemm_avx2 = {.rows = ROWS, .cols = VECTORS * LANES, .lanes = LANES, .pack = pack, .multiply = multiply};
 #endif

@@ -69,5 +69,5 @@ AVX512 static void multiply(const ft_gemm_tile *t, int64_t width)
     else multiply_vectors(t, 1);
 }
 
-const ft_gemm_kernel ft_gemm_avx512 = {.name = "avx512", .rows = ROWS, .cols = VECTORS * LANES, .lanes = LANES, .pack = pack, .multiply = multiply};
+const ft_gemm_kernel ft_gemm_avx512 = {.rows = ROWS, .cols = VECTORS * LANES, .lanes = LANES, .pack = pack, .multiply = multiply};
 #endif

@@ -101,5 +101,5 @@ BF16 static void multiply(const ft_gemm_tile *t, int64_t width)
     else multiply_vectors(t, 1);
 }
 
-const ft_gemm_kernel ft_gemm_avx512_bf16 = {.name = "avx512_bf16", .rows = ROWS, .cols = VECTORS * LANES, .lanes = LANES, .pack = pack, .multiply = multiply, .pack_a = pack_a};
+const ft_gemm_kernel ft_gemm_avx512_bf16 = {.rows = ROWS, .cols = VECTORS * LANES, .lanes = LANES, .pack = pack, .multiply = multiply, .pack_a = pack_a};
 #endif

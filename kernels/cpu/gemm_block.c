@@ -26,6 +26,11 @@ typedef struct {
     float beta;
 } step;
 
+int64_t ft_gemm_thread_bytes(void)
+{
+    return sizeof(buffers);
+}
+
 static int64_t round_up(int64_t n, int64_t to)
 {
     return (n + to - 1) / to * to;
@@ -38,7 +43,7 @@ static int64_t panel_begin(const step *s, int64_t i)
     return vectors * i / s->panels * s->kernel->lanes;
 }
 
-// Bytes in front of a panel: a word for each of its values, or for each pair of bf16.
+// Where panel i lies: a word for each of its values, or for each pair of bf16.
 static float *panel_at(const step *s, int64_t i)
 {
     int64_t depth = s->kernel->pack_a ? (s->k + 1) / 2 : s->k;

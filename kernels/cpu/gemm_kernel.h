@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/gemm.h"
 
-// One tile of C times one panel. a is float32 with any strides, or bf16 pairs (a_pair) of stride 1 along k.
+// One tile of C times one panel. a is float32 with any strides, or bf16 pairs of stride 1 along k.
 typedef struct {
     const float *a;
     int64_t row_stride, k_stride;
@@ -29,7 +29,6 @@ typedef struct {
 } ft_gemm_source;
 
 typedef struct {
-    const char *name;
     int64_t rows, cols, lanes;
     void (*pack)(void *panel, int64_t width, const ft_gemm_source *source);
     void (*multiply)(const ft_gemm_tile *tile, int64_t width);
@@ -39,7 +38,7 @@ typedef struct {
 
 #if defined(__x86_64__)
 extern const ft_gemm_kernel ft_gemm_avx2;         // needs avx2, fma
-extern const ft_gemm_kernel ft_gemm_avx512;       // needs avx512f
+extern const ft_gemm_kernel ft_gemm_avx512;       // needs avx512f, avx512bw
 extern const ft_gemm_kernel ft_gemm_avx512_bf16;  // needs avx512f, avx512bw, avx512_bf16
 #endif
 
