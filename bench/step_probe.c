@@ -15,7 +15,6 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "common/rng.h"
-#include "kernels/cpu/compute.h"
 #include "train/optimizer.h"
 #include "train/trainer.h"
 
@@ -49,6 +48,7 @@ static ft_status configure(probe *p)
     if (status == FT_OK) status = ft_settings_set(&p->settings, "nvme", drive, "ft-bench");
     if (status == FT_OK) status = ft_settings_set(&p->settings, "device", "cpu", "ft-bench");
     if (status == FT_OK) status = ft_settings_set(&p->settings, "base_format", o->base_format, "ft-bench");
+    if (status == FT_OK) status = ft_settings_set(&p->settings, "cpu_compute", o->cpu_compute, "ft-bench");
     if (status == FT_OK) status = set_number(p, "sequence_len", o->sequence_len);
     if (status == FT_OK) status = set_number(p, "micro_batch_size", o->micro_batch_size);
     if (status == FT_OK) status = set_number(p, "gradient_accumulation_steps", o->accumulation);
@@ -89,7 +89,6 @@ static ft_status open_model(probe *p)
     ft_session *s = &p->session;
     ft_session_options options = {.train = true};
     FT_TRY(ft_session_open(s, &p->settings, &options));
-    FT_TRY(ft_cpu_compute_set(s->device, p->options->cpu_compute));
     ft_model_options model = {.plan = &s->plan, .store = s->store, .device = s->device, .adapter = &s->adapter, .train = true, .seed = p->options->seed,
                               .ops = ft_timed_ops(ft_ops_for(FT_DEVICE_CPU))};
     FT_TRY(ft_model_open(&p->model, &model));

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/log.h"
 
 static const ft_ops *inner;
 static ft_ops timed;
@@ -23,20 +22,10 @@ static double cpu_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-typedef struct {
-    double wall, cpu;
-} reading;
-
-static reading begin(void)
-{
-    return (reading){ft_now_s(), cpu_now()};
-}
-
-static void end(reading from, ft_timed_class class, double flops)
+static void end(double from, ft_timed_class class, double flops)
 {
     sums[class].calls++;
-    sums[class].seconds += ft_now_s() - from.wall;
-    sums[class].cpu_seconds += cpu_now() - from.cpu;
+    sums[class].cpu_seconds += cpu_now() - from;
     sums[class].flops += flops;
 }
 
@@ -63,7 +52,7 @@ static double attention_flops(const ft_attention *shape, const ft_documents *doc
 }
 
 #define TIMED(class, flops, call)      \
-    reading from_ = begin();           \
+    double from_ = cpu_now();          \
     ft_status status_ = inner->call;   \
     end(from_, class, flops);          \
     return status_
@@ -91,6 +80,18 @@ static ft_status rmsnorm_apply(ft_queue *queue, ft_view y, ft_view x, const floa
 static ft_status rmsnorm_backward(ft_queue *queue, ft_view dx, ft_view dres, ft_view dy, ft_view x, const float *rstd, const float *weight)
 {
     TIMED(FT_TIMED_NORM, 0, rmsnorm_backward(queue, dx, dres, dy, x, rstd, weight));
+}
+
+static ft_status qk_norm_forward(ft_queue *queue, ft_view qkv, ft_view raw, float *rstd, const ft_attention *shape, const float *q_weight,
+                                 const float *k_weight, float eps)
+{
+    TIMED(FT_TIMED_NORM, 0, qk_norm_forward(queue, qkv, raw, rstd, shape, q_weight, k_weight, eps));
+}
+
+static ft_status qk_norm_backward(ft_queue *queue, ft_view dqkv, ft_view raw, const float *rstd, const ft_attention *shape, const float *q_weight,
+                                  const float *k_weight)
+{
+    TIMED(FT_TIMED_NORM, 0, qk_norm_backward(queue, dqkv, raw, rstd, shape, q_weight, k_weight));
 }
 
 static ft_status linear_forward(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, float *low_rank, void *workspace, int64_t bytes)
@@ -169,6 +170,8 @@ const ft_ops *ft_timed_ops(const ft_ops *ops)
     timed.rmsnorm_forward = rmsnorm_forward;
     timed.rmsnorm_apply = rmsnorm_apply;
     timed.rmsnorm_backward = rmsnorm_backward;
+    timed.qk_norm_forward = qk_norm_forward;
+    timed.qk_norm_backward = qk_norm_backward;
     timed.linear_forward = linear_forward;
     timed.linear_backward = linear_backward;
     timed.rope = rope;

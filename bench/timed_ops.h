@@ -22,7 +22,6 @@ typedef enum {
 
 typedef struct {
     int64_t calls;
-    double seconds;         // wall clock
     double cpu_seconds;     // of all threads of the process
     double flops;           // of products: linear, attention (causal half), head
 } ft_timed_sum;

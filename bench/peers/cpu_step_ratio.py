@@ -1,4 +1,4 @@
-"""The runs of cpu_step.sh as one result file: every figure the median over the runs, PyTorch's micro-batch the faster one."""
+"""The runs of cpu_step.sh as one result file: every figure the median over the runs, PyTorch's the better of its two micro-batches, each figure."""
 import json
 import os
 import statistics
@@ -14,6 +14,7 @@ def ours(directory, runs):
     all_runs = load(directory, "ours", runs)
     rows = all_runs[0]
     for i, row in enumerate(rows):
+        row["command"] = f"bench/peers/cpu_step.sh FT_BENCH PYTHON {runs}"
         row["value"] = statistics.median(result[i]["value"] for result in all_runs)
         if row["bound"]:
             row["bound"] = statistics.median(result[i]["bound"] for result in all_runs)
@@ -25,6 +26,8 @@ def main():
     directory, runs = sys.argv[1], int(sys.argv[2])
     rows = ours(directory, runs)
     peers = [load(directory, side, runs) for side in ("whole", "split")]
+    for result in sum(peers, []):
+        assert rows[0]["machine"].endswith(f", {result['threads']} threads"), "the two sides used other numbers of threads"
     for row, key, best in (("LoRA step", "tokens_per_s", max), ("LoRA step, CPU time", "cpu_s_per_step", min)):
         value = best(statistics.median(result[key] for result in peer) for peer in peers)
         for candidate in rows:
