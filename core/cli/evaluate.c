@@ -15,6 +15,7 @@ typedef struct {
     ft_settings *settings;
     ft_tokenizer *tokenizer;
     ft_dataset data;
+    const ft_samples *samples;  // those of data that are evaluated
     ft_packs packs;
     ft_session session;
     ft_session_options options;
@@ -34,16 +35,38 @@ static int on_visit(void *context, int64_t sweep, int64_t sweeps, int64_t layer,
     return ft_stop_requested;
 }
 
+// Data named on the command line are evaluated themselves; else what a run would set aside: test_datasets, the part that
+// val_set_size says, or, where there is neither, datasets.
+static ft_status choose_data(ft_settings *settings)
+{
+    ft_config *config = &settings->values;
+    const char *reason = "the data named on the command line are evaluated";
+    bool named = strncmp(ft_settings_source(settings, "datasets"), "--", 2) == 0;
+    if (!named && config->test_datasets.n > 0) {
+        ft_dataset_list trained = config->datasets;
+        config->datasets = config->test_datasets;
+        config->test_datasets = trained;
+        named = true;
+        reason = "test_datasets are evaluated";
+    }
+    if (config->datasets.n == 0) return ft_error(FT_E_USAGE, "no data: give --data FILE, or datasets in the config");
+    if (!named) return FT_OK;
+    if (config->test_datasets.n > 0) FT_TRY(ft_settings_derive(settings, "test_datasets", "", reason));
+    return config->val_set_size > 0 ? ft_settings_derive(settings, "val_set_size", "0", reason) : FT_OK;
+}
+
 static ft_status open_evaluation(evaluation *e, const char *adapter_dir)
 {
     const ft_config *config = &e->settings->values;
+    FT_TRY(choose_data(e->settings));
     FT_TRY(ft_session_check(config));
     FT_TRY(ft_config_derive(e->settings));
     FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(ft_config_tokenizer(config, &e->tokenizer));
     FT_TRY(ft_dataset_load(&e->data, config, e->tokenizer));
-    if (e->data.train.n == 0) return ft_error(FT_E_INPUT, "the data set is empty: nothing to evaluate");
-    FT_TRY(ft_pack(&e->packs, &e->data.train, config->sequence_len, config->sample_packing, false, 0, 0));
+    e->samples = e->data.eval.n > 0 ? &e->data.eval : &e->data.train;
+    if (e->samples->n == 0) return ft_error(FT_E_INPUT, "the data set is empty: nothing to evaluate");
+    FT_TRY(ft_pack(&e->packs, e->samples, config->sequence_len, config->eval_sample_packing, false, 0, 0));
     e->options = (ft_session_options){.micro_batches = 1, .adapter_dir = adapter_dir, .stop = &ft_stop_requested};
     FT_TRY(ft_session_open(&e->session, e->settings, &e->options));
     FT_TRY(ft_session_model(&e->session, e->settings, &e->options, &e->model));
@@ -75,7 +98,7 @@ static ft_status measure(evaluation *e, ft_evaluation *result)
     FT_TRY(ft_model_announce(e->model, FT_SWEEP_EVALUATE, batches));
     ft_progress_begin(&e->progress, "evaluating", "rows", (double)e->packs.n_rows);
     for (int64_t first = 0; first < e->packs.n_rows; first += rows) {
-        ft_batch_fill(&e->batch, &e->data.train, &e->packs, first, rows, config->sequence_len, pad_of(e), 0);
+        ft_batch_fill(&e->batch, e->samples, &e->packs, first, rows, config->sequence_len, pad_of(e), 0);
         ft_model_batch batch = model_batch(&e->batch);
         double part;
         FT_TRY(ft_model_evaluate(e->model, &batch, 1, &part, NULL, on_visit, NULL));
@@ -109,7 +132,7 @@ out:
 // The first sample alone in a row, so that nothing but it is in view.
 static ft_status first_logits(evaluation *e, const char *path)
 {
-    const ft_samples *samples = &e->data.train;
+    const ft_samples *samples = e->samples;
     int64_t n = samples->begin[1] - samples->begin[0], vocab = e->session.shape.vocab, tokens = e->batch.tokens;
     int64_t zero = 0, bounds[2] = {0, 1};
     ft_packs one = {.sample = &zero, .row_begin = bounds, .n_rows = 1};
@@ -132,7 +155,6 @@ static ft_status first_logits(evaluation *e, const char *path)
 
 ft_status ft_evaluate(ft_settings *settings, const char *adapter_dir, const char *logits_path, ft_evaluation *result)
 {
-    if (settings->values.datasets.n == 0) return ft_error(FT_E_USAGE, "no data: give --data FILE, or datasets in the config");
     evaluation e = {.settings = settings};
     ft_status status = open_evaluation(&e, adapter_dir);
     if (status == FT_OK) status = measure(&e, result);

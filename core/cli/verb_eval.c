@@ -20,4 +20,4 @@ static ft_status run(ft_invocation *in)
 }
 
 const ft_verb ft_verb_eval = {"eval", "evaluate", "[CONFIG.yaml] [--model DIR --data FILE] --nvme DIR [--adapter DIR] [--logits FILE]",
-                              "loss and perplexity on a data set", flags, true, run, 0};
+                              "loss and perplexity on --data, or on what a config sets aside for evaluation", flags, true, run, 0};

@@ -51,6 +51,23 @@ static void training_lowers_the_loss_that_eval_sees(void **state)
     program_ok("verify", at("%s/adapter", v.output));
 }
 
+// A config's evaluation data, and not what it trains on, unless the command line names the data.
+static void eval_of_a_config_measures_what_it_sets_aside(void **state)
+{
+    char one[128], config[128];
+    snprintf(one, sizeof one, "%s/aside.jsonl", v.root);
+    snprintf(config, sizeof config, "%s/eval.yaml", v.root);
+    write_text(one, "{\"instruction\": \"Say hello.\", \"output\": \"Hello there, my friend!\"}\n");
+    write_text(config, at("base_model: %s\nadapter: lora\ndatasets:\n  - path: %s\ntest_datasets:\n  - path: %s\nsequence_len: 96\ndevice: cpu\n",
+                          v.model, v.data, one));
+    double all = EVAL("--seed", "1"), aside = eval_loss((const char *const[]){"eval", MODEL, "--data", one, NULL});
+    assert_true(aside != all);
+    assert_true(eval_loss((const char *const[]){"eval", config, "--nvme", v.nvme, NULL}) == aside);
+    assert_true(eval_loss((const char *const[]){"eval", config, "--nvme", v.nvme, "--data", v.data, NULL}) == all);
+    double part = eval_loss((const char *const[]){"eval", config, "--nvme", v.nvme, "--test-datasets", "", "--val-set-size", "1", NULL});
+    assert_true(part != all && part != aside);
+}
+
 // Loss from the written logits is the loss that is printed, for a data set of one sample.
 static void logits_agree_with_the_loss(void **state)
 {
@@ -164,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(training_lowers_the_loss_that_eval_sees), cmocka_unit_test(logits_agree_with_the_loss),
+        cmocka_unit_test(eval_of_a_config_measures_what_it_sets_aside),
         cmocka_unit_test(generate_repeats_itself), cmocka_unit_test(chat_writes_in_the_template),
         cmocka_unit_test(merge_keeps_what_was_learnt), cmocka_unit_test(a_new_run_starts_from_an_adapter),
     };
