@@ -9,7 +9,7 @@
 #include "train/trainer.h"
 
 static const ft_flag flags[] = {
-    {"json", FT_FLAG_SWITCH, NULL, "one object a sample: input_ids and labels, -100 where masked", 0, 0},
+    {"json", FT_FLAG_SWITCH, NULL, "every sample, an object a line: input_ids and labels, -100 where masked", 0, 0},
     {"html", FT_FLAG_TEXT, "FILE", "write a self-contained page instead: counts, lengths, rows, samples token by token", 0, 0},
     {"samples", FT_FLAG_INT, "N", "samples to show (default 3; on a page 50)", 0, 1e9},
     {"rows", FT_FLAG_INT, "N", "packed rows to show (default 3; on a page 20)", 0, 1e9},
@@ -57,6 +57,8 @@ static ft_status run(ft_invocation *in)
 {
     ft_settings *settings = &in->settings;
     if (ft_args_given(in, "json") && ft_args_given(in, "html")) return ft_error(FT_E_USAGE, "data: give --json or --html, not both");
+    if (ft_args_given(in, "json") && (ft_args_given(in, "samples") || ft_args_given(in, "rows")))
+        return ft_error(FT_E_USAGE, "data: --json writes every sample: leave out --samples and --rows");
     if (in->positional.n == 1) FT_TRY(ft_settings_set(settings, "datasets", in->positional.items[0], "the command line"));
     if (settings->values.datasets.n == 0) return ft_error(FT_E_USAGE, "data: give a CONFIG.yaml, or a FILE and --model DIR for its tokenizer");
     ft_tokenizer *tokenizer;

@@ -1,5 +1,6 @@
 // ft-single generate: text from a model, with or without an adapter.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/conversation.h"
@@ -86,17 +87,20 @@ static ft_status answer_turn(generator *g, const char *text)
 
 static ft_status chat(generator *g)
 {
-    char line[8192];
     const char *prompt = ft_args_text(g->in, "prompt");
     FT_TRY(ft_conversation_open(&g->conversation, &g->in->settings.values, g->tokenizer, ft_args_text(g->in, "system")));
     if (prompt) return answer_turn(g, prompt);
-    while (!ft_stop_requested) {
+    char *line = NULL;
+    size_t capacity = 0;
+    ft_status status = FT_OK;
+    while (status == FT_OK && !ft_stop_requested) {
         if (ft_log_is_terminal()) fprintf(stderr, "> ");
-        if (fgets(line, sizeof line, stdin) == NULL) return FT_OK;
+        if (getline(&line, &capacity, stdin) < 0) break;
         line[strcspn(line, "\r\n")] = 0;
-        if (line[0]) FT_TRY(answer_turn(g, line));
+        if (line[0]) status = answer_turn(g, line);
     }
-    return FT_OK;
+    free(line);
+    return status;
 }
 
 // The config's tokenizer also where all of its data are ready ids.

@@ -1,6 +1,7 @@
 // ft-single merge: the adapter folded into the weights, and proof of it.
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/evaluate.h"
 #include "cli/signals.h"
@@ -40,9 +41,10 @@ static ft_status evaluate_both(ft_invocation *in, const char *output)
 {
     ft_evaluation base, merged;
     if (in->settings.values.nvme.n == 0) return ft_error(FT_E_USAGE, "merge with --data evaluates both models: give --nvme DIR for their stores");
+    bool quantized = strcmp(in->settings.values.base_format, "fp8") == 0;
     FT_TRY(ft_evaluate(&in->settings, ft_args_text(in, "adapter"), NULL, &base));
     FT_TRY(evaluate_merged(in, output, &merged));
-    printf("eval loss: %.4f with the adapter on the %s base, %.4f merged (%lld tokens)\n", base.loss, "quantized", merged.loss, (long long)base.tokens);
+    printf("eval loss: %.4f with the adapter on the %s base, %.4f merged (%lld tokens)\n", base.loss, quantized ? "quantized" : "bf16", merged.loss, (long long)base.tokens);
     return FT_OK;
 }
 

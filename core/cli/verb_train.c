@@ -48,7 +48,8 @@ static void print_result(const ft_train_result *result, double seconds)
 static ft_status train(ft_invocation *in)
 {
     if (ft_args_given(in, "hostfile")) return ft_error(FT_E_UNSUPPORTED, "--hostfile: training on several nodes is not implemented yet");
-    if (ft_args_given(in, "resume") && ft_args_given(in, "overwrite")) return ft_error(FT_E_USAGE, "--resume and --overwrite exclude each other");
+    if ((ft_args_given(in, "resume") || ft_args_given(in, "resume-from")) && ft_args_given(in, "overwrite"))
+        return ft_error(FT_E_USAGE, "--overwrite starts over: leave out --resume and --resume-from, or it");
     char *checkpoint;
     FT_TRY(find_checkpoint(in, &checkpoint));
     ft_train_options options = {.settings = &in->settings, .resume_from = checkpoint, .overwrite = ft_args_given(in, "overwrite"), .stop = &ft_stop_requested};

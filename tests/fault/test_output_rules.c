@@ -41,6 +41,7 @@ static void a_finished_run_is_not_touched(void **state)
     refused(2, WORDS("base_format"), "train", reference.config, "--resume", "--base-format", "bf16");
     refused(2, WORDS("micro_batch_size"), "train", reference.config, "--resume", "--micro-batch-size", "1");
     refused(2, WORDS("--overwrite"), "train", reference.config, "--resume", "--overwrite");
+    refused(2, WORDS("--overwrite"), "train", reference.config, "--resume-from", at("%s/checkpoint-1", reference.output), "--overwrite");
     assert_true(tree_hash(reference.output) == before);
 }
 
