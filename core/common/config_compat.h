@@ -7,12 +7,12 @@
     // How the model and tokenizer are loaded
     IGNORED(tokenizer_type,
             "model_type,type_of_model,tokenizer_use_fast,tokenizer_legacy,tokenizer_use_mistral_common,tokenizer_save_jinja_files,"
-            "trust_remote_code,low_cpu_mem_usage,device_map,max_memory,hf_use_auth_token,base_model_config,cls_model_config,"
+            "trust_remote_code,low_cpu_mem_usage,device_map,max_memory,hf_use_auth_token,cls_model_config,"
             "experimental_skip_move_to_device,use_kernels,remove_unused_columns",
             "model and tokenizer are read from their own files; no Python class is loaded"),
     IGNORED(is_llama_derived_model, "is_mistral_derived_model,is_qwen_derived_model,is_falcon_derived_model",
             "the family comes from config.json"),
-    IGNORED(special_tokens.unk_token, NULL, "a byte-level tokenizer never produces it"),
+    IGNORED(special_tokens.unk_token, NULL, "the unknown token is the tokenizer's own"),
     INSTEAD(load_in_4bit, "load_in_8bit", "false", "the base is FP8 or bf16 (base_format)",
             NO_4BIT),
     IGNORED(bnb_config_kwargs,
@@ -31,6 +31,7 @@
          "false", "the vocabulary is the model's", "new tokens and a changed embedding are not implemented"),
     IGNORED(mean_resizing_embeddings, "embeddings_skip_upcast,peft_ensure_weight_tying,loraplus_lr_embedding",
             "embedding and head are frozen and keep their size"),
+    INSTEAD(base_model_config, NULL, "false", "the model is what its config.json says", "the config.json of base_model is used"),
     ONLY(overrides_of_model_config, "overrides_of_model_kwargs,rope_scaling,scaling_softmax", "false",
          "the model is what config.json says", "edit config.json of the model"),
     ONLY(processor_type, "processor_kwargs,image_size,image_resize_algorithm,role_boundaries", "", "samples are text",
@@ -101,12 +102,12 @@
             "dataset_num_proc,dataloader_num_workers,dataloader_pin_memory,dataloader_prefetch_factor,dataset_keep_in_memory,"
             "total_num_tokens,total_supervised_tokens,sample_packing_group_size,sample_packing_bin_size,sample_packing_eff_est,"
             "sample_packing_mp_start_method,multipack_real_batches,num_dataset_shards_to_save,is_preprocess,preprocess_iterable,"
-            "axolotl_config_path,shuffle_before_merging_datasets",
+            "axolotl_config_path",
             "data is tokenized, shuffled and packed before the first step, on all threads"),
 
     // Data
     IGNORED(pad_to_sequence_len, "pad_to_multiple_of", "rows always have sequence_len slots; unused ones are masked and change nothing"),
-    ONLY(group_by_length, "curriculum_sampling,sample_packing_sequentially,dataloader_drop_last", "false",
+    ONLY(group_by_length, "curriculum_sampling,sample_packing_sequentially,dataloader_drop_last,shuffle_before_merging_datasets", "false",
          "rows are packed from shuffled samples", "another order of the samples is not implemented: leave it out"),
     ONLY(dataset_exact_deduplication, "skip_prepare_dataset", "false", "every sample is used",
          "repeated samples are not looked for: remove them from the data"),
@@ -142,8 +143,9 @@
             "qgalore_proj_group_size,qgalore_cos_threshold,qgalore_gamma_proj,qgalore_queue_size,dion_lr,dion_momentum,"
             "dion_rank_fraction,dion_rank_multiple_of",
             "only of optimizers that are refused"),
-    IGNORED(loss_watchdog_threshold, "loss_watchdog_patience",
-            "a run stops by itself at non-finite gradients; the loss is shown and in OUTPUT/metrics.jsonl"),
+    INSTEAD(loss_watchdog_threshold, "loss_watchdog_patience", "",
+            "a run stops by itself at non-finite gradients; the loss is shown and in OUTPUT/metrics.jsonl",
+            "a high loss does not stop the run, only gradients that are not finite do"),
 
     // Output and tracking
     IGNORED(strict, "debug,experimental", "unknown keys are always an error"),

@@ -80,7 +80,8 @@ static ft_status add_reason(const ft_settings *settings, const ft_read_key *read
     if (read->blank) return ft_text_printf(out, "blank: the default stays");
     if (origin_of(settings, key) == FT_ORIGIN_DEFAULT) return ft_text_printf(out, "the flag %s says it", ft_settings_source(settings, key->excludes));
     if (ft_config_find(read->name) == key && strcmp(read->name, key->name) != 0) FT_TRY(ft_text_printf(out, "%s: ", key->name));
-    return ft_text_printf(out, "%s", key->help);
+    bool off = key->type == FT_KEY_BOOL && !*(const bool *)((const char *)&settings->values + key->offset);
+    return ft_text_printf(out, "%s%s", off ? "off: " : "", key->help);
 }
 
 static ft_status add_value(const ft_settings *settings, const ft_config_key *key, ft_text *out)
