@@ -11,9 +11,9 @@ cd "$(dirname "$0")/.."
 seconds=600 jobs=1 build=build/fuzz targets=()
 while [ $# -gt 0 ]; do
     case "$1" in
-    --seconds) seconds=$2; shift ;;
-    --jobs) jobs=$2; shift ;;
-    --build) build=$2; shift ;;
+    --seconds) seconds=${2:?--seconds needs a number}; shift ;;
+    --jobs) jobs=${2:?--jobs needs a number}; shift ;;
+    --build) build=${2:?--build needs a directory}; shift ;;
     -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "fuzz.sh: unknown argument $1; see --help" >&2; exit 2 ;;
     *) targets+=("$1") ;;
@@ -32,7 +32,6 @@ fuzz_one() {  # fuzz_one TARGET
     local corpus=$build/corpus/$1 log=$build/logs/$1.log options=() extra
     mkdir -p "$corpus"
     for extra in $(sed -n "s/^ft_fuzz($1 .*CORPORA \(.*\))/\1/p" tests/fuzz/CMakeLists.txt); do options+=("$extra"); done
-    [ -f "tests/fuzz/$1.dict" ] && options+=("-dict=tests/fuzz/$1.dict")
     "$build/tests/fuzz/fuzz_$1" "$corpus" "tests/fuzz/corpus/$1" "${options[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
         -max_len=262144 -artifact_prefix="$build/findings/$1-" -print_final_stats=1 >"$log" 2>&1 && local result=clean || local result=FINDING
     printf '%-12s %-8s %s executions, %s covered edges and features, log %s\n' "$1" "$result" \

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 nvme=./scratch yes=no
 while [ $# -gt 0 ]; do
     case "$1" in
-    --nvme) nvme=$2; shift ;;
+    --nvme) nvme=${2:?--nvme needs a directory}; shift ;;
     -y) yes=yes ;;
     -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "smollm2.sh: unknown argument $1; see --help" >&2; exit 2 ;;
@@ -42,7 +42,7 @@ if [ ! -d "$model" ]; then
 fi
 
 answer() {  # answer QUESTION [--adapter DIR]
-    $ft generate --model "$model" --nvme "$nvme" --chat --prompt "$1" "${@:2}" --max-tokens 60 2>/dev/null | head -c 400 | tr '\n' ' '
+    FT_LOG=error $ft generate --model "$model" --nvme "$nvme" --chat --prompt "$1" "${@:2}" --max-tokens 60 | tr '\n' ' ' | cut -c 1-400
 }
 
 echo
@@ -57,8 +57,10 @@ while IFS= read -r question; do
     [ -n "$question" ] || continue
     echo
     echo "  Q:      $question"
-    echo "  before: $(answer "$question")"
-    echo "  after:  $(answer "$question" --adapter "$output/adapter")"
+    before=$(answer "$question")
+    after=$(answer "$question" --adapter "$output/adapter")
+    echo "  before: $before"
+    echo "  after:  $after"
 done <"$questions"
 echo
 echo "Adapter: $output/adapter (PEFT format)   metrics: $output/metrics.jsonl"
