@@ -1,10 +1,7 @@
 // The layout of a model of which only config.json is looked at: for `plan` and `info`.
 #include "arch/quantization.h"
-#include "common/file.h"
 #include "common/memory.h"
 #include "offload/record.h"
-
-#define CONFIG_BYTES_MAX ((size_t)16 << 20)
 
 ft_status ft_base_format_check(const ft_shape *shape, ft_base_format format, const char *path)
 {
@@ -32,18 +29,6 @@ static ft_form expected_form(void *context, ft_role role, int64_t layer)
     return (ft_form){FT_DTYPE_F8_E4M3, expected->shape->quantization.kind};
 }
 
-static ft_status read_linears(const ft_shape *shape, const char *directory, uint32_t *linears)
-{
-    size_t bytes;
-    char *text = NULL, *path = ft_path_join(directory, "config.json");
-    FT_ALLOC_CHECK(path);
-    ft_status status = ft_file_read(path, CONFIG_BYTES_MAX, &text, &bytes);
-    if (status == FT_OK) status = ft_quantization_linears(text, path, shape, linears);
-    ft_free(text);
-    ft_free(path);
-    return status;
-}
-
 ft_status ft_layout_expect(ft_layout *layout, const ft_shape *shape, ft_base_format format, const char *model_directory)
 {
     *layout = (ft_layout){0};
@@ -53,7 +38,7 @@ ft_status ft_layout_expect(ft_layout *layout, const ft_shape *shape, ft_base_for
     FT_TRY(ft_base_format_check(shape, format, model_directory));
     expected_forms expected = {shape, FT_NEW_ARRAY(uint32_t, shape->layers)};
     FT_ALLOC_CHECK(expected.linears);
-    ft_status status = read_linears(shape, model_directory, expected.linears);
+    ft_status status = ft_quantization_linears(model_directory, shape, expected.linears);
     if (status == FT_OK) status = ft_layout_make(layout, shape, format, expected_form, &expected);
     ft_free(expected.linears);
     return status;

@@ -4,19 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/memory.h"
 
 #define NAME_MAX_BYTES 512
 
-static bool ends_with(const char *name, const char *end)
+const char *ft_source_scale_unit(ft_scale_kind kind)
 {
-    size_t length = strlen(name), tail = strlen(end);
-    return length > tail && strcmp(name + length - tail, end) == 0;
+    return kind == FT_SCALE_TILE ? "128x128 tile" : ft_scale_kind_name(kind);
 }
 
 bool ft_source_is_scale(const char *name)
 {
-    return ends_with(name, ".weight_scale") || ends_with(name, ".weight_scale_inv");
+    return ft_name_ends_with(name, ".weight_scale") || ft_name_ends_with(name, ".weight_scale_inv");
 }
 
 bool ft_source_is_activation_scale(const char *name)
@@ -24,7 +24,7 @@ bool ft_source_is_activation_scale(const char *name)
     static const char *const ends[] = {".input_scale", ".output_scale", ".activation_scale", ".k_scale", ".v_scale", ".q_scale",
                                        ".kv_scale", ".input_scale_ub"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (ends_with(name, ends[i])) return true;
+        if (ft_name_ends_with(name, ends[i])) return true;
     return false;
 }
 
@@ -61,7 +61,6 @@ static bool shape_fits(const ft_tensor_info *weight, ft_scale_kind kind, const f
 static ft_status shape_error(const ft_model_files *files, const ft_tensor_info *weight, ft_scale_kind kind,
                              const ft_tensor_info *scales)
 {
-    static const char *const per[] = {[FT_SCALE_TENSOR] = "tensor", [FT_SCALE_ROW] = "row", [FT_SCALE_TILE] = "128x128 tile"};
     int64_t rows, cols;
     char have[96] = "";
     size_t n = 0;
@@ -69,7 +68,7 @@ static ft_status shape_error(const ft_model_files *files, const ft_tensor_info *
     for (int i = 0; i < scales->rank && n < sizeof have; i++)
         n += (size_t)snprintf(have + n, sizeof have - n, "%s%lld", i > 0 ? ", " : "", (long long)scales->shape[i]);
     return ft_error(FT_E_INPUT, "%s: tensor %s is [%s]: quantization_config asks for one scale per %s, [%lld, %lld]",
-                    file_of(files, scales), scales->name, have, per[kind], (long long)rows, (long long)cols);
+                    file_of(files, scales), scales->name, have, ft_source_scale_unit(kind), (long long)rows, (long long)cols);
 }
 
 ft_status ft_source_scales_find(const ft_model_files *files, const ft_tensor_info *weight, ft_scale_kind kind,

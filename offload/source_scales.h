@@ -13,6 +13,7 @@ ft_status ft_source_scales_find(const ft_model_files *files, const ft_tensor_inf
 // Their values as float32, which holds each exactly: one (TENSOR), `out` (ROW), or ceil(out/128) rows of ft_scale_stride(in)
 // with padding 1 (TILE). FT_E_NUMERIC names tensor and entry of a scale that is not above 0 and at most FLT_MAX / 448.
 ft_status ft_source_scales_read(const ft_model_files *files, const ft_tensor_info *weight, ft_scale_kind kind, float *values);
+const char *ft_source_scale_unit(ft_scale_kind kind);  // what has one scale: "tensor", "row", "128x128 tile"
 // Whether the name is that of scales (".weight_scale", ".weight_scale_inv").
 bool ft_source_is_scale(const char *name);
 // Whether the name is that of a tensor which only inference needs: scales of activations and of the key-value cache.

@@ -12,6 +12,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "io/commit.h"
+#include "offload/source_scales.h"
 #include "offload/store_internal.h"
 
 int64_t ft_store_checkpoint_bytes = (int64_t)256 << 20;
@@ -134,12 +135,11 @@ static void count_linears(const ft_layout *layout, int64_t *all, int64_t *fp8)
 // A quantized checkpoint loses nothing. What it says of activations (activation_scale_ub, input_scale) is for inference.
 static void announce_as_it_is(const ft_layout *layout)
 {
-    static const char *const per[] = {[FT_SCALE_TENSOR] = "tensor", [FT_SCALE_ROW] = "row", [FT_SCALE_TILE] = "128x128 tile"};
     const ft_quantization *quantization = &layout->shape.quantization;
     int64_t all, fp8;
     count_linears(layout, &all, &fp8);
     ft_info("FP8 as it is (%s, a scale per %s): %lld of %lld linears, the others in their own dtype; relative error 0; the "
-            "checkpoint's scales of activations are not used", quantization->method, per[quantization->kind], (long long)fp8,
+            "checkpoint's scales of activations are not used", quantization->method, ft_source_scale_unit(quantization->kind), (long long)fp8,
             (long long)all);
 }
 

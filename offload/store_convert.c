@@ -61,36 +61,6 @@ int64_t ft_converter_rows(const ft_converter *converter, int64_t cols)
     return rows > 0 ? rows : FT_TILE;
 }
 
-// Inf and NaN have every exponent bit set. The loops only OR, so that they vectorise.
-static bool all_finite_16(const uint16_t *bits, int64_t n, uint16_t exponent)
-{
-    uint32_t found = 0;
-    for (int64_t i = 0; i < n; i++) found |= (bits[i] & exponent) == exponent;
-    return found == 0;
-}
-
-static bool all_finite_32(const uint32_t *bits, int64_t n)
-{
-    uint32_t found = 0;
-    for (int64_t i = 0; i < n; i++) found |= (bits[i] & 0x7F800000) == 0x7F800000;
-    return found == 0;
-}
-
-// E4M3 has no infinity; NaN has every bit but the sign set.
-static bool all_finite_8(const ft_e4m3 *codes, int64_t n)
-{
-    uint32_t found = 0;
-    for (int64_t i = 0; i < n; i++) found |= (codes[i] & 0x7F) == 0x7F;
-    return found == 0;
-}
-
-static bool all_finite(const void *data, ft_dtype dtype, int64_t n)
-{
-    if (dtype == FT_DTYPE_F8_E4M3) return all_finite_8(data, n);
-    if (dtype == FT_DTYPE_F32) return all_finite_32(data, n);
-    return all_finite_16(data, n, dtype == FT_DTYPE_BF16 ? 0x7F80 : 0x7C00);
-}
-
 // One block on its way in.
 typedef struct {
     ft_converter *converter;
@@ -105,7 +75,7 @@ typedef struct {
 static ft_status non_finite_error(const block_call *call, const char *row, int64_t row_number, ft_dtype dtype, const char *why)
 {
     int64_t col = 0;
-    while (all_finite(row + col * (int64_t)ft_dtype_bytes(dtype), dtype, 1)) col++;
+    while (ft_all_finite(row + col * (int64_t)ft_dtype_bytes(dtype), dtype, 1)) col++;
     float value = NAN;  // the one fault E4M3 can have
     if (dtype != FT_DTYPE_F8_E4M3) FT_TRY(ft_convert_to_f32(&value, row + col * (int64_t)ft_dtype_bytes(dtype), dtype, 1));
     return ft_error(FT_E_NUMERIC, "%s: tensor %s: value %g at row %lld, column %lld%s: repair the source weights",
@@ -117,7 +87,7 @@ static ft_status check_rows(const block_call *call, const char *rows, int64_t be
 {
     int64_t row_bytes = call->cols * (int64_t)ft_dtype_bytes(dtype);
     for (int64_t r = 0; r < n; r++)
-        if (!all_finite(rows + r * row_bytes, dtype, call->cols))
+        if (!ft_all_finite(rows + r * row_bytes, dtype, call->cols))
             return non_finite_error(call, rows + r * row_bytes, call->row0 + begin + r, dtype, why);
     return FT_OK;
 }

@@ -35,7 +35,6 @@ typedef struct {
     char *directory;  // absolute
     char *config;     // config.json verbatim
     ft_shape shape;
-    ft_base_format format;
     ft_model_files files;
     ft_layout layout;
 } ft_store_source;
@@ -193,7 +192,8 @@ ft_status ft_converter_init(ft_converter *converter, const ft_store_source *sour
 void ft_converter_free(ft_converter *converter);
 int64_t ft_converter_rows(const ft_converter *converter, int64_t cols);  // rows of a block, a multiple of 128
 // Rows [row0, row0 + n_rows) of a source tensor as `target` wants them; *out points into the converter, valid until the next
-// call. `scales` is where the scales of the tensor's row 0 belong if they are made here (E4M3 from another dtype). FT_E_NUMERIC names tensor, row and column.
+// call. `scales` is where the scales of the tensor's row 0 belong if they are made here (E4M3 from another dtype). FT_E_NUMERIC
+// names tensor, row and column.
 ft_status ft_convert_rows(ft_converter *converter, const ft_store_source *source, const ft_tensor_info *tensor,
                           const ft_record_tensor *target, int64_t row0, int64_t n_rows, float *scales, ft_store_error *error,
                           const void **out);

@@ -11,8 +11,6 @@
 #include "common/text.h"
 #include "offload/store_internal.h"
 
-#define CONFIG_BYTES_MAX ((size_t)16 << 20)
-
 const char *ft_base_format_name(ft_base_format format)
 {
     return format == FT_BASE_FP8 ? "fp8" : "bf16";
@@ -40,21 +38,8 @@ static ft_form source_form(void *context, ft_role role, int64_t layer)
     const ft_store_source *source = context;
     ft_dtype dtype = ft_store_source_tensor(source, role, layer)->dtype;
     bool quantized = source->shape.quantization.method != NULL;
-    if (ft_role_is_linear(role) && !quantized) return ft_base_form(source->format);
+    if (ft_role_is_linear(role) && !quantized) return ft_base_form(source->layout.format);
     return (ft_form){dtype, dtype == FT_DTYPE_F8_E4M3 ? source->shape.quantization.kind : FT_SCALE_NONE};
-}
-
-static ft_status read_config(ft_store_source *source)
-{
-    size_t bytes;
-    char *path = ft_path_join(source->directory, "config.json");
-    FT_ALLOC_CHECK(path);
-    ft_status status = ft_file_read(path, CONFIG_BYTES_MAX, &source->config, &bytes);
-    if (status == FT_E_NOT_FOUND)
-        status = ft_error(FT_E_INPUT, "%s has no config.json: give the directory of a model", source->directory);
-    if (status == FT_OK) status = ft_shape_parse(&source->shape, source->config, path);
-    ft_free(path);
-    return status;
 }
 
 static ft_status open_parts(ft_store_source *source, const char *directory, ft_base_format format)
@@ -63,7 +48,7 @@ static ft_status open_parts(ft_store_source *source, const char *directory, ft_b
     if (realpath(directory, absolute) == NULL) return ft_error_errno(FT_E_INPUT, errno, "model directory %s", directory);
     source->directory = ft_strdup(absolute);
     FT_ALLOC_CHECK(source->directory);
-    FT_TRY(read_config(source));
+    FT_TRY(ft_shape_read_text(&source->shape, source->directory, &source->config));
     FT_TRY(ft_base_format_check(&source->shape, format, source->directory));
     FT_TRY(ft_model_files_open(&source->files, source->directory));
     FT_TRY(ft_store_source_check(source));
@@ -72,7 +57,7 @@ static ft_status open_parts(ft_store_source *source, const char *directory, ft_b
 
 ft_status ft_store_source_open(ft_store_source *source, const char *directory, ft_base_format format)
 {
-    *source = (ft_store_source){.format = format};
+    *source = (ft_store_source){0};
     ft_status status = open_parts(source, directory, format);
     if (status != FT_OK) ft_store_source_close(source);
     return status;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/file.h"
 #include "common/log.h"
 #include "common/text.h"
 #include "offload/source_scales.h"
@@ -14,11 +15,8 @@ static bool is_foreign(const char *name)
 {
     static const char *const suffixes[] = {".weight_packed", ".qweight",   ".qzeros",        ".scales", ".g_idx", ".weight_g_idx",
                                            ".absmax",        ".quant_map", ".weight_format", ".SCB",    ".weight_zero_point"};
-    size_t length = strlen(name);
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t n = strlen(suffixes[i]);
-        if (length > n && strcmp(name + length - n, suffixes[i]) == 0) return true;
-    }
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++)
+        if (ft_name_ends_with(name, suffixes[i])) return true;
     return false;
 }
 
@@ -153,7 +151,7 @@ static bool is_used(const ft_shape *shape, const char *name)
 // What a checkpoint may hold for inference or twice: scales, tables of the rotary embedding, the head of tied embeddings.
 static bool is_spare(const ft_shape *shape, const char *name)
 {
-    return strstr(name, "_scale") != NULL || strstr(name, "rotary_emb.inv_freq") != NULL ||
+    return ft_source_is_scale(name) || ft_source_is_activation_scale(name) || strstr(name, "rotary_emb.inv_freq") != NULL ||
            (shape->tied && strcmp(name, "lm_head.weight") == 0);
 }
 

@@ -6,10 +6,7 @@
 #include "arch/config_rope.h"
 #include "arch/families.h"
 #include "arch/quantization.h"
-#include "common/file.h"
 #include "common/memory.h"
-
-enum { CONFIG_BYTES = 16 << 20 };
 
 static ft_status unknown_family(const ft_fields *config, const char *field, const char *name)
 {
@@ -78,12 +75,11 @@ static ft_status read_window(ft_shape *shape, const ft_fields *config)
 {
     const ft_family *family = shape->family;
     bool in_use;
-    FT_TRY(ft_field_bool_or(config, "use_sliding_window", !family->window_opt_in, &in_use));
+    FT_TRY(ft_field_bool_or(config, "use_sliding_window", family->window_switch != FT_WINDOW_OPT_IN, &in_use));
     int64_t fallback = json_object_get(config->object, "sliding_window") == NULL ? family->default_window : 0;
     if (ft_field(config, "sliding_window") != NULL) FT_TRY(ft_field_count(config, "sliding_window", &shape->window));
     else shape->window = fallback;
-    // Mistral has no such switch: transformers does not read one.
-    if (!in_use && family->default_window == 0) shape->window = 0;
+    if (!in_use && family->window_switch != FT_WINDOW_ALWAYS) shape->window = 0;
     return FT_OK;
 }
 
@@ -118,27 +114,30 @@ static ft_status read_config(ft_shape *shape, const ft_fields *config)
 ft_status ft_shape_parse(ft_shape *shape, const char *json_text, const char *path_for_messages)
 {
     *shape = (ft_shape){0};
-    json_error_t error;
-    json_t *root = json_loads(json_text, 0, &error);
-    if (root == NULL) return ft_error(FT_E_INPUT, "%s: line %d: %s", path_for_messages, error.line, error.text);
+    json_t *root;
+    FT_TRY(ft_config_parse(json_text, path_for_messages, &root));
     ft_fields config = {root, path_for_messages, ""};
-    ft_status status = json_is_object(root) ? read_config(shape, &config)
-                                            : ft_error(FT_E_INPUT, "%s: not a JSON object", path_for_messages);
+    ft_status status = read_config(shape, &config);
     json_decref(root);
+    return status;
+}
+
+ft_status ft_shape_read_text(ft_shape *shape, const char *directory, char **text)
+{
+    char *path;
+    FT_TRY(ft_config_read(directory, &path, text));
+    ft_status status = ft_shape_parse(shape, *text, path);
+    ft_free(path);
+    if (status == FT_OK) return FT_OK;
+    ft_free(*text);
+    *text = NULL;
     return status;
 }
 
 ft_status ft_shape_read(ft_shape *shape, const char *directory)
 {
-    char *path = ft_path_join(directory, "config.json"), *text = NULL;
-    size_t bytes;
-    FT_ALLOC_CHECK(path);
-    ft_status status = ft_file_read(path, CONFIG_BYTES, &text, &bytes);
-    if (status == FT_E_NOT_FOUND) {
-        status = ft_error(FT_E_INPUT, "%s: not found; a model directory holds config.json and safetensors files", path);
-    }
-    if (status == FT_OK) status = ft_shape_parse(shape, text, path);
+    char *text;
+    FT_TRY(ft_shape_read_text(shape, directory, &text));
     ft_free(text);
-    ft_free(path);
-    return status;
+    return FT_OK;
 }

@@ -2,6 +2,32 @@
 
 #include <limits.h>
 
+#include "common/file.h"
+#include "common/memory.h"
+
+enum { CONFIG_BYTES = 16 << 20 };
+
+ft_status ft_config_read(const char *directory, char **path, char **text)
+{
+    size_t bytes;
+    FT_ALLOC_CHECK(*path = ft_path_join(directory, "config.json"));
+    ft_status status = ft_file_read(*path, CONFIG_BYTES, text, &bytes);
+    if (status == FT_E_NOT_FOUND)
+        status = ft_error(FT_E_INPUT, "%s: not found; a model directory holds config.json and safetensors files", *path);
+    if (status != FT_OK) ft_free(*path);
+    return status;
+}
+
+ft_status ft_config_parse(const char *text, const char *path, json_t **root)
+{
+    json_error_t error;
+    *root = json_loads(text, 0, &error);
+    if (*root == NULL) return ft_error(FT_E_INPUT, "%s: line %d: %s", path, error.line, error.text);
+    if (json_is_object(*root)) return FT_OK;
+    json_decref(*root);
+    return ft_error(FT_E_INPUT, "%s: not a JSON object", path);
+}
+
 static ft_status wrong(const ft_fields *fields, const char *name, const char *expected)
 {
     return ft_error(FT_E_INPUT, "%s: %s%s must be %s", fields->path, fields->prefix, name, expected);

@@ -1,4 +1,4 @@
-// Typed access to the members of a JSON object, with errors that name file and field. A null member counts as absent.
+// config.json as a JSON object, and typed access to its members, with errors that name file and field. A null member counts as absent.
 #ifndef FT_ARCH_CONFIG_FIELDS_H
 #define FT_ARCH_CONFIG_FIELDS_H
 
@@ -11,6 +11,11 @@ typedef struct {
     const char *path;      // file, for messages
     const char *prefix;    // "" or "rope_scaling."
 } ft_fields;
+
+// DIRECTORY/config.json: its path and text, heap. FT_E_INPUT if there is none.
+ft_status ft_config_read(const char *directory, char **path, char **text);
+// The object it is; a new reference. FT_E_INPUT with the line if it is none.
+ft_status ft_config_parse(const char *text, const char *path, json_t **root);
 
 const json_t *ft_field(const ft_fields *fields, const char *name);  // NULL if absent or null
 // A whole number from 1 to 2^31 - 1. FT_E_INPUT if it is absent or anything else.

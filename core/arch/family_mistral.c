@@ -7,5 +7,6 @@ const ft_family ft_family_mistral = {
     .chat_template = "mistral",
     .default_kv_heads = 8,
     .default_window = 4096,
+    .window_switch = FT_WINDOW_ALWAYS,
     .roles = {FT_FAMILY_LLAMA_ROLES},
 };

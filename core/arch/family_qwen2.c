@@ -7,7 +7,7 @@ const ft_family ft_family_qwen2 = {
     .chat_template = "qwen",
     .qkv_bias = true,
     .default_kv_heads = 32,
-    .window_opt_in = true,
+    .window_switch = FT_WINDOW_OPT_IN,
     .roles = {
         FT_FAMILY_LLAMA_ROLES,
         [FT_ROLE_Q_BIAS] = "model.layers.%lld.self_attn.q_proj.bias",

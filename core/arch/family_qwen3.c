@@ -8,7 +8,7 @@ const ft_family ft_family_qwen3 = {
     .qk_norm = true,
     .default_kv_heads = 32,
     .default_head_dim = 128,
-    .window_opt_in = true,
+    .window_switch = FT_WINDOW_OPT_IN,
     .roles = {
         FT_FAMILY_LLAMA_ROLES,
         [FT_ROLE_Q_NORM] = "model.layers.%lld.self_attn.q_norm.weight",

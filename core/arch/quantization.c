@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-// The member that describes the quantization; compressed-tensors called it compression_config at first.
-static const char *member_name(const ft_fields *config)
+ft_fields ft_quantization_fields(const ft_fields *config)
 {
-    bool old = ft_field(config, "quantization_config") == NULL && ft_field(config, "compression_config") != NULL;
-    return old ? "compression_config" : "quantization_config";
+    const json_t *object = ft_field(config, "quantization_config"), *old = ft_field(config, "compression_config");
+    if (object == NULL && old != NULL) return (ft_fields){old, config->path, "compression_config."};
+    return (ft_fields){object, config->path, "quantization_config."};
 }
 
 static ft_status refuse(const ft_fields *fields, const char *name, const char *value, const char *instead)
@@ -106,7 +106,9 @@ static ft_status parse_compressed(const ft_fields *fields, ft_quantization *quan
     FT_TRY(ft_field_text(fields, "format", &format));
     if (format != NULL && strcmp(format, "float-quantized") != 0 && strcmp(format, "naive-quantized") != 0)
         return refuse(fields, "format", format, "only float-quantized (FP8) is; use an FP8 checkpoint, or the bf16 one");
-    ft_fields sparsity = {ft_field(fields, "sparsity_config"), fields->path, "quantization_config.sparsity_config."};
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "%ssparsity_config.", fields->prefix);
+    ft_fields sparsity = {ft_field(fields, "sparsity_config"), fields->path, prefix};
     FT_TRY(expect_text(&sparsity, "format", "dense", "sparse weights are not read; use the bf16 checkpoint"));
     ft_fields transform = {ft_field(fields, "transform_config"), fields->path, ""};
     if (json_object_size(ft_field(&transform, "config_groups")) > 0)
@@ -134,14 +136,12 @@ static const dialect *dialect_of(const char *method)
 
 ft_status ft_quantization_parse(const ft_fields *config, ft_quantization *quantization)
 {
-    char prefix[64];
-    const char *name = member_name(config), *method;
-    const json_t *object = ft_field(config, name);
+    const char *method;
+    ft_fields fields = ft_quantization_fields(config);
     *quantization = (ft_quantization){0};
-    if (object == NULL) return FT_OK;
-    if (!json_is_object(object)) return ft_error(FT_E_INPUT, "%s: %s must be an object", config->path, name);
-    snprintf(prefix, sizeof prefix, "%s.", name);
-    ft_fields fields = {object, config->path, prefix};
+    if (fields.object == NULL) return FT_OK;
+    if (!json_is_object(fields.object))
+        return ft_error(FT_E_INPUT, "%s: %.*s must be an object", fields.path, (int)strlen(fields.prefix) - 1, fields.prefix);
     FT_TRY(ft_field_text(&fields, "quant_method", &method));
     const dialect *found = dialect_of(method);
     if (found == NULL)

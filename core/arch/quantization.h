@@ -19,10 +19,12 @@
 // quantization_config, method is NULL.
 ft_status ft_quantization_parse(const ft_fields *config, ft_quantization *quantization);
 
-// The linears that the lists of a config.json leave quantized: for each layer a mask of 1 << ft_linear, 0 without
-// quantization_config. `linears` has shape->layers entries; shape is what the text was parsed to.
-ft_status ft_quantization_linears(const char *json_text, const char *path_for_messages, const ft_shape *shape, uint32_t *linears);
+// The linears that the lists of DIRECTORY/config.json leave quantized: for each layer a mask of 1 << ft_linear, 0 without
+// quantization_config. `linears` has shape->layers entries; shape is what the file was read to.
+ft_status ft_quantization_linears(const char *directory, const ft_shape *shape, uint32_t *linears);
 
-const char *ft_scale_kind_name(ft_scale_kind kind);  // "none", "tensor", "row", "tile"
+// The member that describes the quantization, its object NULL if there is none; compressed-tensors called it compression_config
+// at first.
+ft_fields ft_quantization_fields(const ft_fields *config);
 
 #endif

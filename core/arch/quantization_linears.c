@@ -9,13 +9,24 @@
 #include <string.h>
 
 #include "arch/quantization.h"
+#include "common/memory.h"
 
-const char *ft_scale_kind_name(ft_scale_kind kind)
-{
-    static const char *const names[] = {[FT_SCALE_NONE] = "none", [FT_SCALE_TENSOR] = "tensor", [FT_SCALE_ROW] = "row",
-                                        [FT_SCALE_TILE] = "tile"};
-    return names[kind];
-}
+typedef struct {
+    const char *text;     // as the list has it
+    pcre2_code *pattern;  // of a "re:", else NULL
+} list_entry;
+
+typedef struct {
+    list_entry *entry;
+    size_t n;
+} module_list;
+
+// What decides whether a linear is quantized.
+typedef struct {
+    bool by_component;         // the lists name components, and there are no targets: everything is one
+    module_list targets, ignored;
+    pcre2_match_data *match;   // of any pattern
+} module_lists;
 
 static bool ends_component(char c)
 {
@@ -31,105 +42,130 @@ static bool has_components(const char *module, const char *part)
     return false;
 }
 
-static ft_status matches_pattern(const ft_fields *fields, const char *pattern, const char *module, bool *matches)
+static ft_status compile(const ft_fields *fields, const char *pattern, pcre2_code **code)
 {
     int error;
     PCRE2_SIZE offset;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_UTF, &error, &offset, NULL);
-    if (code == NULL)
-        return ft_error(FT_E_INPUT, "%s: %sre:%.200s is not a regular expression (at character %zu)", fields->path, fields->prefix,
-                        pattern, (size_t)offset);
-    pcre2_match_data *data = pcre2_match_data_create_from_pattern(code, NULL);
-    if (data != NULL) *matches = pcre2_match(code, (PCRE2_SPTR)module, strlen(module), 0, 0, data, NULL) >= 0;
-    pcre2_match_data_free(data);
-    pcre2_code_free(code);
-    return data != NULL ? FT_OK : ft_error(FT_E_NOMEM, "%s: out of memory", fields->path);
+    *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_ANCHORED | PCRE2_UTF, &error, &offset, NULL);
+    if (*code != NULL) return FT_OK;
+    return ft_error(FT_E_INPUT, "%s: %sre:%.200s is not a regular expression (at character %zu)", fields->path, fields->prefix,
+                    pattern, (size_t)offset);
 }
 
-static ft_status matches_entry(const ft_fields *fields, const char *entry, const char *module, bool by_component, bool *matches)
-{
-    if (by_component) *matches = has_components(module, entry);
-    else if (strncmp(entry, "re:", 3) == 0) return matches_pattern(fields, entry + 3, module, matches);
-    else *matches = strcmp(entry, "Linear") == 0 || strcmp(entry, module) == 0;
-    return FT_OK;
-}
-
-static ft_status is_listed(const ft_fields *fields, const char *list, const char *module, bool by_component, bool *listed)
+// The list `name` behind what `list` holds. Its texts stay in the JSON.
+static ft_status add_list(const ft_fields *fields, const char *name, bool by_component, module_list *list)
 {
     size_t i;
-    const json_t *entries = ft_field(fields, list);
-    json_t *entry;
-    *listed = false;
-    if (entries != NULL && !json_is_array(entries))
-        return ft_error(FT_E_INPUT, "%s: %s%s must be a list", fields->path, fields->prefix, list);
-    json_array_foreach((json_t *)entries, i, entry)
+    const json_t *texts = ft_field(fields, name);
+    json_t *text;
+    if (texts == NULL) return FT_OK;
+    if (!json_is_array(texts)) return ft_error(FT_E_INPUT, "%s: %s%s must be a list", fields->path, fields->prefix, name);
+    list_entry *grown = ft_realloc(list->entry, (list->n + json_array_size(texts) + 1) * sizeof *grown);
+    FT_ALLOC_CHECK(grown);
+    list->entry = grown;
+    json_array_foreach((json_t *)texts, i, text)
     {
-        if (!json_is_string(entry))
-            return ft_error(FT_E_INPUT, "%s: %s%s must be a list of names", fields->path, fields->prefix, list);
-        FT_TRY(matches_entry(fields, json_string_value(entry), module, by_component, listed));
-        if (*listed) return FT_OK;
+        if (!json_is_string(text))
+            return ft_error(FT_E_INPUT, "%s: %s%s must be a list of names", fields->path, fields->prefix, name);
+        list_entry *entry = &list->entry[list->n++];
+        *entry = (list_entry){.text = json_string_value(text)};
+        if (!by_component && strncmp(entry->text, "re:", 3) == 0) FT_TRY(compile(fields, entry->text + 3, &entry->pattern));
     }
     return FT_OK;
 }
 
-static ft_status is_target(const ft_fields *fields, const char *module, bool *target)
+static ft_status add_targets(const ft_fields *fields, module_list *targets)
 {
     const char *name;
     json_t *group;
-    *target = false;
     json_object_foreach((json_t *)ft_field(fields, "config_groups"), name, group)
     {
-        ft_fields members = {group, fields->path, fields->prefix};
-        FT_TRY(is_listed(&members, "targets", module, false, target));
-        if (*target) return FT_OK;
+        char prefix[160];
+        snprintf(prefix, sizeof prefix, "%sconfig_groups.%.64s.", fields->prefix, name);
+        ft_fields members = {group, fields->path, prefix};
+        FT_TRY(add_list(&members, "targets", false, targets));
     }
     return FT_OK;
 }
 
-static ft_status is_quantized(const ft_fields *fields, const char *module, bool *quantized)
+static ft_status read_lists(const ft_fields *fields, module_lists *lists)
 {
-    bool listed;
-    *quantized = true;
-    if (ft_field(fields, "config_groups") != NULL) {
-        FT_TRY(is_target(fields, module, quantized));
-        FT_TRY(is_listed(fields, "ignore", module, false, &listed));
-        *quantized = *quantized && !listed;
-        return FT_OK;
+    lists->by_component = ft_field(fields, "config_groups") == NULL;
+    lists->match = pcre2_match_data_create(1, NULL);
+    if (lists->match == NULL) return ft_error(FT_E_NOMEM, "%s: out of memory", fields->path);
+    if (lists->by_component) {
+        FT_TRY(add_list(fields, "modules_to_not_convert", true, &lists->ignored));
+        return add_list(fields, "ignored_layers", true, &lists->ignored);
     }
-    FT_TRY(is_listed(fields, "modules_to_not_convert", module, true, &listed));
-    if (!listed) FT_TRY(is_listed(fields, "ignored_layers", module, true, &listed));
-    *quantized = !listed;
-    return FT_OK;
+    FT_TRY(add_targets(fields, &lists->targets));
+    return add_list(fields, "ignore", false, &lists->ignored);
 }
 
-static ft_status mark_layer(const ft_fields *fields, const ft_shape *shape, int64_t layer, uint32_t *linears)
+static void free_list(module_list *list)
 {
+    for (size_t i = 0; i < list->n; i++) pcre2_code_free(list->entry[i].pattern);
+    ft_free(list->entry);
+}
+
+static void free_lists(module_lists *lists)
+{
+    free_list(&lists->targets);
+    free_list(&lists->ignored);
+    pcre2_match_data_free(lists->match);
+}
+
+static bool is_listed(const module_lists *lists, const module_list *list, const char *module)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const list_entry *entry = &list->entry[i];
+        bool matches;
+        if (lists->by_component) matches = has_components(module, entry->text);
+        else if (entry->pattern != NULL)
+            matches = pcre2_match(entry->pattern, (PCRE2_SPTR)module, strlen(module), 0, 0, lists->match, NULL) >= 0;
+        else matches = strcmp(entry->text, "Linear") == 0 || strcmp(entry->text, module) == 0;
+        if (matches) return true;
+    }
+    return false;
+}
+
+static uint32_t layer_linears(const module_lists *lists, const ft_shape *shape, int64_t layer)
+{
+    uint32_t linears = 0;
     for (int linear = 0; linear < FT_LINEAR_COUNT; linear++) {
         char module[FT_TENSOR_NAME];
-        bool quantized;
         if (!ft_shape_tensor_name(shape, ft_linear_role((ft_linear)linear), layer, module)) continue;
         char *end = strrchr(module, '.');  // of ".weight"
         if (end != NULL) *end = 0;
-        FT_TRY(is_quantized(fields, module, &quantized));
-        if (quantized) *linears |= 1u << linear;
+        bool target = lists->by_component || is_listed(lists, &lists->targets, module);
+        if (target && !is_listed(lists, &lists->ignored, module)) linears |= 1u << linear;
     }
-    return FT_OK;
+    return linears;
 }
 
-ft_status ft_quantization_linears(const char *json_text, const char *path_for_messages, const ft_shape *shape, uint32_t *linears)
+static ft_status mark(const ft_fields *config, const ft_shape *shape, uint32_t *linears)
 {
+    module_lists lists = {0};
+    ft_fields fields = ft_quantization_fields(config);
+    ft_status status = read_lists(&fields, &lists);
+    for (int64_t layer = 0; layer < shape->layers && status == FT_OK; layer++)
+        linears[layer] = layer_linears(&lists, shape, layer);
+    free_lists(&lists);
+    return status;
+}
+
+ft_status ft_quantization_linears(const char *directory, const ft_shape *shape, uint32_t *linears)
+{
+    char *path, *text;
+    json_t *root = NULL;
     memset(linears, 0, (size_t)shape->layers * sizeof *linears);
     if (shape->quantization.method == NULL) return FT_OK;
-    json_error_t error;
-    json_t *root = json_loads(json_text, 0, &error);
-    if (root == NULL) return ft_error(FT_E_INPUT, "%s: line %d: %s", path_for_messages, error.line, error.text);
-    ft_fields config = {root, path_for_messages, ""};
-    const json_t *object = ft_field(&config, "quantization_config");
-    if (object == NULL) object = ft_field(&config, "compression_config");
-    ft_fields fields = {object, path_for_messages, "quantization_config."};
-    ft_status status = FT_OK;
-    for (int64_t layer = 0; layer < shape->layers && status == FT_OK; layer++)
-        status = mark_layer(&fields, shape, layer, &linears[layer]);
-    json_decref(root);
+    FT_TRY(ft_config_read(directory, &path, &text));
+    ft_status status = ft_config_parse(text, path, &root);
+    if (status == FT_OK) {
+        status = mark(&(ft_fields){root, path, ""}, shape, linears);
+        json_decref(root);
+    }
+    ft_free(text);
+    ft_free(path);
     return status;
 }

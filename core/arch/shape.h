@@ -65,6 +65,13 @@ typedef struct {
     int32_t bos_id, eos_id, pad_id;  // -1 if absent (an eos list gives its first)
 } ft_shape;
 
+// When a family's sliding_window counts.
+typedef enum {
+    FT_WINDOW_OPT_OUT,  // unless use_sliding_window is false
+    FT_WINDOW_OPT_IN,   // only if use_sliding_window is true
+    FT_WINDOW_ALWAYS,   // the family has no switch: transformers does not read one
+} ft_window_switch;
+
 struct ft_family {
     const char *architecture;   // "LlamaForCausalLM"
     const char *model_type;     // "llama"
@@ -72,7 +79,7 @@ struct ft_family {
     const char *chat_template;  // default of our built-in templates
     // What transformers takes for a field that config.json lacks; 0 = what it takes for Llama.
     int64_t default_kv_heads, default_head_dim, default_window;
-    bool window_opt_in;         // sliding_window counts only with use_sliding_window true
+    ft_window_switch window_switch;
     const char *roles[FT_ROLE_COUNT];  // tensor name, %lld = layer; NULL = the family has none
 };
 extern const ft_family *const ft_families[];  // NULL-terminated
@@ -83,6 +90,8 @@ extern const ft_family *const ft_families[];  // NULL-terminated
 // naming the field and its value, as is an unknown architecture; a missing, mistyped or inconsistent field is FT_E_INPUT naming it.
 // Head_dim defaults to hidden / q_heads (Qwen3: 128).
 ft_status ft_shape_read(ft_shape *shape, const char *directory);
+// The same, and the file's text, heap.
+ft_status ft_shape_read_text(ft_shape *shape, const char *directory, char **text);
 ft_status ft_shape_parse(ft_shape *shape, const char *json_text, const char *path_for_messages);
 
 // Name of a tensor into `name` (layer ignored for global roles). false if the model has none.

@@ -64,3 +64,49 @@ ft_e4m3 ft_f32_to_e4m3(float value)
     uint32_t code = rounded - (120u << 3);
     return (ft_e4m3)(sign | (code < 0x7E ? code : 0x7E));
 }
+
+// Inf and NaN have every exponent bit set. The loops only OR, so that they vectorise.
+static bool all_finite_16(const char *at, int64_t n, uint16_t exponent)
+{
+    uint32_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint16_t bits;
+        memcpy(&bits, at + i * (int64_t)sizeof bits, sizeof bits);
+        found |= (bits & exponent) == exponent;
+    }
+    return found == 0;
+}
+
+static bool all_finite_32(const char *at, int64_t n)
+{
+    uint32_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, at + i * (int64_t)sizeof bits, sizeof bits);
+        found |= (bits & 0x7F800000) == 0x7F800000;
+    }
+    return found == 0;
+}
+
+// E4M3 has no infinity; NaN has every bit but the sign set.
+static bool all_finite_8(const ft_e4m3 *codes, int64_t n)
+{
+    uint32_t found = 0;
+    for (int64_t i = 0; i < n; i++) found |= (codes[i] & 0x7F) == 0x7F;
+    return found == 0;
+}
+
+bool ft_all_finite(const void *data, ft_dtype dtype, int64_t n)
+{
+    if (dtype == FT_DTYPE_F8_E4M3) return all_finite_8(data, n);
+    if (dtype == FT_DTYPE_F32) return all_finite_32(data, n);
+    FT_ASSERT(dtype == FT_DTYPE_F16 || dtype == FT_DTYPE_BF16);
+    return all_finite_16(data, n, dtype == FT_DTYPE_BF16 ? 0x7F80 : 0x7C00);
+}
+
+const char *ft_scale_kind_name(ft_scale_kind kind)
+{
+    static const char *const names[] = {[FT_SCALE_NONE] = "none", [FT_SCALE_TENSOR] = "tensor", [FT_SCALE_ROW] = "row",
+                                        [FT_SCALE_TILE] = "tile"};
+    return names[kind];
+}

@@ -49,6 +49,9 @@ extern const float ft_e4m3_table[256];
 ft_status ft_convert_to_f32(float *dst, const void *src, ft_dtype dtype, size_t n);
 ft_status ft_convert_from_f32(void *dst, const float *src, ft_dtype dtype, size_t n);
 
+// Whether n elements of F32, F16, BF16 or F8_E4M3 are neither infinite nor NaN. No alignment is needed.
+bool ft_all_finite(const void *data, ft_dtype dtype, int64_t n);
+
 // How scales of a quantized matrix [rows = out features, cols = in features] are laid out.
 typedef enum {
     FT_SCALE_NONE,    // not quantized
@@ -56,6 +59,7 @@ typedef enum {
     FT_SCALE_ROW,     // one float per row
     FT_SCALE_TILE,    // one float per 128x128 tile, partial tiles at the edges
 } ft_scale_kind;
+const char *ft_scale_kind_name(ft_scale_kind kind);  // "none", "tensor", "row", "tile"
 
 // Floats of the scale array of a matrix, W orientation. TILE: ceil(rows/128) x round_up(ceil(cols/128), 4), the row stride
 // cuBLASLt's BLK128x128 layout wants ("L4"); padding entries are 1. ROW: rows rounded up to 4. TENSOR: 4 (entry 0 is used).

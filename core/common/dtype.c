@@ -40,6 +40,11 @@ const char *ft_dtype_name(ft_dtype dtype)
     return is_dtype(dtype) ? dtypes[dtype].name : "unknown";
 }
 
+const char *ft_dtype_torch_name(ft_dtype dtype)
+{
+    return is_dtype(dtype) ? dtypes[dtype].torch_name : "unknown";
+}
+
 ft_dtype ft_dtype_from_name(const char *name)
 {
     if (strncmp(name, "torch.", 6) == 0) name += 6;

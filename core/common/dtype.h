@@ -23,6 +23,7 @@ typedef enum {
 
 size_t ft_dtype_bytes(ft_dtype dtype);             // bytes of one element, 0 for NONE
 const char *ft_dtype_name(ft_dtype dtype);         // "BF16", as in a safetensors header
+const char *ft_dtype_torch_name(ft_dtype dtype);   // "bfloat16", as in config.json
 ft_dtype ft_dtype_from_name(const char *name);     // safetensors ("BF16") and torch ("bfloat16") names; NONE if unknown
 
 #endif

@@ -32,6 +32,12 @@ const char *ft_path_base(const char *path)
     return base;
 }
 
+bool ft_name_ends_with(const char *name, const char *end)
+{
+    size_t length = strlen(name), tail = strlen(end);
+    return length > tail && strcmp(name + length - tail, end) == 0;
+}
+
 bool ft_path_exists(const char *path)
 {
     return access(path, F_OK) == 0;

@@ -6,6 +6,7 @@
 
 char *ft_path_join(const char *directory, const char *name);  // heap string, NULL when out of memory
 const char *ft_path_base(const char *path);                   // last component, points into path (trailing slashes stay)
+bool ft_name_ends_with(const char *name, const char *end);      // and is longer than it
 bool ft_path_exists(const char *path);
 bool ft_path_is_directory(const char *path);
 ft_status ft_path_size(const char *path, int64_t *bytes);

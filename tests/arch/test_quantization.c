@@ -7,9 +7,12 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arch/quantization.h"
+#include "common/file.h"
 
 #define LAYERS 3
 #define CONFIG                                                                                                             \
@@ -78,6 +81,8 @@ static void anything_else_is_refused_by_name(void **state)
          "sparsity_config.format sparse-24-bitmask"},
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"transform_config\":{\"config_groups\":{\"u\":{}}}}",
          "quantization_config.transform_config"},
+        {"\"compression_config\":{\"quant_method\":\"compressed-tensors\",\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}}",
+         "compression_config.sparsity_config.format sparse-24-bitmask"},
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{\"weights\":{" FLOAT "}},"
          "\"b\":{\"weights\":{" FLOAT ",\"strategy\":\"channel\"}}}}", "config_groups.b.weights.strategy"},
     };
@@ -94,6 +99,7 @@ static void mistyped_members_are_named(void **state)
 {
     static const char *const rows[][2] = {
         {"\"quantization_config\":7", "quantization_config must be an object"},
+        {"\"compression_config\":7", " compression_config must be an object"},
         {"\"quantization_config\":{\"quant_method\":8}", "quantization_config.quant_method must be a string"},
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}", "config_groups has no group"},
         {GROUP("{\"num_bits\":\"8\",\"type\":\"float\"}"), "group_0.weights.num_bits"},
@@ -107,11 +113,17 @@ static void mistyped_members_are_named(void **state)
 
 static ft_status linears_of(const char *members, uint32_t linears[LAYERS])
 {
-    char json[4096];
+    char json[4096], directory[] = "/tmp/ft-quantization-XXXXXX", path[64];
     ft_shape shape;
+    assert_non_null(mkdtemp(directory));
+    snprintf(path, sizeof path, "%s/config.json", directory);
     snprintf(json, sizeof json, CONFIG, members);
-    assert_int_equal(ft_shape_parse(&shape, json, "dir/config.json"), FT_OK);
-    return ft_quantization_linears(json, "dir/config.json", &shape, linears);
+    assert_int_equal(ft_file_write(path, json, strlen(json)), FT_OK);
+    assert_int_equal(ft_shape_read(&shape, directory), FT_OK);
+    ft_status status = ft_quantization_linears(directory, &shape, linears);
+    if (status != FT_OK) assert_non_null(strstr(ft_error_message(), path));
+    assert_int_equal(remove(path) + rmdir(directory), 0);
+    return status;
 }
 
 #define ATTENTION 0xFu  // q k v o
@@ -153,6 +165,10 @@ static void malformed_lists_are_named(void **state)
         {"\"quantization_config\":{\"quant_method\":\"fp8\",\"ignored_layers\":[1]}", "ignored_layers must be a list of names"},
         {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"ignore\":[\"re:(\"],"
          "\"config_groups\":{\"group_0\":{\"targets\":[\"Linear\"],\"weights\":{" FLOAT "}}}}", "re:( is not a regular expression"},
+        {"\"compression_config\":{\"quant_method\":\"compressed-tensors\",\"ignore\":7,"
+         "\"config_groups\":{\"group_0\":{\"targets\":[\"Linear\"],\"weights\":{" FLOAT "}}}}", " compression_config.ignore must be a list"},
+        {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\","
+         "\"config_groups\":{\"a\":{\"targets\":\"Linear\",\"weights\":{" FLOAT "}}}}", "quantization_config.config_groups.a.targets must be a list"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         uint32_t linears[LAYERS];

@@ -65,7 +65,7 @@ static void mistakes_are_named(void **state)
     refuse("device: cpu", "device: tpu", "neither cpu nor cuda");
     refuse("dram: 20e9\n", "", "key dram is missing");
     refuse("gpus: 1", "gpus: 2", "key gather is missing");
-    refuse("name:", "- name:", "");
+    refuse("name:", "- name:", "not valid YAML");
 }
 
 int main(void)
