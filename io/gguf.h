@@ -63,7 +63,6 @@ typedef struct {
     char *path;
     const unsigned char *data;
     size_t bytes;
-    uint32_t version;
     ft_gguf_value *values;    // by key
     int n_values;
     ft_gguf_tensor *tensors;  // by name
@@ -105,6 +104,5 @@ bool ft_gguf_is_real(const ft_gguf_value *value);     // of F32 or F64
 // Steps through the texts of a TEXT value or array: *at starts as value->data; call at most `count` times.
 ft_gguf_text ft_gguf_next_text(const unsigned char **at);
 bool ft_gguf_text_is(ft_gguf_text text, const char *word);
-const char *ft_gguf_type_name(ft_gguf_type type);     // "uint32"
 
 #endif

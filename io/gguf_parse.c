@@ -246,17 +246,18 @@ static ft_status read_tensors(cursor *c, uint64_t n)
     return FT_OK;
 }
 
-static ft_status read_version(cursor *c)
+static ft_status check_version(cursor *c)
 {
-    ft_gguf *file = c->file;
+    const ft_gguf *file = c->file;
+    uint32_t version;
     const unsigned char *magic = NULL;
     FT_TRY(take(c, 4, "the magic number", &magic));
     if (memcmp(magic, "GGUF", 4) != 0) return ft_error(FT_E_INPUT, "%s: is not a GGUF file", file->path);
-    FT_TRY(take_u32(c, "the version", &file->version));
-    if (file->version != 0 && (file->version & 0xffff) == 0)
+    FT_TRY(take_u32(c, "the version", &version));
+    if (version != 0 && (version & 0xffff) == 0)
         return ft_error(FT_E_UNSUPPORTED, "%s: is big endian; convert it with gguf-convert-endian", file->path);
-    if (file->version == 2 || file->version == 3) return FT_OK;
-    return ft_error(FT_E_UNSUPPORTED, "%s: is GGUF version %" PRIu32 "; versions 2 and 3 are supported", file->path, file->version);
+    if (version == 2 || version == 3) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "%s: is GGUF version %" PRIu32 "; versions 2 and 3 are supported", file->path, version);
 }
 
 static ft_status parse(ft_gguf *file)
@@ -264,7 +265,7 @@ static ft_status parse(ft_gguf *file)
     cursor c = {.file = file};
     uint64_t n_tensors, n_values;
     if (file->bytes > INT64_MAX / 4) return ft_error(FT_E_INPUT, "%s: impossibly large", file->path);
-    FT_TRY(read_version(&c));
+    FT_TRY(check_version(&c));
     FT_TRY(take_u64(&c, "the number of tensors", &n_tensors));
     FT_TRY(take_u64(&c, "the number of metadata entries", &n_values));
     FT_TRY(read_values(&c, n_values));

@@ -5,22 +5,17 @@
 #include "io/gguf_internal.h"
 
 static const struct {
-    const char *name;
     int bytes;
     bool whole, is_signed;
 } types[FT_GGUF_TYPE_COUNT] = {
-    [FT_GGUF_U8] = {"uint8", 1, true, false},    [FT_GGUF_I8] = {"int8", 1, true, true},
-    [FT_GGUF_U16] = {"uint16", 2, true, false},  [FT_GGUF_I16] = {"int16", 2, true, true},
-    [FT_GGUF_U32] = {"uint32", 4, true, false},  [FT_GGUF_I32] = {"int32", 4, true, true},
-    [FT_GGUF_F32] = {"float32", 4, false, false}, [FT_GGUF_BOOL] = {"bool", 1, false, false},
-    [FT_GGUF_TEXT] = {"string", 0, false, false}, [FT_GGUF_ARRAY] = {"array", 0, false, false},
-    [FT_GGUF_U64] = {"uint64", 8, true, false},  [FT_GGUF_I64] = {"int64", 8, true, true},
-    [FT_GGUF_F64] = {"float64", 8, false, false},
+    [FT_GGUF_U8] = {1, true, false},    [FT_GGUF_I8] = {1, true, true},    [FT_GGUF_U16] = {2, true, false},
+    [FT_GGUF_I16] = {2, true, true},    [FT_GGUF_U32] = {4, true, false},  [FT_GGUF_I32] = {4, true, true},
+    [FT_GGUF_F32] = {4, false, false},  [FT_GGUF_BOOL] = {1, false, false}, [FT_GGUF_TEXT] = {0, false, false},
+    [FT_GGUF_ARRAY] = {0, false, false}, [FT_GGUF_U64] = {8, true, false}, [FT_GGUF_I64] = {8, true, true},
+    [FT_GGUF_F64] = {8, false, false},
 };
 
 int ft_gguf_type_bytes(ft_gguf_type type) { return types[type].bytes; }
-
-const char *ft_gguf_type_name(ft_gguf_type type) { return types[type].name; }
 
 bool ft_gguf_is_integer(const ft_gguf_value *value) { return types[value->type].whole; }
 

@@ -37,11 +37,8 @@ static bool is_file_name(const char *text)
 {
     static const char *const ends[] = {".json", ".jsonl", ".parquet", ".csv", ".txt", ".gz", ".zst", ".arrow", ".yaml", ".yml",
                                        ".gguf", ".safetensors"};
-    size_t length = strlen(text);
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        size_t end = strlen(ends[i]);
-        if (length > end && strcmp(text + length - end, ends[i]) == 0) return true;
-    }
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
+        if (ft_name_ends_with(text, ends[i])) return true;
     return false;
 }
 
@@ -225,8 +222,6 @@ static ft_status find_snapshot(const hub_id *id, const char *cache, char **snaps
 
 static ft_status resolve(ft_hub_kind kind, const char *text, const char *revision, char **directory)
 {
-    *directory = NULL;
-    if (!ft_hub_is_id(text)) return ft_error(FT_E_NOT_FOUND, "%s: not a hub id (ORG/NAME)", text);
     hub_id id = parse_id(kind, text, revision);
     if (id.revision && !is_plain_path(id.revision)) return ft_error(FT_E_USAGE, "%s: '%s' is not a revision", id.repository, id.revision);
     char *cache = cache_directory();
@@ -234,11 +229,6 @@ static ft_status resolve(ft_hub_kind kind, const char *text, const char *revisio
     ft_status status = find_snapshot(&id, cache, directory);
     ft_free(cache);
     return status;
-}
-
-ft_status ft_hub_resolve(ft_hub_kind kind, const char *id, char **directory)
-{
-    return resolve(kind, id, NULL, directory);
 }
 
 // The component models--... or datasets--... of a path, NULL if it has none.

@@ -16,11 +16,9 @@ typedef enum { FT_HUB_MODEL, FT_HUB_TOKENIZER, FT_HUB_ADAPTER, FT_HUB_DATASET } 
 // Whether a text has the form of an id: at most one slash, letters, digits and -_. in its parts, none of which begins or ends
 // with - or . ; not the name of a data, weight or YAML file.
 bool ft_hub_is_id(const char *text);
-// The snapshot directory of an id, heap. FT_E_NOT_FOUND, with the command that downloads it, if it is not in the cache or not
-// whole (the file that makes it whole is missing, or a link leads nowhere).
-ft_status ft_hub_resolve(ft_hub_kind kind, const char *id, char **directory);
-// A path that exists, as it is, or what ft_hub_resolve finds; heap. `revision`: of an id without @, NULL = main. FT_E_NOT_FOUND
-// for a path that does not exist; if it lies in a hub cache, with the command that downloads it there.
+// A path that exists, as it is, or the snapshot directory of an id; heap. `revision`: of an id without @, NULL = main.
+// FT_E_NOT_FOUND, with the command that downloads it, if an id is not in the cache or not whole (the file that makes it whole is
+// missing, or a link leads nowhere); and for a path that does not exist, with the command if it lies in a hub cache.
 ft_status ft_hub_locate(ft_hub_kind kind, const char *path_or_id, const char *revision, char **directory);
 // "NAME" of a path with a component models--ORG--NAME or datasets--ORG--NAME; heap. NULL if there is none or no memory.
 char *ft_hub_repository_name(const char *path);

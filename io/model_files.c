@@ -5,10 +5,8 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "io/model_shards.h"
 #include "io/safetensors_header.h"
-
-#define SINGLE "model.safetensors"
-#define INDEX "model.safetensors.index.json"
 
 static int by_text(const void *a, const void *b)
 {
@@ -104,7 +102,7 @@ static ft_status check_index(const ft_model_files *model, const char *index, jso
         const ft_tensor_info *tensor = model->sorted[i];
         if (json_object_get(map, tensor->name) == NULL)
             return ft_error(FT_E_INPUT, "%s: tensor \"%.160s\" is not in %s", model->files[tensor->file].path, tensor->name,
-                            INDEX);
+                            FT_MODEL_INDEX);
     }
     return FT_OK;
 }
@@ -132,7 +130,7 @@ static ft_status open_single(ft_model_files *model)
 {
     model->files = FT_NEW(ft_safetensors);
     FT_ALLOC_CHECK(model->files);
-    FT_TRY(open_shard(model, SINGLE));
+    FT_TRY(open_shard(model, FT_MODEL_SINGLE));
     return sort_tensors(model);
 }
 
@@ -142,14 +140,14 @@ static ft_status open_either(ft_model_files *model, const char *single, const ch
     if (single == NULL || index == NULL) return FT_E_NOMEM;
     if (ft_path_exists(single)) return open_single(model);
     if (ft_path_exists(index)) return open_indexed(model, index);
-    return ft_error(FT_E_NOT_FOUND, "%s: neither %s nor %s is there", model->directory, SINGLE, INDEX);
+    return ft_error(FT_E_NOT_FOUND, "%s: neither %s nor %s is there", model->directory, FT_MODEL_SINGLE, FT_MODEL_INDEX);
 }
 
 ft_status ft_model_files_open(ft_model_files *model, const char *directory)
 {
     *model = (ft_model_files){.directory = ft_strdup(directory)};
     FT_ALLOC_CHECK(model->directory);
-    char *single = ft_path_join(directory, SINGLE), *index = ft_path_join(directory, INDEX);
+    char *single = ft_path_join(directory, FT_MODEL_SINGLE), *index = ft_path_join(directory, FT_MODEL_INDEX);
     ft_status status = open_either(model, single, index);
     ft_free(single);
     ft_free(index);

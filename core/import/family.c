@@ -5,9 +5,9 @@
 #include "import/import_internal.h"
 
 static const import_family families[] = {
-    {"llama", "LlamaForCausalLM", "llama", true},  // Mistral 7B and SmolLM come under this name, too
-    {"qwen2", "Qwen2ForCausalLM", "qwen2", false},
-    {"qwen3", "Qwen3ForCausalLM", "qwen3", false},
+    {"llama", true},  // Mistral 7B and SmolLM come under this name, too
+    {"qwen2", false},
+    {"qwen3", false},
 };
 
 static const char *const names[FT_ROLE_COUNT] = {
@@ -44,7 +44,7 @@ static ft_status unknown(const import *im, ft_gguf_text name)
         snprintf(list + used, sizeof list - used, "%s%s", used > 0 ? ", " : "", families[i].name);
     }
     return ft_error(FT_E_UNSUPPORTED, "%s: general.architecture '%.*s' is not supported; supported are: %s", im->file->path,
-                    (int)(name.bytes < 64 ? name.bytes : 64), name.data, list);
+                    FT_GGUF_SHOWN(name), list);
 }
 
 ft_status ft_import_find_family(import *im)
@@ -56,9 +56,11 @@ ft_status ft_import_find_family(import *im)
     if (name.data == NULL) return ft_error(FT_E_INPUT, "%s: general.architecture is missing", im->file->path);
     if (type.data != NULL && !ft_gguf_text_is(type, "model"))
         return ft_error(FT_E_UNSUPPORTED, "%s: general.type '%.*s' is no model", im->file->path,
-                        (int)(type.bytes < 64 ? type.bytes : 64), type.data);
+                        FT_GGUF_SHOWN(type));
     for (size_t i = 0; i < sizeof families / sizeof families[0]; i++) {
-        if (ft_gguf_text_is(name, families[i].name)) im->family = &families[i];
+        if (!ft_gguf_text_is(name, families[i].name)) continue;
+        im->family = ft_family_find(NULL, families[i].name);
+        im->permuted = families[i].permuted;
     }
     return im->family != NULL ? FT_OK : unknown(im, name);
 }

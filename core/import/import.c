@@ -18,7 +18,8 @@ static ft_status write_text(const import *im, const char *file, const char *text
     return status;
 }
 
-ft_status ft_import_write_json(const import *im, const char *file, json_t *root)
+// Takes the reference; NULL = out of memory.
+static ft_status write_json(const import *im, const char *file, json_t *root)
 {
     char *text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
     json_decref(root);
@@ -53,11 +54,11 @@ static ft_status write_tokenizer(const import *im)
 {
     json_t *root;
     FT_TRY(ft_tokenizer_build(&im->vocab, &root));
-    FT_TRY(ft_import_write_json(im, "tokenizer.json", root));
+    FT_TRY(write_json(im, "tokenizer.json", root));
     FT_TRY(ft_tokenizer_build_config(&im->vocab, im->shape.max_positions, &root));
-    FT_TRY(ft_import_write_json(im, "tokenizer_config.json", root));
+    FT_TRY(write_json(im, "tokenizer_config.json", root));
     FT_TRY(ft_generation_build_config(&im->vocab, &root));
-    return ft_import_write_json(im, "generation_config.json", root);
+    return write_json(im, "generation_config.json", root);
 }
 
 // What was written is read as any model directory is: config, index, headers.
@@ -77,7 +78,7 @@ static ft_status write_all(import *im)
     FT_TRY(write_text(im, "config.json", im->config));
     FT_TRY(write_tokenizer(im));  // before the weights: what it refuses is refused early
     FT_TRY(ft_import_write_weights(im));
-    FT_TRY(ft_import_write_index(im));
+    if (im->n_shards > 1) FT_TRY(ft_model_index_write(&im->commit, im->shards, im->n_shards, im->entries));
     return check_written(im);
 }
 

@@ -4,7 +4,7 @@
 // Quantized values are dequantized to float32 exactly as the gguf package does (io/gguf_dequantize.c) and rounded to nearest even
 // to the chosen type, like every other tensor. The rows of q and k that llama.cpp reorders for models of the Llama architecture
 // are put back. Memory: one row block (16 MiB of float32, or one head's rows if they are more) besides the metadata.
-// Families: the rows of import_families (core/import/family.c), as far as core/arch knows them.
+// Families: the rows of `families` (core/import/family.c), as far as core/arch knows them.
 #ifndef FT_IMPORT_IMPORT_H
 #define FT_IMPORT_IMPORT_H
 

@@ -6,20 +6,20 @@
 
 #include <jansson.h>
 
-#include "arch/shape.h"
+#include "arch/families.h"
 #include "common/log.h"
 #include "import/import.h"
 #include "import/metadata.h"
 #include "import/vocab.h"
 #include "io/commit.h"
 #include "io/model_output.h"
+#include "io/model_shards.h"
 #include "io/safetensors.h"
 
+// What GGUF makes of a family.
 typedef struct {
-    const char *name;          // general.architecture
-    const char *architecture;  // of config.json
-    const char *model_type;
-    bool permuted;             // rows of q and k are interleaved for llama.cpp's rotary embedding
+    const char *name;  // general.architecture, which is the family's model_type
+    bool permuted;     // rows of q and k are interleaved for llama.cpp's rotary embedding
 } import_family;
 
 // A tensor of the output, in the order of writing.
@@ -30,24 +30,20 @@ typedef struct {
     int64_t rows, cols;        // vectors: 1 x n
 } import_tensor;
 
-// One file of the output: tensors [begin, end).
-typedef struct {
-    char *name;
-    int64_t begin, end;
-} import_shard;
-
 typedef struct {
     const ft_import_options *options;
     ft_model_output output;
     ft_gguf_series series;
     const ft_gguf *file;       // its first: the metadata
-    const import_family *family;
+    const ft_family *family;
+    bool permuted;             // import_family
     char *config;              // config.json, heap
     ft_shape shape;            // what it says
     ft_vocab_source vocab;
     import_tensor *tensors;
     int64_t n_tensors;
-    import_shard *shards;
+    ft_model_entry *entries;   // of `tensors`
+    ft_model_shard *shards;
     int64_t n_shards;
     int64_t total_bytes;       // of tensor data to be written
     ft_commit commit;
@@ -57,7 +53,7 @@ typedef struct {
 
 // family.c
 ft_status ft_import_find_family(import *im);
-// GGUF's name of a tensor into `name`, NULL format = none.
+// GGUF's name of a tensor into `name`.
 void ft_import_source_name(ft_role role, int64_t layer, char name[FT_TENSOR_NAME]);
 
 // model_config.c: fills im->config and im->shape.
@@ -74,12 +70,8 @@ ft_status ft_import_rope(const ft_gguf_series *series, double theta, int64_t hea
 // tensors.c
 ft_status ft_import_plan(import *im);
 void ft_import_plan_free(import *im);
-ft_status ft_import_write_index(const import *im);
 
 // weights.c
 ft_status ft_import_write_weights(import *im);
-
-// Writes `root` (reference taken, NULL = out of memory) as indented JSON into the commit's directory.
-ft_status ft_import_write_json(const import *im, const char *file, json_t *root);
 
 #endif

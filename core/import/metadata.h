@@ -10,6 +10,8 @@ typedef struct {
 } ft_metadata;
 
 #define FT_METADATA_KEY 128
+// Length and bytes of a text, for "%.*s" in a message.
+#define FT_GGUF_SHOWN(text) (int)((text).bytes < 64 ? (text).bytes : 64), (text).data
 
 const ft_gguf_value *ft_metadata_find(const ft_metadata *data, const char *name);  // NULL if absent
 // A whole number from 1 to 2^31 - 1, scalar. FT_E_INPUT if it is absent or anything else.

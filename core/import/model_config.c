@@ -56,7 +56,7 @@ static ft_status refuse_scaling(const ft_metadata *data)
     FT_TRY(ft_metadata_real_or(data, "rope.scale_linear", 1, &linear));
     if (type.data != NULL && !ft_gguf_text_is(type, "none"))
         return ft_error(FT_E_UNSUPPORTED, "%s: %s.rope.scaling.type '%.*s' is not supported", data->file->path, data->prefix,
-                        (int)(type.bytes < 64 ? type.bytes : 64), type.data);
+                        FT_GGUF_SHOWN(type));
     if (linear == 1) return FT_OK;
     return ft_error(FT_E_UNSUPPORTED, "%s: %s.rope.scale_linear %g is not supported", data->file->path, data->prefix, linear);
 }
@@ -94,11 +94,6 @@ static json_t *token_json(int32_t id)
     return id >= 0 ? json_integer(id) : json_null();
 }
 
-static const char *torch_name(ft_dtype dtype)
-{
-    return dtype == FT_DTYPE_BF16 ? "bfloat16" : dtype == FT_DTYPE_F16 ? "float16" : "float32";
-}
-
 static json_t *config_json(const import *im, const sizes *s)
 {
     return json_pack("{s:[s], s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:o, s:b, s:o, s:o, s:o, s:b, s:f, s:s}",
@@ -110,12 +105,12 @@ static json_t *config_json(const import *im, const sizes *s)
                      "rms_norm_eps", s->norm_eps, "rope_theta", s->theta, "rope_scaling", scaling_json(s), "tie_word_embeddings", s->tied,
                      "bos_token_id", token_json(im->vocab.bos), "eos_token_id", token_json(im->vocab.eos),
                      "pad_token_id", token_json(im->vocab.pad), "use_cache", true, "attention_dropout", 0.0,
-                     "torch_dtype", torch_name(im->options->dtype));
+                     "torch_dtype", ft_dtype_torch_name(im->options->dtype));
 }
 
 ft_status ft_import_make_config(import *im)
 {
-    ft_metadata data = {im->file, im->family->name};
+    ft_metadata data = {im->file, im->family->model_type};
     sizes s;
     FT_TRY(refuse_keys(&data));
     FT_TRY(read_sizes(im, &data, &s));

@@ -15,7 +15,7 @@ static const double TOLERANCE = 1e-5;
 
 static double expected(double factor, double theta, int64_t i, int64_t head_dim)
 {
-    double length = 2 * 3.14159265358979323846 * pow(theta, 2 * (double)i / (double)head_dim);
+    double length = 2 * M_PI * pow(theta, 2 * (double)i / (double)head_dim);
     if (length < ORIGINAL / HIGH) return 1;
     if (length > ORIGINAL / LOW) return factor;
     double smooth = (ORIGINAL / length - LOW) / (HIGH - LOW);

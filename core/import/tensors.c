@@ -5,8 +5,6 @@
 #include "import/import_internal.h"
 
 #define DEFAULT_SHARD ((int64_t)5000000000)
-#define SINGLE "model.safetensors"
-#define INDEX "model.safetensors.index.json"
 
 static ft_status check_source(const import *im, const import_tensor *t)
 {
@@ -21,6 +19,11 @@ static ft_status check_source(const import *im, const import_tensor *t)
                     "supported", path, (int)s->name.bytes, s->name.data, s->encoding->name);
 }
 
+static int64_t output_bytes(const import *im, const ft_gguf_tensor *source)
+{
+    return source->elements * (int64_t)ft_dtype_bytes(im->options->dtype);
+}
+
 // Adds the tensor of a role, if the model has one.
 static ft_status add_role(import *im, ft_role role, int64_t layer)
 {
@@ -33,7 +36,7 @@ static ft_status add_role(import *im, ft_role role, int64_t layer)
     if (t->source == NULL) return ft_error(FT_E_INPUT, "%s: tensor %s is missing", im->file->path, source);
     ft_shape_role(&im->shape, role, &t->rows, &t->cols);
     FT_TRY(check_source(im, t));
-    im->total_bytes += t->source->elements * (int64_t)ft_dtype_bytes(im->options->dtype);
+    im->total_bytes += output_bytes(im, t->source);
     im->n_tensors++;
     return FT_OK;
 }
@@ -77,53 +80,19 @@ static ft_status list_tensors(import *im)
     return FT_OK;
 }
 
-// Tensors in order; a shard ends before the tensor that would make it too large.
-static void cut_shards(import *im)
-{
-    int64_t most = im->options->shard_bytes > 0 ? im->options->shard_bytes : DEFAULT_SHARD, bytes = 0;
-    for (int64_t i = 0; i < im->n_tensors; i++) {
-        int64_t size = im->tensors[i].source->elements * (int64_t)ft_dtype_bytes(im->options->dtype);
-        if (i == 0 || bytes + size > most) {
-            im->shards[im->n_shards++] = (import_shard){.begin = i};
-            bytes = 0;
-        }
-        bytes += size;
-        im->shards[im->n_shards - 1].end = i + 1;
-    }
-}
-
 ft_status ft_import_plan(import *im)
 {
+    int64_t most = im->options->shard_bytes > 0 ? im->options->shard_bytes : DEFAULT_SHARD;
     FT_TRY(list_tensors(im));
-    FT_ALLOC_CHECK(im->shards = FT_NEW_ARRAY(import_shard, im->n_tensors));
-    cut_shards(im);
-    for (int64_t s = 0; s < im->n_shards; s++) {
-        im->shards[s].name = im->n_shards == 1
-                                 ? ft_strdup(SINGLE)
-                                 : ft_format("model-%05lld-of-%05lld.safetensors", (long long)s + 1, (long long)im->n_shards);
-        FT_ALLOC_CHECK(im->shards[s].name);
-    }
-    return FT_OK;
+    FT_ALLOC_CHECK(im->entries = FT_NEW_ARRAY(ft_model_entry, im->n_tensors));
+    for (int64_t i = 0; i < im->n_tensors; i++)
+        im->entries[i] = (ft_model_entry){im->tensors[i].name, output_bytes(im, im->tensors[i].source)};
+    return ft_model_shards_cut(&im->shards, &im->n_shards, im->entries, im->n_tensors, most);
 }
 
 void ft_import_plan_free(import *im)
 {
-    for (int64_t s = 0; s < im->n_shards; s++) ft_free(im->shards[s].name);
-    ft_free(im->shards);
+    ft_model_shards_free(im->shards, im->n_shards);
+    ft_free(im->entries);
     ft_free(im->tensors);
-}
-
-ft_status ft_import_write_index(const import *im)
-{
-    if (im->n_shards == 1) return FT_OK;
-    json_t *map = json_object();
-    for (int64_t s = 0; s < im->n_shards; s++)
-        for (int64_t i = im->shards[s].begin; i < im->shards[s].end; i++)
-            json_object_set_new(map, im->tensors[i].name, json_string(im->shards[s].name));
-    if (json_object_size(map) != (size_t)im->n_tensors) {
-        json_decref(map);
-        return ft_error(FT_E_NOMEM, "out of memory: " INDEX);
-    }
-    return ft_import_write_json(im, INDEX, json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)im->total_bytes,
-                                                     "weight_map", map));
 }

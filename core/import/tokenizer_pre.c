@@ -37,5 +37,5 @@ ft_status ft_pre_tokenizer_refuse(const ft_gguf *file, ft_gguf_text name)
         return ft_error(FT_E_UNSUPPORTED, "%s: tokenizer.ggml.pre is missing: how words are cut is not known; supported are: %s",
                         file->path, list);
     return ft_error(FT_E_UNSUPPORTED, "%s: tokenizer.ggml.pre '%.*s' is not supported; supported are: %s", file->path,
-                    (int)(name.bytes < 64 ? name.bytes : 64), name.data, list);
+                    FT_GGUF_SHOWN(name), list);
 }

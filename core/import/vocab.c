@@ -83,7 +83,7 @@ static ft_status read_kind(ft_vocab_source *vocab, const ft_metadata *data)
     if (vocab->sentencepiece) return FT_OK;
     if (!ft_gguf_text_is(model, "gpt2"))
         return ft_error(FT_E_UNSUPPORTED, "%s: tokenizer.ggml.model '%.*s' is not supported, only gpt2 and llama", vocab->file->path,
-                        (int)(model.bytes < 64 ? model.bytes : 64), model.data);
+                        FT_GGUF_SHOWN(model));
     vocab->pre = ft_pre_tokenizer_find(pre);
     return vocab->pre != NULL ? FT_OK : ft_pre_tokenizer_refuse(vocab->file, pre);
 }

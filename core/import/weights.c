@@ -1,6 +1,4 @@
 // Tensors: read in row blocks, dequantized, put in order, rounded, written.
-#include <math.h>
-
 #include "common/codec.h"
 #include "common/memory.h"
 #include "common/threads.h"
@@ -16,7 +14,7 @@ typedef struct {
     unsigned char *raw;   // rows as the GGUF has them
     float *values;        // one row per row of the block
     unsigned char *out;
-    uint8_t *overflow;    // per row: a value that is not finite in `dtype`
+    uint8_t *infinite;    // per row: a value that is not finite in `dtype`
 } block;
 
 // The place of a row of q or k within its head. llama.cpp rotates neighbours (2j, 2j + 1), transformers halves (j, j + D/2);
@@ -28,23 +26,6 @@ static int64_t place_of(int64_t row, int64_t head_dim)
     return row - in_head + in_head % 2 * (head_dim / 2) + in_head / 2;
 }
 
-// float32 bits from which rounding to nearest gives infinity.
-static uint32_t first_overflow(ft_dtype dtype)
-{
-    if (dtype == FT_DTYPE_F16) return ft_f32_to_bits(65520.0f);
-    return dtype == FT_DTYPE_BF16 ? 0x7f7f8000u : 0x7f800000u;
-}
-
-static bool overflows(const float *values, int64_t n, uint32_t limit)
-{
-    uint32_t most = 0;
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = ft_f32_to_bits(values[i]) & 0x7fffffffu;
-        most = bits > most ? bits : most;
-    }
-    return most >= limit;
-}
-
 static void convert_rows(void *context, int64_t begin, int64_t end)
 {
     const block *b = context;
@@ -53,9 +34,9 @@ static void convert_rows(void *context, int64_t begin, int64_t end)
     for (int64_t row = begin; row < end; row++) {
         float *values = b->values + row * cols;
         encoding->dequantize(values, b->raw + row * blocks * encoding->bytes, blocks);
-        b->overflow[row] = overflows(values, cols, first_overflow(b->dtype));
         unsigned char *out = b->out + place_of(row, b->head_dim) * cols * (int64_t)ft_dtype_bytes(b->dtype);
         (void)ft_convert_from_f32(out, values, b->dtype, (size_t)cols);
+        b->infinite[row] = !ft_all_finite(out, b->dtype, cols);
     }
 }
 
@@ -63,7 +44,7 @@ static ft_status check_rows(const import *im, const block *b, int64_t first, int
 {
     const ft_gguf_tensor *source = b->tensor->source;
     for (int64_t row = 0; row < n; row++) {
-        if (b->overflow[row])
+        if (b->infinite[row])
             return ft_error(FT_E_NUMERIC, "%s: tensor %.*s: row %lld has values that are not finite in %s",
                             im->series.files[source->file].path, (int)source->name.bytes, source->name.data, (long long)(first + row),
                             ft_dtype_name(b->dtype));
@@ -80,7 +61,7 @@ static int64_t rows_at_once(const import_tensor *t, int64_t head_dim)
 
 static int64_t permuted_head(const import *im, const import_tensor *t)
 {
-    return im->family->permuted && (t->role == FT_ROLE_Q || t->role == FT_ROLE_K) ? im->shape.head_dim : 0;
+    return im->permuted && (t->role == FT_ROLE_Q || t->role == FT_ROLE_K) ? im->shape.head_dim : 0;
 }
 
 static ft_status advance(import *im, int64_t bytes)
@@ -107,7 +88,7 @@ static ft_status write_tensor(import *im, block *b, ft_safetensors_writer *write
     return FT_OK;
 }
 
-static ft_status write_tensors(import *im, const import_shard *shard, block *b, ft_safetensors_writer *writer)
+static ft_status write_tensors(import *im, const ft_model_shard *shard, block *b, ft_safetensors_writer *writer)
 {
     FT_TRY(ft_safetensors_metadata_add(writer, "format", "pt"));
     for (int64_t i = shard->begin; i < shard->end; i++) {
@@ -124,7 +105,7 @@ static ft_status write_tensors(import *im, const import_shard *shard, block *b, 
     return ft_safetensors_finish(writer, false);  // the commit syncs every file
 }
 
-static ft_status write_shard(import *im, const import_shard *shard, block *b)
+static ft_status write_shard(import *im, const ft_model_shard *shard, block *b)
 {
     ft_safetensors_writer *writer = NULL;
     char *path = ft_commit_path(&im->commit, shard->name);
@@ -149,8 +130,8 @@ static ft_status allocate(const import *im, block *b)
     b->values = ft_malloc((size_t)elements * sizeof *b->values);
     b->out = ft_malloc((size_t)elements * ft_dtype_bytes(b->dtype));
     b->raw = ft_malloc((size_t)raw);
-    b->overflow = ft_malloc((size_t)rows);
-    return b->values && b->out && b->raw && b->overflow ? FT_OK : FT_E_NOMEM;
+    b->infinite = ft_malloc((size_t)rows);
+    return b->values && b->out && b->raw && b->infinite ? FT_OK : FT_E_NOMEM;
 }
 
 ft_status ft_import_write_weights(import *im)
@@ -163,6 +144,6 @@ ft_status ft_import_write_weights(import *im)
     ft_free(b.values);
     ft_free(b.out);
     ft_free(b.raw);
-    ft_free(b.overflow);
+    ft_free(b.infinite);
     return status;
 }

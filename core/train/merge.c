@@ -40,7 +40,7 @@ static ft_status write_all(merge *m)
     if (m->rows_changed == 0)
         return ft_error(FT_E_INPUT, "%s: the adapter is too small to change a single weight in %s's dtype", m->options->adapter,
                         m->options->model);
-    FT_TRY(ft_merge_write_index(m));
+    if (m->indexed) FT_TRY(ft_model_index_write(&m->commit, m->shards, m->n_shards, m->entries));
     return ft_merge_copy_files(m);
 }
 

@@ -4,7 +4,8 @@
 //
 // B A is summed in double over r in ascending order, multiplied by scale and added to W in double; the sum is rounded to float32
 // and then to the dtype of W (F32, F16 or BF16). Tensors without an adapter are copied byte for byte, E4M3 ones
-// rounded from code * scale. Beside the weights the output gets the source's *.json (but for *.index.json and adapter_config.json), *.model, *.txt, *.jinja and LICENSE files.
+// rounded from code * scale. Beside the weights the output gets the source's *.json (but for *.index.json and
+// adapter_config.json), *.model, *.txt, *.jinja and LICENSE files.
 // Memory: one adapter tensor pair (A once in float32 and once in double, B in float32) and row blocks of 16 MiB.
 #ifndef FT_TRAIN_MERGE_H
 #define FT_TRAIN_MERGE_H
@@ -14,7 +15,7 @@
 typedef struct {
     const char *model, *adapter, *output;
     int64_t shard_bytes;         // 0 = the source's own files, else shards of at most this (a larger tensor stands alone)
-    bool overwrite;              // replaces `output` if it is empty or holds a model (config.json), nothing else
+    bool overwrite;              // ft_model_output_check's
     volatile int *stop;          // set: FT_E_STOPPED, nothing is left behind. May be NULL
 } ft_merge_options;
 
@@ -24,9 +25,9 @@ typedef struct {
 } ft_merge_result;
 
 // The output is committed atomically (io/commit.h). Every tensor is read back from the written files and compared by hash with
-// what was computed. FT_E_EXISTS if output is there and not empty; FT_E_USAGE if it is, or contains, model or adapter; FT_E_IO
-// with the missing bytes if the disk lacks space, before anything is written; FT_E_INPUT if no weight changed; FT_E_NUMERIC
-// names the tensor whose merged values are not finite.
+// what was computed. FT_E_EXISTS and FT_E_USAGE as ft_model_output_check (io/model_output.h) says of output, with model and adapter
+// as sources; FT_E_IO with the missing bytes if the disk lacks space, before anything is written; FT_E_INPUT if no weight changed;
+// FT_E_NUMERIC names the tensor whose merged values are not finite.
 ft_status ft_merge(const ft_merge_options *options, ft_merge_result *result);
 
 #endif

@@ -9,19 +9,13 @@
 
 #define MAX_COPIED ((size_t)1 << 30)
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t length = strlen(name), tail = strlen(end);
-    return length > tail && strcmp(name + length - tail, end) == 0;
-}
-
 // An index speaks of files that are not copied, and transformers takes a directory with an adapter_config.json for an adapter.
 static bool is_copied(const char *name)
 {
     static const char *const ends[] = {".json", ".model", ".txt", ".jinja"};
-    if (name[0] == '.' || ends_with(name, ".index.json") || strcmp(name, FT_ADAPTER_CONFIG) == 0) return false;
+    if (name[0] == '.' || ft_name_ends_with(name, ".index.json") || strcmp(name, FT_ADAPTER_CONFIG) == 0) return false;
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++)
-        if (ends_with(name, ends[i])) return true;
+        if (ft_name_ends_with(name, ends[i])) return true;
     return strncmp(name, "LICENSE", strlen("LICENSE")) == 0;
 }
 

@@ -1,12 +1,14 @@
-// The state of a running merge and the parts its files share: merge.c is the order of things, merge_paths.c guards the output
-// directory, merge_shards.c decides which tensor goes into which file, merge_write.c writes and reads back shards,
-// merge_weights.c is the arithmetic, merge_quantized.c reads FP8 weights, merge_copy.c the files beside the weights.
+// The state of a running merge and the parts its files share: merge.c is the order of things, merge_shards.c decides what
+// happens to each tensor and in which file it goes, merge_write.c writes and reads back shards, merge_weights.c is the arithmetic,
+// merge_quantized.c reads FP8 weights, merge_copy.c copies the files beside the weights, merge_config.c makes config.json.
+// io/model_output.h guards the output directory.
 #ifndef FT_TRAIN_MERGE_INTERNAL_H
 #define FT_TRAIN_MERGE_INTERNAL_H
 
 #include "common/log.h"
 #include "io/commit.h"
 #include "io/model_output.h"
+#include "io/model_shards.h"
 #include "train/adapter_file.h"
 #include "train/merge.h"
 
@@ -18,12 +20,6 @@ typedef struct {
     int64_t adapted;             // index of its A among the adapter's tensors (B follows), -1 = copied
     ft_hash128 hash;             // of the bytes written
 } merge_item;
-
-// One file of the output: items [begin, end).
-typedef struct {
-    char *name;
-    int64_t begin, end;
-} merge_shard;
 
 // Buffers and sums of the arithmetic.
 typedef struct {
@@ -48,7 +44,8 @@ typedef struct {
     ft_model_files source;
     merge_item *items;
     int64_t n_items, total_bytes;  // as they are written
-    merge_shard *shards;
+    ft_model_entry *entries;     // of `items`
+    ft_model_shard *shards;
     int64_t n_shards;
     bool indexed;                // model.safetensors.index.json is written
     merge_buffers buffers;
@@ -62,9 +59,8 @@ typedef struct {
 // Items with what happens to each, then shards.
 ft_status ft_merge_plan(merge *m);
 void ft_merge_plan_free(merge *m);
-ft_status ft_merge_write_index(const merge *m);
 
-ft_status ft_merge_write_shard(merge *m, const merge_shard *shard);
+ft_status ft_merge_write_shard(merge *m, const ft_model_shard *shard);
 // FT_E_STOPPED once *options->stop is set; otherwise counts `bytes` as moved.
 ft_status ft_merge_advance(merge *m, int64_t bytes);
 

@@ -1,12 +1,8 @@
-#include <jansson.h>
 #include <string.h>
 
 #include "common/file.h"
 #include "common/memory.h"
 #include "train/merge_internal.h"
-
-#define SINGLE "model.safetensors"
-#define INDEX "model.safetensors.index.json"
 
 // NULL for a tensor that the output does not have.
 static merge_item *item_of(const merge *m, const ft_tensor_info *info)
@@ -64,74 +60,33 @@ static ft_status list_items(merge *m)
 static ft_status shards_of_source(merge *m)
 {
     int64_t at = 0;
-    FT_ALLOC_CHECK(m->shards = FT_NEW_ARRAY(merge_shard, m->source.n_files));
+    FT_ALLOC_CHECK(m->shards = FT_NEW_ARRAY(ft_model_shard, m->source.n_files));
     for (int f = 0; f < m->source.n_files; f++) {
         int64_t begin = at;
         while (at < m->n_items && m->items[at].info->file == f) at++;
         if (at == begin) continue;
-        merge_shard *shard = &m->shards[m->n_shards++];
-        *shard = (merge_shard){ft_strdup(ft_path_base(m->source.files[f].path)), begin, at};
+        ft_model_shard *shard = &m->shards[m->n_shards++];
+        *shard = (ft_model_shard){ft_strdup(ft_path_base(m->source.files[f].path)), begin, at};
         FT_ALLOC_CHECK(shard->name);
     }
-    m->indexed = m->n_shards > 1 || strcmp(m->shards[0].name, SINGLE) != 0;
-    return FT_OK;
-}
-
-// Items in order; a shard ends before the tensor that would make it too large.
-static ft_status shards_of_size(merge *m, int64_t most)
-{
-    int64_t bytes = 0;
-    FT_ALLOC_CHECK(m->shards = FT_NEW_ARRAY(merge_shard, m->n_items));
-    for (int64_t i = 0; i < m->n_items; i++) {
-        if (i == 0 || bytes + m->items[i].bytes > most) {
-            m->shards[m->n_shards++] = (merge_shard){.begin = i};
-            bytes = 0;
-        }
-        bytes += m->items[i].bytes;
-        m->shards[m->n_shards - 1].end = i + 1;
-    }
-    m->indexed = m->n_shards > 1;
-    for (int64_t s = 0; s < m->n_shards; s++) {
-        m->shards[s].name =
-            m->indexed ? ft_format("model-%05lld-of-%05lld.safetensors", (long long)s + 1, (long long)m->n_shards) : ft_strdup(SINGLE);
-        FT_ALLOC_CHECK(m->shards[s].name);
-    }
+    m->indexed = m->n_shards > 1 || strcmp(m->shards[0].name, FT_MODEL_SINGLE) != 0;
     return FT_OK;
 }
 
 ft_status ft_merge_plan(merge *m)
 {
     FT_TRY(list_items(m));
-    return m->options->shard_bytes > 0 ? shards_of_size(m, m->options->shard_bytes) : shards_of_source(m);
+    FT_ALLOC_CHECK(m->entries = FT_NEW_ARRAY(ft_model_entry, m->n_items));
+    for (int64_t i = 0; i < m->n_items; i++) m->entries[i] = (ft_model_entry){m->items[i].info->name, m->items[i].bytes};
+    if (m->options->shard_bytes == 0) return shards_of_source(m);
+    FT_TRY(ft_model_shards_cut(&m->shards, &m->n_shards, m->entries, m->n_items, m->options->shard_bytes));
+    m->indexed = m->n_shards > 1;
+    return FT_OK;
 }
 
 void ft_merge_plan_free(merge *m)
 {
-    for (int64_t s = 0; s < m->n_shards; s++) ft_free(m->shards[s].name);
-    ft_free(m->shards);
+    ft_model_shards_free(m->shards, m->n_shards);
+    ft_free(m->entries);
     ft_free(m->items);
-}
-
-static json_t *index_json(const merge *m)
-{
-    json_t *map = json_object();
-    for (int64_t s = 0; s < m->n_shards; s++)
-        for (int64_t i = m->shards[s].begin; i < m->shards[s].end; i++)
-            json_object_set_new(map, m->items[i].info->name, json_string(m->shards[s].name));
-    if (json_object_size(map) == (size_t)m->n_items)
-        return json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)m->total_bytes, "weight_map", map);
-    json_decref(map);
-    return NULL;
-}
-
-ft_status ft_merge_write_index(const merge *m)
-{
-    if (!m->indexed) return FT_OK;
-    json_t *root = index_json(m);
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_SORT_KEYS) : NULL, *path = ft_commit_path(&m->commit, INDEX);
-    ft_status status = text && path ? ft_file_write(path, text, strlen(text)) : ft_error(FT_E_NOMEM, "out of memory while writing " INDEX);
-    json_decref(root);
-    ft_free(text);
-    ft_free(path);
-    return status;
 }

@@ -110,15 +110,6 @@ static uint32_t element_bits(const char *codes, ft_dtype dtype, int64_t j)
     return half;
 }
 
-// By the bits written: a finite float32 may have become infinite in F16.
-static bool has_infinite(const char *codes, ft_dtype dtype, int64_t n)
-{
-    uint32_t exponent = dtype == FT_DTYPE_F32 ? 0x7F800000 : dtype == FT_DTYPE_F16 ? 0x7C00 : 0x7F80;
-    for (int64_t j = 0; j < n; j++)
-        if ((element_bits(codes, dtype, j) & exponent) == exponent) return true;
-    return false;
-}
-
 // By value: -0 + 0 is +0, which is no change.
 static bool has_changed(const char *in, const char *out, ft_dtype dtype, int64_t n)
 {
@@ -142,7 +133,7 @@ static void merge_rows(void *context, int64_t begin, int64_t end)
         add_delta(w, row, values);
         ft_convert_from_f32(out, values, w->dtype, (size_t)w->cols);
         w->b->changed[row] = has_changed(in, out, w->dtype, w->cols);
-        w->b->infinite[row] = has_infinite(out, w->dtype, w->cols);
+        w->b->infinite[row] = !ft_all_finite(out, w->dtype, w->cols);  // a finite float32 may have become infinite in F16
     }
 }
 

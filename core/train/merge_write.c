@@ -43,7 +43,7 @@ static ft_status write_item(merge *m, merge_item *item, ft_safetensors_writer *w
     return status;
 }
 
-static ft_status write_shard(merge *m, const merge_shard *shard, ft_safetensors_writer *writer)
+static ft_status write_shard(merge *m, const ft_model_shard *shard, ft_safetensors_writer *writer)
 {
     FT_TRY(ft_safetensors_metadata_add(writer, "format", "pt"));
     for (int64_t i = shard->begin; i < shard->end; i++) {
@@ -92,7 +92,7 @@ static ft_status check_item(merge *m, const ft_safetensors *file, const merge_it
                     item->info->name);
 }
 
-static ft_status check_shard(merge *m, const merge_shard *shard, const char *path)
+static ft_status check_shard(merge *m, const ft_model_shard *shard, const char *path)
 {
     ft_safetensors file;
     FT_TRY(ft_safetensors_open(&file, path));
@@ -104,7 +104,7 @@ static ft_status check_shard(merge *m, const merge_shard *shard, const char *pat
     return status;
 }
 
-ft_status ft_merge_write_shard(merge *m, const merge_shard *shard)
+ft_status ft_merge_write_shard(merge *m, const ft_model_shard *shard)
 {
     ft_safetensors_writer *writer = NULL;
     char *path = ft_commit_path(&m->commit, shard->name);

@@ -5,8 +5,6 @@
 #include "common/config.h"
 #include "offload/plan.h"
 
-// output_dir of the config, or the first free ft-out/<model>-<n>. Heap.
-ft_status ft_run_directory_name(const ft_config *config, char **path);
 // A run's hold on its directory, and what opening had to make for it. Before: {.fd = -1}.
 typedef struct {
     int fd;            // of the lock file, -1 = not held
@@ -14,6 +12,8 @@ typedef struct {
     int made_levels;   // how many directories at the end of the path were not
 } ft_run_lock;
 
+// output_dir of the config, or the first free ft-out/<model>-<n>. Heap.
+ft_status ft_run_directory_name(const ft_config *config, char **path);
 // Creates it. A directory that holds a run is FT_E_EXISTS unless resuming or overwriting. Takes the run's lock (a second run on
 // the same directory is FT_E_BUSY). What a refused call made is removed.
 ft_status ft_run_directory_open(const char *path, bool resume, bool overwrite, ft_run_lock *lock);

@@ -17,11 +17,11 @@ ft_status ft_config_targets(const ft_config *config, unsigned *targets)
     for (int i = 0; i < config->lora_target_modules.n; i++) {
         ft_linear linear;
         const char *name = config->lora_target_modules.items[i];
-        if (strcmp(name, "all-linear") == 0) *targets = FT_LINEAR_ALL;
-        if (strcmp(name, "all-linear") == 0) continue;
-        if (!ft_linear_from_name(name, &linear))
-            return ft_error(FT_E_USAGE, "lora_target_modules: '%s' is not one of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj", name);
-        *targets |= 1u << linear;
+        bool all = strcmp(name, "all-linear") == 0;
+        if (!all && !ft_linear_from_name(name, &linear))
+            return ft_error(FT_E_USAGE, "lora_target_modules: '%s' is not one of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
+                            "down_proj, all-linear", name);
+        *targets |= all ? FT_LINEAR_ALL : 1u << linear;
     }
     if (config->lora_target_linear) *targets = FT_LINEAR_ALL;
     if (*targets == 0) return ft_error(FT_E_USAGE, "no linear is targeted: set lora_target_linear: true or lora_target_modules");
@@ -88,7 +88,6 @@ static ft_store_options store_options(const ft_config *config)
 
 static ft_status open_store(ft_session *session, const ft_config *config, volatile int *stop)
 {
-    if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], directories on fast disks for the base store");
     ft_store_options options = store_options(config);
     for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directory(config->nvme.items[i]));
     FT_TRY(ft_store_id(config->base_model, options.format, session->store_id));
@@ -116,10 +115,10 @@ static int64_t process_bytes(const ft_session *session)
     return resident_bytes() + (multiplies ? ft_threads_count() * ft_gemm_thread_bytes() : 0);
 }
 
-static ft_status open_machine(ft_session *session, const ft_config *config, bool plan_only)
+// Only a plan gets here with a machine file or without a drive.
+static ft_status open_machine(ft_session *session, const ft_config *config)
 {
-    if (config->machine && plan_only) return ft_machine_read(&session->machine, config->machine);
-    if (config->machine) return ft_error(FT_E_USAGE, "machine: %s: only `ft-single plan` plans for another machine; leave it out", config->machine);
+    if (config->machine) return ft_machine_read(&session->machine, config->machine);
     if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) FT_TRY(ft_cpu_compute_set(session->device, config->cpu_compute));
@@ -195,6 +194,7 @@ static ft_status open_adapter(ft_session *session, const ft_config *config, cons
 
 static ft_status open_all(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
+    if (!options->plan_only) FT_TRY(ft_session_check(config));
     FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(read_shape(&session->shape, config));
     FT_TRY(ft_shape_check_length(&session->shape, sequence_len(config, options)));
@@ -203,7 +203,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
     if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
-    FT_TRY(open_machine(session, config, options->plan_only));
+    FT_TRY(open_machine(session, config));
     return make_plan(session, config, options);
 }
 

@@ -70,7 +70,8 @@ ft_status ft_config_locate_for_plan(ft_settings *settings);
 // what it was trained for).
 ft_status ft_config_derive(ft_settings *settings);
 ft_status ft_config_derive_for_plan(ft_settings *settings);
-// The mistakes that cost nothing to find, before data is read: drives, storage engine, adapter targets.
+// The mistakes that cost nothing to find, before data is read: drives, storage engine, adapter targets. ft_session_open checks
+// them, too, unless it opens for a plan.
 ft_status ft_session_check(const ft_config *config);
 // Micro-batches per optimizer step and device: gradient_accumulation_steps, or what global_batch_tokens asks for over all `gpus`.
 ft_status ft_config_accumulation(const ft_config *config, int gpus, int64_t *accumulation);

@@ -72,7 +72,7 @@ static int tear_down(void **state)
 static void check_found(ft_hub_kind kind, const char *id, const char *expected)
 {
     char *directory;
-    assert_ok(ft_hub_resolve(kind, id, &directory));
+    assert_ok(ft_hub_locate(kind, id, NULL, &directory));
     assert_string_equal(directory, expected);
     ft_free(directory);
 }
@@ -119,18 +119,18 @@ static void data_sets_have_a_place_of_their_own(void **state)
     make_file(in_hub("datasets--mlabonne--FineTome-100k/refs/%s", "main"), HASH);
     make_link(in_hub("datasets--mlabonne--FineTome-100k/snapshots/%s/data/train-00000-of-00001.parquet", HASH), "rows", true);
     check_found(FT_HUB_DATASET, "mlabonne/FineTome-100k", in_hub("datasets--mlabonne--FineTome-100k/snapshots/%s", HASH));
-    check_refused(ft_hub_resolve(FT_HUB_DATASET, "tatsu-lab/alpaca", &directory), "data set", "hf download --repo-type dataset tatsu-lab/alpaca");
+    check_refused(ft_hub_locate(FT_HUB_DATASET, "tatsu-lab/alpaca", NULL, &directory), "data set", "hf download --repo-type dataset tatsu-lab/alpaca");
     assert_null(directory);
 }
 
 static void absent_ones_name_the_command(void **state)
 {
     char *directory;
-    check_refused(ft_hub_resolve(FT_HUB_MODEL, "meta-llama/Llama-3.1-70B", &directory), hub, "hf download meta-llama/Llama-3.1-70B");
-    check_refused(ft_hub_resolve(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B@v2", &directory), "at revision v2",
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-70B", NULL, &directory), hub, "hf download meta-llama/Llama-3.1-70B");
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B@v2", NULL, &directory), "at revision v2",
                   "hf download meta-llama/Llama-3.1-8B --revision v2");
-    assert_int_equal(ft_hub_resolve(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B@../x", &directory), FT_E_USAGE);
-    assert_int_equal(ft_hub_resolve(FT_HUB_MODEL, "./here", &directory), FT_E_NOT_FOUND);
+    assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B@../x", NULL, &directory), FT_E_USAGE);
+    assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "./here", NULL, &directory), FT_E_NOT_FOUND);
 }
 
 static void incomplete_ones_are_refused_with_what_is_missing(void **state)
@@ -138,16 +138,16 @@ static void incomplete_ones_are_refused_with_what_is_missing(void **state)
     char *directory;
     make_file(in_hub("models--org--bare/refs/%s", "main"), HASH);
     make_file(in_hub("models--org--bare/snapshots/%s/README.md", HASH), "x");
-    check_refused(ft_hub_resolve(FT_HUB_MODEL, "org/bare", &directory), "(no config.json)", "hf download org/bare");
-    check_refused(ft_hub_resolve(FT_HUB_TOKENIZER, "org/bare", &directory), "(no tokenizer.json)", "hf download org/bare");
-    check_refused(ft_hub_resolve(FT_HUB_ADAPTER, "org/bare", &directory), "(no adapter_config.json)", "hf download org/bare");
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "org/bare", NULL, &directory), "(no config.json)", "hf download org/bare");
+    check_refused(ft_hub_locate(FT_HUB_TOKENIZER, "org/bare", NULL, &directory), "(no tokenizer.json)", "hf download org/bare");
+    check_refused(ft_hub_locate(FT_HUB_ADAPTER, "org/bare", NULL, &directory), "(no adapter_config.json)", "hf download org/bare");
     make_file(in_hub("models--org--torn/refs/%s", "main"), HASH);
     make_link(in_hub("models--org--torn/snapshots/%s/config.json", HASH), "config", true);
     make_link(in_hub("models--org--torn/snapshots/%s/model-00002-of-00002.safetensors", HASH), "gone", false);
-    check_refused(ft_hub_resolve(FT_HUB_MODEL, "org/torn", &directory), "(model-00002-of-00002.safetensors leads nowhere)", "hf download org/torn");
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "org/torn", NULL, &directory), "(model-00002-of-00002.safetensors leads nowhere)", "hf download org/torn");
     make_file(in_hub("datasets--org--torn/refs/%s", "main"), HASH);
     make_link(in_hub("datasets--org--torn/snapshots/%s/data/part.parquet", HASH), "gone", false);
-    check_refused(ft_hub_resolve(FT_HUB_DATASET, "org/torn", &directory), "(part.parquet leads nowhere)", "hf download --repo-type dataset org/torn");
+    check_refused(ft_hub_locate(FT_HUB_DATASET, "org/torn", NULL, &directory), "(part.parquet leads nowhere)", "hf download --repo-type dataset org/torn");
     assert_null(directory);
 }
 
@@ -155,9 +155,9 @@ static void a_reference_must_hold_a_commit(void **state)
 {
     char *directory;
     make_file(in_hub("models--org--odd/refs/%s", "main"), "../../../etc");
-    assert_int_equal(ft_hub_resolve(FT_HUB_MODEL, "org/odd", &directory), FT_E_INPUT);
+    assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "org/odd", NULL, &directory), FT_E_INPUT);
     make_file(in_hub("models--org--odd/refs/%s", "main"), "");
-    assert_int_equal(ft_hub_resolve(FT_HUB_MODEL, "org/odd", &directory), FT_E_INPUT);
+    assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "org/odd", NULL, &directory), FT_E_INPUT);
 }
 
 // The first variable that is set and not empty decides.
@@ -175,13 +175,13 @@ static void the_cache_is_where_the_variables_say(void **state)
                                     {NULL, NULL, xdg, nothing}, {NULL, NULL, NULL, root}, {"", "", "", root}};
     for (size_t i = 0; i < sizeof found / sizeof found[0]; i++) {
         set_variables(found[i][0], found[i][1], found[i][2], found[i][3]);
-        assert_ok(ft_hub_resolve(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B", &directory));
+        assert_ok(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B", NULL, &directory));
         ft_free(directory);
     }
     const char *const lost[][4] = {{nothing, root, xdg, root}, {NULL, nothing, xdg, root}, {NULL, NULL, nothing, root}, {NULL, NULL, NULL, NULL}};
     for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
         set_variables(lost[i][0], lost[i][1], lost[i][2], lost[i][3]);
-        assert_int_equal(ft_hub_resolve(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B", &directory), FT_E_NOT_FOUND);
+        assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B", NULL, &directory), FT_E_NOT_FOUND);
     }
     set_variables(hub, NULL, NULL, NULL);
 }

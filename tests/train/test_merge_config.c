@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -79,10 +80,15 @@ static void default_rope_has_no_scaling(void **state)
 
 static void merged_weights_are_not_quantized(void **state)
 {
-    json_t *root = merged("{" SIZES ",\"torch_dtype\":\"bfloat16\",\"quantization_config\":{\"quant_method\":\"fp8\"}}");
-    assert_null(json_object_get(root, "quantization_config"));
-    assert_int_equal(json_integer_value(json_object_get(root, "hidden_size")), 64);
-    json_decref(root);
+    static const char *const names[] = {"quantization_config", "compression_config"};
+    for (int i = 0; i < 2; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "{" SIZES ",\"torch_dtype\":\"bfloat16\",\"%s\":{\"quant_method\":\"fp8\"}}", names[i]);
+        json_t *root = merged(text);
+        assert_null(json_object_get(root, names[i]));
+        assert_int_equal(json_integer_value(json_object_get(root, "hidden_size")), 64);
+        json_decref(root);
+    }
 }
 
 int main(void)

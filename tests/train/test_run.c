@@ -174,6 +174,9 @@ static void a_complete_run_resumes_to_nothing(void **state)
 static void an_unnamed_output_is_named_after_the_model(void **state)
 {
     static const char *const spellings[] = {"some/model", "some/model/", "some/model/.", "some/model/./"};
+    char here[4096];
+    assert_non_null(getcwd(here, sizeof here));
+    assert_int_equal(chdir(model.directory), 0);
     for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
         ft_config config = {.base_model = (char *)(uintptr_t)spellings[i]};
         char *path;
@@ -181,6 +184,7 @@ static void an_unnamed_output_is_named_after_the_model(void **state)
         assert_string_equal(path, "ft-out/model-1");
         ft_free(path);
     }
+    assert_int_equal(chdir(here), 0);
 }
 
 static void a_resume_may_not_change_the_result(void **state)
