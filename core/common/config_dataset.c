@@ -26,7 +26,8 @@ const ft_config_key ft_dataset_keys[] = {
          "field of a message with who speaks; unset = role or from")},
     {ROW("message_property_mappings.content", "message_property_content,message_field_content", message_property_content,
          STRING, char *, "field of a message with what is said; unset = content or value")},
-    STRING(message_field_training, NULL, 0, "field of a message that says whether it is trained (true, false); unset = train or training"),
+    STRING(message_field_training, NULL, 0,
+           "field of a message that says whether it is trained (true, false, 1, 0); unset = train, training or weight"),
     LIST("roles.user", NULL, roles_user, "what the data calls the user; unset = user, human"),
     LIST("roles.assistant", NULL, roles_assistant, "what the data calls the assistant; unset = assistant, gpt, model"),
     LIST("roles.system", NULL, roles_system, "what the data calls the system; unset = system"),
@@ -115,10 +116,10 @@ static ft_status format_item(const ft_dataset_config *item, ft_format_style styl
 
 ft_status ft_dataset_list_format(const ft_dataset_list *list, ft_format_style style, ft_text *out)
 {
-    FT_TRY(ft_text_add(out, "[", 1));
+    FT_TRY(ft_text_puts(out, "["));
     for (int i = 0; i < list->n; i++) {
-        if (i) FT_TRY(ft_text_add(out, ", ", 2));
+        if (i) FT_TRY(ft_text_puts(out, ", "));
         FT_TRY(format_item(&list->items[i], style, out));
     }
-    return ft_text_add(out, "]", 1);
+    return ft_text_puts(out, "]");
 }

@@ -30,11 +30,11 @@ static ft_status add_choices(const char *choices, ft_text *out)
         if (synonyms) {
             FT_TRY(ft_text_printf(out, " (also "));
             for (const char *c = synonyms + 1; c < at + bytes; c++) FT_TRY(ft_text_printf(out, *c == '=' || *c == '~' ? ", " : "%c", *c));
-            FT_TRY(ft_text_add(out, ")", 1));
+            FT_TRY(ft_text_puts(out, ")"));
         }
         at += bytes;
         if (*at++ == 0) return FT_OK;
-        FT_TRY(ft_text_add(out, ", ", 2));
+        FT_TRY(ft_text_puts(out, ", "));
     }
 }
 
@@ -49,10 +49,10 @@ static ft_status add_type(const ft_config_key *key, ft_text *out)
     switch (key->type) {
     case FT_KEY_BOOL: return ft_text_printf(out, "true or false");
     case FT_KEY_INT:
-        FT_TRY(ft_text_printf(out, "%s", key->unit ? key->unit : "whole number"));
+        FT_TRY(ft_text_puts(out, key->unit ? key->unit : "whole number"));
         return add_range(key, out);
     case FT_KEY_REAL:
-        FT_TRY(ft_text_printf(out, "%s", key->unit ? key->unit : "number"));
+        FT_TRY(ft_text_puts(out, key->unit ? key->unit : "number"));
         return add_range(key, out);
     case FT_KEY_BYTES: return ft_text_printf(out, "size (K, M, G, T = 1024^n)");
     case FT_KEY_CHOICE: return add_choices(key->choices, out);
@@ -80,7 +80,7 @@ static ft_status add_wrapped(const char *text, size_t column, ft_text *out)
         space = " ";
         word += bytes + strspn(word + bytes, " ");
     }
-    return ft_text_add(out, "\n", 1);
+    return ft_text_puts(out, "\n");
 }
 
 static bool add_flag_name(void *context, const char *name, size_t bytes)
@@ -118,10 +118,10 @@ ft_status ft_help_row(ft_text *out, const char *names, const char *about)
 static ft_status add_flag(const ft_config_key *key, ft_text *names, ft_text *about, ft_text *out)
 {
     if (ft_key_names(key, add_flag_name, names)) return FT_E_NOMEM;
-    FT_TRY(ft_text_add(names, " ", 1));
+    FT_TRY(ft_text_puts(names, " "));
     if (key->type == FT_KEY_CHOICE) FT_TRY(add_choice_names(key->choices, names));
-    else FT_TRY(ft_text_printf(names, "%s", argument_name(key)));
-    FT_TRY(ft_text_printf(about, "%s", key->help));
+    else FT_TRY(ft_text_puts(names, argument_name(key)));
+    FT_TRY(ft_text_puts(about, key->help));
     if (key->fallback) FT_TRY(ft_text_printf(about, " (%s)", key->fallback));
     return ft_help_row(out, names->data, about->data);
 }
@@ -176,29 +176,29 @@ static bool add_code_name(void *context, const char *name, size_t bytes)
 
 static ft_status key_row(const ft_config_key *key, bool resume, ft_text *out)
 {
-    FT_TRY(ft_text_add(out, "| ", 2));
+    FT_TRY(ft_text_puts(out, "| "));
     if (ft_key_names(key, add_code_name, out)) return FT_E_NOMEM;
-    FT_TRY(ft_text_add(out, " | ", 3));
+    FT_TRY(ft_text_puts(out, " | "));
     FT_TRY(add_type(key, out));
     FT_TRY(ft_text_printf(out, key->fallback ? " | %s" : " | ", key->fallback));
     if (resume) FT_TRY(ft_text_printf(out, " | %s", key->flags & FT_KEY_MAY_CHANGE ? "yes" : ""));
     FT_TRY(ft_text_printf(out, " | %s", key->help));
     if (key->note) FT_TRY(ft_text_printf(out, "; %s", key->note));
     if (key->excludes) FT_TRY(ft_text_printf(out, "; not together with `%s`", key->excludes));
-    return ft_text_add(out, " |\n", 3);
+    return ft_text_puts(out, " |\n");
 }
 
 static ft_status ignored_row(const ft_config_key *key, ft_text *out)
 {
-    FT_TRY(ft_text_add(out, "| ", 2));
+    FT_TRY(ft_text_puts(out, "| "));
     if (ft_key_names(key, add_code_name, out)) return FT_E_NOMEM;
-    FT_TRY(ft_text_add(out, " | ", 3));
+    FT_TRY(ft_text_puts(out, " | "));
     if (key->choices == NULL || key->note) FT_TRY(ft_text_printf(out, "any"));
     else FT_TRY(add_choices(key->choices, out));
     FT_TRY(ft_text_printf(out, " | %s", key->help));
     if (key->refusal) FT_TRY(ft_text_printf(out, "; otherwise: %s", key->refusal));
     if (key->note) FT_TRY(ft_text_printf(out, "; otherwise, with a warning: %s", key->note));
-    return ft_text_add(out, " |\n", 3);
+    return ft_text_puts(out, " |\n");
 }
 
 // The rows of a table that are, or are not, ignored keys; a heading wherever the group changes.

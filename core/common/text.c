@@ -145,6 +145,17 @@ const char *ft_nearest_word(const char *word, const char *const *candidates, siz
     return nearest;
 }
 
+bool ft_names_have(const char *names, const char *name)
+{
+    size_t n = strlen(name);
+    if (n == 0 || strchr(name, ',') != NULL) return false;
+    for (const char *at = names; at != NULL; at = strchr(at, ',')) {
+        at += *at == ',';
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0)) return true;
+    }
+    return false;
+}
+
 static ft_status reserve(ft_text *text, size_t more)
 {
     size_t needed = text->length + more + 1, capacity = text->capacity ? text->capacity : 64;
@@ -164,6 +175,11 @@ ft_status ft_text_add(ft_text *text, const char *bytes, size_t n)
     text->length += n;
     text->data[text->length] = 0;
     return FT_OK;
+}
+
+ft_status ft_text_puts(ft_text *text, const char *literal)
+{
+    return ft_text_add(text, literal, strlen(literal));
 }
 
 ft_status ft_text_printf(ft_text *text, const char *format, ...)

@@ -17,6 +17,9 @@ char *ft_human_seconds(char buffer[FT_HUMAN_BYTES], double seconds);
 // alike) if that is at most a third of the word, at least 1; else NULL. The first of equals wins.
 const char *ft_nearest_word(const char *word, const char *const *candidates, size_t n);
 
+// Whether `name` is one of `names`, "a,b" or NULL. "" and a name with a comma are none.
+bool ft_names_have(const char *names, const char *name);
+
 // A growable string, initialised to {0}. `data` is always terminated once something was added (also zero bytes); free with
 // ft_text_free, which leaves {0}. A failed addition (FT_E_NOMEM) changes nothing.
 typedef struct {
@@ -25,6 +28,7 @@ typedef struct {
 } ft_text;
 
 ft_status ft_text_add(ft_text *text, const char *bytes, size_t n);
+ft_status ft_text_puts(ft_text *text, const char *literal);
 ft_status ft_text_printf(ft_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void ft_text_free(ft_text *text);
 

@@ -267,12 +267,13 @@ static ft_status list_named(const char *path, const char *pattern, ft_string_lis
 
 static ft_status list_file(const char *path, const char *split, const char *data_files, ft_string_list *out)
 {
-    if (data_files != NULL)
-        return ft_error(FT_E_INPUT, "dataset %s: data_files '%s' is given, but the path is no directory", path, data_files);
+    if (data_files != NULL && *data_files != 0)
+        return ft_error(FT_E_INPUT, "dataset %s is a file, in which 'data_files: %s' names nothing", path, data_files);
     if (ft_data_file_kind(path) == NULL)
         return ft_error(FT_E_UNSUPPORTED, "dataset %s: no reader for this kind of file; there are readers for %s", path,
                         ft_data_file_kinds);
-    FT_TRY(only_train(path, split, "a single file"));
+    if (strcmp(split, "train") != 0)
+        return ft_error(FT_E_INPUT, "dataset %s is a file, which has no split '%s'; name the file of that split", path, split);
     return ft_string_list_add(out, path);
 }
 
@@ -281,7 +282,9 @@ ft_status ft_data_files_list(const char *path, const char *split, const char *da
     split = split && *split ? ft_data_split_canonical(split) : "train";
     if (strpbrk(split, "[]+%:") != NULL)
         return ft_error(FT_E_UNSUPPORTED, "dataset %s: split '%s': slices and sums of splits are not implemented", path, split);
-    if (!ft_path_exists(path)) return ft_error(FT_E_NOT_FOUND, "dataset %s: no such file or directory", path);
+    if (!ft_path_exists(path))
+        return ft_error(FT_E_NOT_FOUND, "dataset %s: no such file or directory; data is read from local files: %s", path,
+                        ft_data_file_kinds);
     if (!ft_path_is_directory(path)) return list_file(path, split, data_files, out);
     if (data_files == NULL || *data_files == 0) return list_directory(path, split, out);
     FT_TRY(only_train(path, split, "what data_files names"));

@@ -23,8 +23,8 @@ extern const char ft_data_file_kinds[];
 
 // Appends the paths of the entry's files to *out (a list, {0} or filled; the caller frees it, also after a failure).
 //   path        file or directory
-//   split       NULL = train; synonyms above are understood. A single file, and what `data_files` names, is train.
-//   data_files  NULL, or a file name or glob (* ? [..], no **) relative to the directory `path`; '..' is refused
+//   split       NULL or "" = train; synonyms above are understood. A single file, and what `data_files` names, is train.
+//   data_files  NULL or "", or a file name or glob (* ? [..], no **) relative to the directory `path`; '..' is refused
 // FT_E_NOT_FOUND: no such path. FT_E_INPUT: no data files, a glob that matches none, files of two kinds (both are named), a
 // dangling link, a split that does not exist (those that do are listed). FT_E_UNSUPPORTED: a kind without a reader, a slice of a
 // split such as train[:10%].

@@ -56,7 +56,6 @@ void ft_segments_clear(ft_segments *segments);  // frees everything
 typedef struct {
     const char *name;           // the `type:` of a dataset
     const char *aliases;        // other names of it, "a,b" or NULL
-    const char *help;
     // NULL-terminated names of the keys it reads: those of a dataset ("field_output"), others are refused; those of a run
     // ("source_max_len"), which are refused if no dataset of the run reads them. What all conversations read is not listed.
     const char *const *fields;
@@ -73,6 +72,7 @@ const ft_record_format *ft_record_format_find(const char *name);  // by name or 
 
 // A record reader: one row, one file. Streams records of a file with their line numbers, in bounded memory. A record that is
 // not a JSON object is FT_E_INPUT "FILE:LINE: ...". A failing visit ends the reading with its status.
+// `path` is the one that was given to read.
 typedef ft_status (*ft_record_visit)(void *context, const json_t *record, const char *path, int64_t line);
 typedef struct {
     const char *name;

@@ -7,65 +7,24 @@
 #include "common/text.h"
 #include "data/data_files.h"
 
-// Keys of a dataset that only some formats read; a text or a list.
-#define TEXT(key, member) {key, offsetof(ft_dataset_config, member), false}
-#define LIST(key, member) {key, offsetof(ft_dataset_config, member), true}
-static const struct {
-    const char *name;
-    size_t offset;
-    bool list;
-} field_keys[] = {
-    TEXT("chat_template", chat_template),
-    TEXT("train_on_eos", train_on_eos),
-    LIST("roles_to_train", roles_to_train),
-    TEXT("field_messages", field_messages),
-    TEXT("message_property_mappings.role", message_property_role),
-    TEXT("message_property_mappings.content", message_property_content),
-    TEXT("message_field_training", message_field_training),
-    LIST("roles.user", roles_user),
-    LIST("roles.assistant", roles_assistant),
-    LIST("roles.system", roles_system),
-    TEXT("field_instruction", field_instruction),
-    TEXT("field_input", field_input),
-    TEXT("field_output", field_output),
-    TEXT("field_system", field_system),
-    TEXT("field", field),
-};
+// Keys of a dataset that hold whatever its format; the others are for the formats that read them.
+static const char *const every_format[] = {"path",       "revision", "type",   "split",
+                                           "data_files", "name",     "weight", "max_samples", NULL};
 
 // What every conversation reads, of the dataset and of the run.
 static const char *const chat_keys[] = {"chat_template",  "train_on_eos", "roles_to_train", "train_on_inputs",
                                         "source_max_len", "mask_history", "target_max_len", NULL};
 
-static ft_status list_files(const ft_dataset_config *dataset, const char *path, ft_string_list *files)
-{
-    if (!ft_path_exists(path))
-        return ft_error(FT_E_NOT_FOUND, "dataset %s: no such file or directory; data is read from local files: %s", path,
-                        ft_data_file_kinds);
-    bool directory = ft_path_is_directory(path), train = dataset->split == NULL || strcmp(dataset->split, "train") == 0;
-    if (!directory && dataset->data_files != NULL)
-        return ft_error(FT_E_USAGE, "dataset %s is a file, in which 'data_files: %s' names nothing", path,
-                        dataset->data_files);
-    if (!directory && !train)
-        return ft_error(FT_E_USAGE, "dataset %s is a file, which has no split '%s'; name the file of that split", path,
-                        dataset->split);
-    FT_TRY(ft_data_files_list(path, dataset->split, dataset->data_files, files));
-    for (int i = 0; i < files->n; i++) {
-        if (ft_record_reader_find(files->items[i]) != NULL) continue;
-        return ft_error(FT_E_UNSUPPORTED, "dataset %s: no reader for this kind of file; there are %s", files->items[i],
-                        ft_data_file_kinds);
-    }
-    return FT_OK;
-}
-
 ft_status ft_dataset_files(const ft_dataset_config *dataset, ft_string_list *files)
 {
     if (dataset->path == NULL || *dataset->path == 0) return ft_error(FT_E_USAGE, "a dataset has no path");
-    if (dataset->name == NULL) return list_files(dataset, dataset->path, files);
+    if (dataset->name == NULL) return ft_data_files_list(dataset->path, dataset->split, dataset->data_files, files);
     char *path = ft_path_join(dataset->path, dataset->name);
     FT_ALLOC_CHECK(path);
-    ft_status status = ft_path_is_directory(path) ? list_files(dataset, path, files)
-                                                  : ft_error(FT_E_NOT_FOUND, "dataset %s: no folder '%s' in it, which name asks for",
-                                                             dataset->path, dataset->name);
+    ft_status status = ft_path_is_directory(path)
+                           ? ft_data_files_list(path, dataset->split, dataset->data_files, files)
+                           : ft_error(FT_E_NOT_FOUND, "dataset %s: no folder '%s' in it, which name asks for", dataset->path,
+                                      dataset->name);
     ft_free(path);
     return status;
 }
@@ -115,10 +74,8 @@ static ft_status unknown_shape(const json_t *record)
     return status;
 }
 
-ft_status ft_dataset_format(const ft_dataset_config *dataset, const json_t *record, const ft_record_format **format,
-                            bool *detected)
+ft_status ft_dataset_format(const ft_dataset_config *dataset, const json_t *record, const ft_record_format **format)
 {
-    *detected = dataset->type == NULL;
     *format = dataset->type ? ft_record_format_find(dataset->type) : NULL;
     if (dataset->type != NULL) return *format ? FT_OK : unknown_type(dataset);
     int best = 0;
@@ -145,48 +102,62 @@ static bool reads(const ft_record_format *format, const ft_dataset_config *datas
     return in_names(format->fields, key) || (chats && in_names(chat_keys, key));
 }
 
-// The value of field_keys[i], or of a list its first one; NULL if not given.
-static const char *value_of(const ft_dataset_config *dataset, size_t i)
+// The value of a key, a text or a list: of a list its first one; NULL if not given.
+static const char *value_of(const ft_dataset_config *dataset, const ft_config_key *key)
 {
-    const char *member = (const char *)dataset + field_keys[i].offset;
-    if (!field_keys[i].list) return *(char *const *)member;
+    const char *member = (const char *)dataset + key->offset;
+    FT_ASSERT(key->type == FT_KEY_STRING || key->type == FT_KEY_CHOICE || key->type == FT_KEY_LIST);
+    if (key->type != FT_KEY_LIST) return *(char *const *)member;
     const ft_string_list *list = (const ft_string_list *)member;
     return list->n > 0 ? list->items[0] : NULL;
 }
 
 ft_status ft_dataset_check_fields(const ft_dataset_config *dataset, const ft_config *run, const ft_record_format *format)
 {
-    for (size_t i = 0; i < sizeof field_keys / sizeof *field_keys; i++) {
-        const char *value = value_of(dataset, i);
-        if (value == NULL || reads(format, dataset, run, field_keys[i].name)) continue;
-        return ft_error(FT_E_UNSUPPORTED, "dataset %s: '%s: %s' has no effect on type %s; remove it", dataset->path,
-                        field_keys[i].name, value, format->name);
+    for (size_t i = 0; i < ft_dataset_key_count; i++) {
+        const ft_config_key *key = &ft_dataset_keys[i];
+        if (key->type == FT_KEY_IGNORED || in_names(every_format, key->name)) continue;
+        const char *value = value_of(dataset, key);
+        if (value == NULL || reads(format, dataset, run, key->name)) continue;
+        return ft_error(FT_E_UNSUPPORTED, "dataset %s: '%s: %s' has no effect on type %s; remove it", dataset->path, key->name,
+                        value, format->name);
     }
     return FT_OK;
 }
 
-static const char *const run_keys[] = {"chat_template",   "roles_to_train", "mask_history",
-                                       "train_on_inputs", "source_max_len", "target_max_len"};
+#define RUN_KEYS 6
 
-static bool given(const ft_config *run, size_t key)
+typedef struct {
+    const char *name;
+    bool given;
+} run_key;
+
+static void list_run_keys(const ft_config *run, run_key keys[RUN_KEYS])
 {
-    const bool is[] = {run->chat_template != NULL, run->roles_to_train.n > 0, run->mask_history, run->train_on_inputs,
-                       run->source_max_len > 0,    run->target_max_len > 0};
-    return is[key];
+    const run_key all[RUN_KEYS] = {
+        {"chat_template", run->chat_template != NULL}, {"roles_to_train", run->roles_to_train.n > 0},
+        {"mask_history", run->mask_history},           {"train_on_inputs", run->train_on_inputs},
+        {"source_max_len", run->source_max_len > 0},   {"target_max_len", run->target_max_len > 0},
+    };
+    memcpy(keys, all, sizeof all);
 }
 
 ft_run_keys ft_run_keys_read(const ft_record_format *format, const ft_dataset_config *dataset, const ft_config *run)
 {
+    run_key keys[RUN_KEYS];
     ft_run_keys read = 0;
-    for (size_t i = 0; i < sizeof run_keys / sizeof *run_keys; i++) read |= (unsigned)reads(format, dataset, run, run_keys[i]) << i;
+    list_run_keys(run, keys);
+    for (int i = 0; i < RUN_KEYS; i++) read |= (unsigned)reads(format, dataset, run, keys[i].name) << i;
     return read;
 }
 
 ft_status ft_run_keys_check(const ft_config *run, ft_run_keys read)
 {
-    for (size_t i = 0; i < sizeof run_keys / sizeof *run_keys; i++) {
-        if (!given(run, i) || (read >> i & 1)) continue;
-        return ft_error(FT_E_UNSUPPORTED, "%s has no effect on the record formats of this run; remove it", run_keys[i]);
+    run_key keys[RUN_KEYS];
+    list_run_keys(run, keys);
+    for (int i = 0; i < RUN_KEYS; i++) {
+        if (!keys[i].given || (read >> i & 1)) continue;
+        return ft_error(FT_E_UNSUPPORTED, "%s has no effect on the record formats of this run; remove it", keys[i].name);
     }
     return FT_OK;
 }

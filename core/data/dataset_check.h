@@ -4,12 +4,11 @@
 
 #include "data/dataset.h"
 
-// The files of the dataset, in order; *files is {0} or filled, the caller frees it. FT_E_USAGE: no path, or a key that says nothing
-// about it; otherwise as ft_data_files_list.
+// The files of the dataset, in order; *files is {0} or filled, the caller frees it. FT_E_USAGE: no path. FT_E_NOT_FOUND: no folder
+// `name`; otherwise as ft_data_files_list.
 ft_status ft_dataset_files(const ft_dataset_config *dataset, ft_string_list *files);
-// The format by name (dataset->type) or, without one, by the shape of a record. *detected tells which.
-ft_status ft_dataset_format(const ft_dataset_config *dataset, const json_t *record, const ft_record_format **format,
-                            bool *detected);
+// The format by name (dataset->type) or, without one, by the shape of a record.
+ft_status ft_dataset_format(const ft_dataset_config *dataset, const json_t *record, const ft_record_format **format);
 // FT_E_UNSUPPORTED names a key of the dataset that the format does not read.
 ft_status ft_dataset_check_fields(const ft_dataset_config *dataset, const ft_config *run, const ft_record_format *format);
 

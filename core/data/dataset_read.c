@@ -15,7 +15,7 @@
 
 typedef struct {
     json_t *record;
-    char *path;        // of its file; the list's
+    const char *path;  // of its file; the list's
     int64_t line;
     ft_encoded encoded;
     ft_status status;
@@ -30,14 +30,12 @@ typedef struct {
     const ft_tokenizer *tokenizer;
     const ft_record_format *format;   // NULL before the first record
     ft_encoder encoder;
-    bool detected, enough;
+    bool enough;
     too_long strategy;
     int32_t source;
     ft_samples *samples;
     ft_data_counts *counts;
     ft_run_keys *read;
-    int64_t visited;
-    char *path;                       // file at hand
     batch_item *items;
     int n;
     ft_progress progress;
@@ -129,7 +127,7 @@ static ft_status flush(dataset_reading *r)
 static ft_status choose_format(dataset_reading *r, const json_t *record)
 {
     const ft_record_format *format;
-    FT_TRY(ft_dataset_format(r->dataset, record, &format, &r->detected));
+    FT_TRY(ft_dataset_format(r->dataset, record, &format));
     FT_TRY(ft_dataset_check_fields(r->dataset, r->run, format));
     FT_TRY(ft_encoder_init(&r->encoder, format, r->dataset, r->run, r->tokenizer));
     r->format = format;
@@ -144,18 +142,17 @@ static ft_status visit(void *context, const json_t *record, const char *path, in
         ft_status status = choose_format(r, record);
         if (status != FT_OK) return ft_error_prefix(status, "%s:%lld", path, (long long)line);
     }
-    r->items[r->n++] = (batch_item){.record = json_incref((json_t *)record), .path = r->path, .line = line};
-    r->visited++;
+    r->items[r->n++] = (batch_item){.record = json_incref((json_t *)record), .path = path, .line = line};
     if (r->n == BATCH) FT_TRY(flush(r));
-    r->enough = r->dataset->max_samples > 0 && r->visited >= r->dataset->max_samples;
+    r->enough = r->dataset->max_samples > 0 && r->counts->records + r->n >= r->dataset->max_samples;
     return r->enough ? FT_E_STOPPED : FT_OK;
 }
 
 static ft_status read_each(dataset_reading *r, const ft_string_list *files)
 {
     for (int i = 0; i < files->n && !r->enough; i++) {
-        r->path = files->items[i];
-        ft_status status = ft_record_reader_find(r->path)->read(r->path, visit, r);
+        const char *path = files->items[i];
+        ft_status status = ft_record_reader_find(path)->read(path, visit, r);
         if (status != FT_OK && !(status == FT_E_STOPPED && r->enough)) return status;
     }
     return FT_OK;
@@ -179,7 +176,7 @@ static ft_status read_files(dataset_reading *r, const ft_string_list *files)
 static ft_status describe(const dataset_reading *r, char **name)
 {
     if (r->counts->records == 0) return ft_error(FT_E_INPUT, "%s: no records", r->dataset->path);
-    *name = ft_format("%s (%s%s)", r->dataset->path, r->format->name, r->detected ? ", detected" : "");
+    *name = ft_format("%s (%s%s)", r->dataset->path, r->format->name, r->dataset->type ? "" : ", detected");
     FT_ALLOC_CHECK(*name);
     return FT_OK;
 }

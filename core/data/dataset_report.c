@@ -1,17 +1,12 @@
 #include "common/text.h"
-#include "data/dataset.h"
-
-static double percent(int64_t part, int64_t whole)
-{
-    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
-}
+#include "data/samples.h"
 
 static ft_status print_row(const ft_data_counts *counts, const char *name, ft_text *out)
 {
     return ft_text_printf(out, "%9lld %9lld %9lld %9lld %9lld %9lld %12lld %9.1f %9lld  %s\n", (long long)counts->records,
                           (long long)counts->kept, (long long)counts->dropped_long, (long long)counts->dropped_untrained,
                           (long long)counts->dropped_short, (long long)counts->truncated, (long long)counts->tokens,
-                          percent(counts->trainable_tokens, counts->tokens), (long long)counts->longest, name);
+                          ft_percent(counts->trainable_tokens, counts->tokens), (long long)counts->longest, name);
 }
 
 static ft_status print_truncation(const ft_data_counts *counts, ft_text *out)

@@ -23,22 +23,20 @@ ft_status ft_encoder_init(ft_encoder *encoder, const ft_record_format *format, c
 {
     const char *name = dataset->chat_template ? dataset->chat_template : run->chat_template, *reason;
     *encoder = (ft_encoder){.format = format, .dataset = dataset, .run = run, .tokenizer = tokenizer};
+    if (tokenizer == NULL && format != &ft_format_tokens)
+        return ft_error(FT_E_INPUT, "type %s needs a tokenizer; only ready tokens do without", format->name);
     if (format->chats == NULL || !format->chats(dataset, run)) return FT_OK;
-    if (tokenizer == NULL) return ft_error(FT_E_INPUT, "type %s needs a tokenizer; only ready tokens do without", format->name);
     FT_TRY(choose_speakers(encoder));
     FT_TRY(ft_chat_template_choose(name, tokenizer, run->family_template, &encoder->chat_template, &reason));
     ft_info("%s: conversations by template %s (%s)", dataset->path, encoder->chat_template->name, reason);
     return FT_OK;
 }
 
-static ft_status need_tokenizer(const ft_record_format *format, const ft_segments *segments, const ft_tokenizer *tokenizer)
+static ft_status check_eos(const ft_segments *segments, const ft_tokenizer *tokenizer)
 {
-    if (tokenizer == NULL) return ft_error(FT_E_INPUT, "type %s needs a tokenizer; only ready tokens do without", format->name);
-    if (segments->add_eos && ft_tokenizer_eos(tokenizer) < 0) {
-        return ft_error(FT_E_INPUT, "%s names no EOS token, which closes every sample; set special_tokens.eos_token",
-                        ft_tokenizer_path(tokenizer));
-    }
-    return FT_OK;
+    if (!segments->add_eos || ft_tokenizer_eos(tokenizer) >= 0) return FT_OK;
+    return ft_error(FT_E_INPUT, "%s names no EOS token, which closes every sample; set special_tokens.eos_token",
+                    ft_tokenizer_path(tokenizer));
 }
 
 // Labels for the ids that have none yet: the id where trained, else FT_LABEL_IGNORE.
@@ -78,9 +76,7 @@ static ft_status close_sample(const ft_tokenizer *tokenizer, ft_encoded *encoded
 
 static ft_status encode_segments(const ft_encoder *e, const ft_segments *segments, ft_encoded *encoded, int64_t *answer)
 {
-    bool has_text = segments->add_bos || segments->add_eos;
-    for (int i = 0; i < segments->n; i++) has_text |= segments->items[i].text != NULL;
-    if (has_text) FT_TRY(need_tokenizer(e->format, segments, e->tokenizer));
+    FT_TRY(check_eos(segments, e->tokenizer));
     for (int i = 0; i < segments->n; i++) {
         if (i == segments->answer) *answer = encoded->ids.n;
         FT_TRY(add_segment(&segments->items[i], segments->add_bos && i == 0, e->tokenizer, encoded));

@@ -21,7 +21,7 @@ typedef struct {
 } ft_encoder;
 
 // Chooses the template of conversations and says which. Errors are those of ft_chat_template_choose; FT_E_USAGE for an unknown
-// name in roles_to_train, FT_E_INPUT for conversations without a tokenizer.
+// name in roles_to_train, FT_E_INPUT if only ready tokens could do without a tokenizer.
 ft_status ft_encoder_init(ft_encoder *encoder, const ft_record_format *format, const ft_dataset_config *dataset,
                           const ft_config *run, const ft_tokenizer *tokenizer);
 

@@ -24,7 +24,7 @@ static const char *const fields[] = {"field_system",    "field_instruction", "fi
                                      "train_on_inputs", "source_max_len",    "target_max_len", NULL};
 
 typedef struct {
-    ft_field_text system, instruction, input, output;
+    ft_token_text system, instruction, input, output;
 } alpaca_record;
 
 static const char *or_default(const char *field, const char *fallback)
@@ -43,22 +43,17 @@ static bool chats(const ft_dataset_config *config, const ft_config *run)
     return config->chat_template != NULL || run->chat_template != NULL;
 }
 
-static ft_status append_literal(ft_text *text, const char *literal)
-{
-    return ft_text_printf(text, "%s", literal);
-}
-
 static ft_status append_prompt(ft_text *text, const alpaca_record *r)
 {
     if (r->system.n) FT_TRY(ft_text_add(text, r->system.bytes, r->system.n));
-    else FT_TRY(append_literal(text, r->input.n ? WITH_INPUT : WITHOUT_INPUT));
-    FT_TRY(append_literal(text, INSTRUCTION));
+    else FT_TRY(ft_text_puts(text, r->input.n ? WITH_INPUT : WITHOUT_INPUT));
+    FT_TRY(ft_text_puts(text, INSTRUCTION));
     FT_TRY(ft_text_add(text, r->instruction.bytes, r->instruction.n));
     if (r->input.n) {
-        FT_TRY(append_literal(text, INPUT));
+        FT_TRY(ft_text_puts(text, INPUT));
         FT_TRY(ft_text_add(text, r->input.bytes, r->input.n));
     }
-    return append_literal(text, RESPONSE);
+    return ft_text_puts(text, RESPONSE);
 }
 
 static ft_status add_prompt(ft_segments *segments, const alpaca_record *r, bool train)
@@ -75,7 +70,7 @@ static ft_status append_question(ft_text *text, const alpaca_record *r)
 {
     FT_TRY(ft_text_add(text, r->instruction.bytes, r->instruction.n));
     if (r->input.n == 0) return FT_OK;
-    FT_TRY(append_literal(text, "\n\n"));
+    FT_TRY(ft_text_puts(text, "\n\n"));
     return ft_text_add(text, r->input.bytes, r->input.n);
 }
 
@@ -108,7 +103,6 @@ static ft_status parse(const json_t *record, const ft_dataset_config *config, co
 
 const ft_record_format ft_format_alpaca = {
     .name = "alpaca",
-    .help = "{instruction, input, output}: the Alpaca prompt, or turns of a chat_template; the output trained",
     .fields = fields,
     .detect = detect,
     .chats = chats,

@@ -131,7 +131,7 @@ static ft_status refuse_tools(const json_t *record)
 static ft_status add_message(const json_t *message, const ft_dataset_config *config, ft_segments *segments)
 {
     const char *role_field, *content_field;
-    ft_field_text role, text;
+    ft_token_text role, text;
     ft_speaker speaker = FT_SPEAKER_USER;
     int train;
     if (!json_is_object(message)) return ft_error(FT_E_INPUT, "is %s, not an object", ft_json_kind(message));
@@ -149,7 +149,7 @@ static ft_status add_message(const json_t *message, const ft_dataset_config *con
 static ft_status add_system(const json_t *record, const json_t *messages, const ft_dataset_config *config, ft_segments *segments)
 {
     const char *field;
-    ft_field_text text, role;
+    ft_token_text text, role;
     ft_speaker first = FT_SPEAKER_USER;
     if (config->field_system == NULL) return FT_OK;
     FT_TRY(ft_record_text(record, config->field_system, false, &text));
@@ -193,7 +193,6 @@ ft_status ft_chat_speaker(const ft_dataset_config *config, const char *role, ft_
 const ft_record_format ft_format_chat = {
     .name = "chat_template",
     .aliases = "sharegpt,messages,chat",
-    .help = "{messages} or {conversations}: turns rendered by chat_template, those of roles_to_train trained",
     .fields = fields,
     .detect = detect,
     .chats = chats,

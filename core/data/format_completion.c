@@ -2,7 +2,7 @@
 // own template), and BOS or EOS that the text brings itself are not doubled.
 #include "data/formats.h"
 
-static const char *const fields[] = {"field", "train_on_inputs", NULL};
+static const char *const fields[] = {"field", NULL};
 
 static const char *field_of(const ft_dataset_config *config)
 {
@@ -16,7 +16,7 @@ static int detect(const json_t *record, const ft_dataset_config *config)
 
 static ft_status parse(const json_t *record, const ft_dataset_config *config, const ft_config *run, ft_segments *segments)
 {
-    ft_field_text text;
+    ft_token_text text;
     FT_TRY(ft_record_text(record, field_of(config), true, &text));
     segments->add_bos = segments->add_eos = true;
     return ft_segments_add_text(segments, text, true, true);
@@ -24,7 +24,6 @@ static ft_status parse(const json_t *record, const ft_dataset_config *config, co
 
 const ft_record_format ft_format_completion = {
     .name = "completion",
-    .help = "{text}: plain text, all trained",
     .fields = fields,
     .detect = detect,
     .parse = parse,

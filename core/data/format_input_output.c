@@ -14,7 +14,7 @@ static int detect(const json_t *record, const ft_dataset_config *config)
 static ft_status add_segment(const json_t *segment, const ft_config *run, ft_segments *segments)
 {
     const json_t *label = json_object_get(segment, "label");
-    ft_field_text text;
+    ft_token_text text;
     if (!json_is_object(segment)) return ft_error(FT_E_INPUT, "is %s, not an object", ft_json_kind(segment));
     if (!json_is_boolean(label)) return ft_error(FT_E_INPUT, "'label' must be true or false");
     FT_TRY(ft_record_text(segment, "text", true, &text));
@@ -35,7 +35,6 @@ static ft_status parse(const json_t *record, const ft_dataset_config *config, co
 
 const ft_record_format ft_format_input_output = {
     .name = "input_output",
-    .help = "{segments: [{label, text}]}: text without a template, trained where label is true",
     .fields = fields,
     .detect = detect,
     .parse = parse,

@@ -69,7 +69,6 @@ fail:
 
 const ft_record_format ft_format_tokens = {
     .name = "tokens",
-    .help = "{input_ids, labels}: ready tokens, taken exactly",
     .fields = fields,
     .detect = detect,
     .parse = parse,

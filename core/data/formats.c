@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/text.h"
 #include "data/formats.h"
 
 const ft_record_format *const ft_record_formats[] = {&ft_format_alpaca,       &ft_format_chat,   &ft_format_completion,
@@ -10,7 +11,7 @@ const ft_record_format *ft_record_format_find(const char *name)
 {
     for (int i = 0; ft_record_formats[i] != NULL; i++) {
         const ft_record_format *row = ft_record_formats[i];
-        if (strcmp(row->name, name) == 0 || ft_is_alias(row->aliases, name)) return row;
+        if (strcmp(row->name, name) == 0 || ft_names_have(row->aliases, name)) return row;
     }
     return NULL;
 }
@@ -54,14 +55,14 @@ ft_status ft_segments_add_turn(ft_segments *segments, ft_turn turn)
     return FT_OK;
 }
 
-ft_status ft_segments_add_said(ft_segments *segments, ft_speaker speaker, ft_field_text text, int train)
+ft_status ft_segments_add_said(ft_segments *segments, ft_speaker speaker, ft_token_text text, int train)
 {
     char *copy = ft_strndup(text.bytes, text.n);
     FT_ALLOC_CHECK(copy);
     return ft_segments_add_turn(segments, (ft_turn){speaker, copy, text.n, train});
 }
 
-ft_status ft_segments_add_text(ft_segments *segments, ft_field_text text, bool train, bool special)
+ft_status ft_segments_add_text(ft_segments *segments, ft_token_text text, bool train, bool special)
 {
     char *copy = ft_strndup(text.bytes, text.n);
     FT_ALLOC_CHECK(copy);
@@ -90,14 +91,14 @@ const char *ft_json_kind(const json_t *value)
     }
 }
 
-ft_status ft_record_text(const json_t *record, const char *field, bool required, ft_field_text *text)
+ft_status ft_record_text(const json_t *record, const char *field, bool required, ft_token_text *text)
 {
     const json_t *value = json_object_get(record, field);
-    *text = (ft_field_text){"", 0};
+    *text = (ft_token_text){"", 0};
     if (!required && (value == NULL || json_is_null(value))) return FT_OK;
     if (value == NULL) return ft_error(FT_E_INPUT, "no '%s'", field);
     if (!json_is_string(value)) return ft_error(FT_E_INPUT, "'%s' is %s, not text", field, ft_json_kind(value));
-    *text = (ft_field_text){json_string_value(value), json_string_length(value)};
+    *text = (ft_token_text){json_string_value(value), json_string_length(value)};
     return FT_OK;
 }
 

@@ -8,7 +8,7 @@
 #include "data/dataset_check.h"
 #include "data/prepared.h"
 
-#define LAYOUT_VERSION 2  // raise when formats, tokenizer or file layout change what an entry holds
+#define LAYOUT_VERSION 3  // raise when formats, tokenizer or file layout change what an entry holds
 #define BLOCK (1u << 20)
 
 // Lengths go with the texts, so that no two configurations have one description.
@@ -37,17 +37,32 @@ static ft_status describe_list(const ft_string_list *list, ft_text *out)
     return FT_OK;
 }
 
-// All but the weight, which prepared tokens do not depend on.
-static ft_status describe_dataset(const ft_dataset_config *d, ft_text *out)
+static ft_status describe_member(const ft_config_key *key, const ft_dataset_config *dataset, ft_text *out)
 {
-    const char *const texts[] = {d->path,           d->type,          d->split,         d->data_files,  d->name,
-                                 d->chat_template,  d->field_messages, d->message_property_role, d->message_property_content,
-                                 d->message_field_training, d->train_on_eos, d->field_instruction, d->field_input, d->field_output,
-                                 d->field_system,   d->field};
-    const ft_string_list *const lists[] = {&d->roles_user, &d->roles_assistant, &d->roles_system, &d->roles_to_train};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) FT_TRY(describe_text(texts[i], out));
-    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) FT_TRY(describe_list(lists[i], out));
-    return ft_text_printf(out, "%lld\n", (long long)d->max_samples);
+    const char *member = (const char *)dataset + key->offset;
+    switch (key->type) {
+    case FT_KEY_STRING:
+    case FT_KEY_CHOICE: return describe_text(*(char *const *)member, out);
+    case FT_KEY_LIST: return describe_list((const ft_string_list *)member, out);
+    case FT_KEY_INT:
+    case FT_KEY_BYTES: return ft_text_printf(out, "%lld\n", (long long)*(const int64_t *)member);
+    case FT_KEY_REAL: return ft_text_printf(out, "%.17g\n", *(const double *)member);
+    case FT_KEY_BOOL: return ft_text_printf(out, "%d\n", *(const bool *)member);
+    case FT_KEY_DATASETS:
+    case FT_KEY_IGNORED: break;
+    }
+    return FT_OK;
+}
+
+// All but the weight, which prepared tokens do not depend on, and the revision, which the files that are hashed follow from.
+static ft_status describe_dataset(const ft_dataset_config *dataset, ft_text *out)
+{
+    for (size_t i = 0; i < ft_dataset_key_count; i++) {
+        const ft_config_key *key = &ft_dataset_keys[i];
+        if (strcmp(key->name, "weight") == 0 || strcmp(key->name, "revision") == 0) continue;
+        FT_TRY(describe_member(key, dataset, out));
+    }
+    return FT_OK;
 }
 
 static ft_status describe_run(const ft_config *config, ft_text *out)

@@ -1,4 +1,4 @@
-// Growing and splitting ft_samples.
+// Growing, splitting and counting ft_samples.
 #ifndef FT_DATA_SAMPLES_H
 #define FT_DATA_SAMPLES_H
 
@@ -12,6 +12,12 @@ ft_status ft_samples_move(ft_samples *samples, ft_samples *other, int64_t count,
 ft_status ft_epoch_order(const ft_samples *samples, bool shuffle, uint64_t seed, uint32_t epoch, int64_t **order, int64_t *n);
 // Labels of a sample that count: all but FT_LABEL_IGNORE, and never the first.
 int64_t ft_labels_trainable(const int32_t *labels, int64_t n);
+
+// 0 of nothing.
+static inline double ft_percent(int64_t part, int64_t whole)
+{
+    return whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+}
 
 static inline int64_t ft_sample_length(const ft_samples *samples, int64_t i)
 {

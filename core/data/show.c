@@ -1,7 +1,6 @@
 #include "data/show.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "data/samples.h"
@@ -15,11 +14,6 @@ bool ft_show_color(FILE *out)
 {
     const char *refused = getenv("NO_COLOR");
     return isatty(fileno(out)) && (refused == NULL || *refused == 0);
-}
-
-static ft_status literal(ft_text *out, const char *text)
-{
-    return ft_text_add(out, text, strlen(text));
 }
 
 static bool obeyed_by_terminals(const char *text, size_t n)
@@ -40,7 +34,7 @@ static ft_status print_token(const char *text, size_t bytes, ft_text *out)
 {
     for (size_t at = 0; at < bytes;) {
         size_t n = ft_utf8_char(text + at, bytes - at);
-        if (text[at] == '\n') FT_TRY(literal(out, "\\n\n"));
+        if (text[at] == '\n') FT_TRY(ft_text_puts(out, "\\n\n"));
         else if (n == 0 || obeyed_by_terminals(text + at, n)) FT_TRY(print_bytes(text + at, n ? n : 1, out));
         else FT_TRY(ft_text_add(out, text + at, n));
         at += n ? n : 1;
@@ -59,12 +53,12 @@ static ft_status print_id(int32_t id, const ft_tokenizer *tokenizer, ft_text *ou
 static ft_status print_border(bool was, bool is, bool first, bool color, ft_text *out)
 {
     if (color) {
-        if (!first) FT_TRY(literal(out, PLAIN "|"));
-        return literal(out, is ? TRAINED : MASKED);
+        if (!first) FT_TRY(ft_text_puts(out, PLAIN "|"));
+        return ft_text_puts(out, is ? TRAINED : MASKED);
     }
-    if (was && !is) FT_TRY(literal(out, "+]"));
-    else if (!first) FT_TRY(literal(out, "|"));
-    return is && !was ? literal(out, "[+") : FT_OK;
+    if (was && !is) FT_TRY(ft_text_puts(out, "+]"));
+    else if (!first) FT_TRY(ft_text_puts(out, "|"));
+    return is && !was ? ft_text_puts(out, "[+") : FT_OK;
 }
 
 static ft_status print_tokens(const int32_t *ids, const int32_t *labels, int64_t n, const ft_tokenizer *tokenizer, bool color,
@@ -77,7 +71,7 @@ static ft_status print_tokens(const int32_t *ids, const int32_t *labels, int64_t
         FT_TRY(print_id(ids[i], tokenizer, out));
         was = is;
     }
-    return literal(out, color ? PLAIN "\n" : was ? "+]\n" : "\n");
+    return ft_text_puts(out, color ? PLAIN "\n" : was ? "+]\n" : "\n");
 }
 
 ft_status ft_show_sample(const ft_samples *samples, int64_t i, const ft_tokenizer *tokenizer, bool color, ft_text *out)
@@ -85,7 +79,7 @@ ft_status ft_show_sample(const ft_samples *samples, int64_t i, const ft_tokenize
     int64_t begin = samples->begin[i], n = ft_sample_length(samples, i);
     int64_t trained = ft_labels_trainable(samples->labels + begin, n);
     FT_TRY(ft_text_printf(out, "--- sample %lld: %lld tokens, %lld trained (%.1f %%)\n", (long long)i, (long long)n,
-                          (long long)trained, n ? 100.0 * (double)trained / (double)n : 0));
+                          (long long)trained, ft_percent(trained, n)));
     return print_tokens(samples->ids + begin, samples->labels + begin, n, tokenizer, color, out);
 }
 
@@ -93,7 +87,7 @@ ft_status ft_show_samples(const ft_samples *samples, int64_t n, const ft_tokeniz
 {
     if (n > samples->n) n = samples->n;
     FT_TRY(ft_text_printf(out, "%lld of %lld samples; | separates tokens, ", (long long)n, (long long)samples->n));
-    FT_TRY(literal(out, color ? TRAINED "trained" PLAIN ", " MASKED "masked" PLAIN "\n" : "[+ trained +]\n"));
+    FT_TRY(ft_text_puts(out, color ? TRAINED "trained" PLAIN ", " MASKED "masked" PLAIN "\n" : "[+ trained +]\n"));
     for (int64_t i = 0; i < n; i++) FT_TRY(ft_show_sample(samples, i, tokenizer, color, out));
     return FT_OK;
 }
@@ -111,20 +105,20 @@ static ft_status print_number(int32_t value, ft_text *out)
 static ft_status print_array(const int32_t *values, int64_t n, ft_text *out)
 {
     for (int64_t i = 0; i < n; i++) {
-        FT_TRY(literal(out, i ? "," : "["));
+        FT_TRY(ft_text_puts(out, i ? "," : "["));
         FT_TRY(print_number(values[i], out));
     }
-    return literal(out, n ? "]" : "[]");
+    return ft_text_puts(out, n ? "]" : "[]");
 }
 
 ft_status ft_show_json_sample(const ft_samples *samples, int64_t i, ft_text *out)
 {
     int64_t begin = samples->begin[i], n = ft_sample_length(samples, i);
-    FT_TRY(literal(out, "{\"input_ids\":"));
+    FT_TRY(ft_text_puts(out, "{\"input_ids\":"));
     FT_TRY(print_array(samples->ids + begin, n, out));
-    FT_TRY(literal(out, ",\"labels\":"));
+    FT_TRY(ft_text_puts(out, ",\"labels\":"));
     FT_TRY(print_array(samples->labels + begin, n, out));
-    return literal(out, "}\n");
+    return ft_text_puts(out, "}\n");
 }
 
 ft_status ft_show_json(const ft_samples *samples, FILE *out)

@@ -27,6 +27,7 @@ ft_status ft_show_samples(const ft_samples *samples, int64_t n, const ft_tokeniz
 typedef struct {
     int64_t width;                   // tokens: bin b holds lengths in (b * width, (b + 1) * width]
     int64_t count[FT_SHOW_BINS];
+    int64_t most;                    // the largest count
     int n;                           // bins in use
 } ft_show_lengths;
 ft_show_lengths ft_show_bin(const ft_samples *samples);

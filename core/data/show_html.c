@@ -31,11 +31,6 @@ static const char head[] =
     "u{text-decoration:none;opacity:.6;font-size:.85em}\n"
     "</style></head><body>\n<h1>What a run would train on</h1>\n";
 
-static ft_status literal(ft_text *out, const char *text)
-{
-    return ft_text_add(out, text, strlen(text));
-}
-
 // One character, escaped; what has no look of its own as a small mark.
 static ft_status print_char(const char *text, size_t n, ft_text *out)
 {
@@ -44,12 +39,12 @@ static ft_status print_char(const char *text, size_t n, ft_text *out)
     if (n > 1) return c == 0xC2 && (unsigned char)text[1] < 0xA0 ? ft_text_printf(out, "<u>\\x%02X</u>", (unsigned char)text[1])
                                                                  : ft_text_add(out, text, n);
     switch (c) {
-    case '<': return literal(out, "&lt;");
-    case '>': return literal(out, "&gt;");
-    case '&': return literal(out, "&amp;");
-    case '"': return literal(out, "&quot;");
-    case '\n': return literal(out, "<u>&#x23CE;</u>\n");
-    case '\t': return literal(out, "<u>&#x2192;</u>\t");
+    case '<': return ft_text_puts(out, "&lt;");
+    case '>': return ft_text_puts(out, "&gt;");
+    case '&': return ft_text_puts(out, "&amp;");
+    case '"': return ft_text_puts(out, "&quot;");
+    case '\n': return ft_text_puts(out, "<u>&#x23CE;</u>\n");
+    case '\t': return ft_text_puts(out, "<u>&#x2192;</u>\t");
     default: return c < 0x20 || c == 0x7F ? ft_text_printf(out, "<u>\\x%02X</u>", c) : ft_text_add(out, text, 1);
     }
 }
@@ -81,22 +76,22 @@ static ft_status print_sample(const ft_show_page *page, int64_t i, ft_text *out)
     const int32_t *ids = samples->ids + begin, *labels = samples->labels + begin;
     int64_t trained = ft_labels_trainable(labels, n);
     FT_TRY(ft_text_printf(out, "<details open><summary>sample %lld: %lld tokens, %lld trained (%.1f %%)</summary><pre>", (long long)i,
-                          (long long)n, (long long)trained, n ? 100.0 * (double)trained / (double)n : 0));
+                          (long long)n, (long long)trained, ft_percent(trained, n)));
     for (int64_t t = 0; t < n; t++) FT_TRY(print_token(page, t, ids[t], t > 0 && labels[t] != FT_LABEL_IGNORE, out));
-    return literal(out, "</pre></details>\n");
+    return ft_text_puts(out, "</pre></details>\n");
 }
 
 static ft_status print_counts(const ft_dataset *dataset, ft_text *out)
 {
-    FT_TRY(literal(out, "<h2>Records</h2><div class=\"wide\"><table><tr><th>data set<th>records<th>kept<th>too long<th>untrained"
+    FT_TRY(ft_text_puts(out, "<h2>Records</h2><div class=\"wide\"><table><tr><th>data set<th>records<th>kept<th>too long<th>untrained"
                         "<th>too short<th>truncated<th>tokens<th>trained<th>longest</tr>\n"));
     for (int i = 0; i < dataset->n_counts; i++) {
         const ft_data_counts *c = &dataset->counts[i];
         const int64_t values[] = {c->records, c->kept, c->dropped_long, c->dropped_untrained, c->dropped_short, c->truncated, c->tokens};
-        FT_TRY(literal(out, "<tr><td>"));
+        FT_TRY(ft_text_puts(out, "<tr><td>"));
         FT_TRY(print_text(dataset->names[i], strlen(dataset->names[i]), out));
         for (size_t k = 0; k < sizeof values / sizeof *values; k++) FT_TRY(ft_text_printf(out, "<td>%lld", (long long)values[k]));
-        FT_TRY(ft_text_printf(out, "<td>%.1f %%<td>%lld</tr>\n", c->tokens ? 100.0 * (double)c->trainable_tokens / (double)c->tokens : 0,
+        FT_TRY(ft_text_printf(out, "<td>%.1f %%<td>%lld</tr>\n", ft_percent(c->trainable_tokens, c->tokens),
                               (long long)c->longest));
     }
     return ft_text_printf(out, "</table></div><p>%lld samples to train on, %lld to evaluate.</p>\n", (long long)dataset->train.n,
@@ -106,15 +101,11 @@ static ft_status print_counts(const ft_dataset *dataset, ft_text *out)
 static ft_status print_lengths(const ft_samples *samples, ft_text *out)
 {
     ft_show_lengths lengths = ft_show_bin(samples);
-    int64_t most = 1;
-    for (int i = 0; i < lengths.n; i++) {
-        if (lengths.count[i] > most) most = lengths.count[i];
-    }
-    FT_TRY(literal(out, "<h2>Samples by length in tokens</h2>\n"));
+    FT_TRY(ft_text_puts(out, "<h2>Samples by length in tokens</h2>\n"));
     for (int i = 0; i < lengths.n; i++) {
         FT_TRY(ft_text_printf(out, "<div class=\"bar\"><span>%lld to %lld</span><i style=\"width:%.2f%%\"></i><span>%lld</span></div>\n",
                               (long long)(i * lengths.width + 1), (long long)((i + 1) * lengths.width),
-                              100.0 * (double)lengths.count[i] / (double)most, (long long)lengths.count[i]));
+                              ft_percent(lengths.count[i], lengths.most), (long long)lengths.count[i]));
     }
     return FT_OK;
 }
@@ -123,15 +114,15 @@ static ft_status print_row(const ft_show_page *page, int64_t row, ft_text *out)
 {
     const ft_packs *packs = page->packs;
     int64_t slot = 0;
-    FT_TRY(literal(out, "<div class=\"row\">"));
+    FT_TRY(ft_text_puts(out, "<div class=\"row\">"));
     for (int64_t i = packs->row_begin[row]; i < packs->row_begin[row + 1]; i++) {
         int64_t sample = packs->sample[i], length = ft_sample_length(&page->dataset->train, sample);
         FT_TRY(ft_text_printf(out, "<span style=\"width:%.3f%%\" title=\"slots %lld to %lld: sample %lld, %lld tokens\">%lld</span>",
-                              100.0 * (double)length / (double)page->sequence_len, (long long)slot, (long long)(slot + length - 1),
+                              ft_percent(length, page->sequence_len), (long long)slot, (long long)(slot + length - 1),
                               (long long)sample, (long long)length, (long long)sample));
         slot += length;
     }
-    return literal(out, "</div>\n");
+    return ft_text_puts(out, "</div>\n");
 }
 
 static ft_status print_rows(const ft_show_page *page, ft_text *out)
@@ -148,12 +139,12 @@ ft_status ft_show_html(const ft_show_page *page, ft_text *out)
 {
     const ft_samples *samples = &page->dataset->train;
     int64_t shown = page->samples < samples->n ? page->samples : samples->n;
-    FT_TRY(literal(out, head));
+    FT_TRY(ft_text_puts(out, head));
     FT_TRY(print_counts(page->dataset, out));
     FT_TRY(print_lengths(samples, out));
     FT_TRY(print_rows(page, out));
     FT_TRY(ft_text_printf(out, "<h2>Samples</h2><p>The first %lld of %lld. <b>Trained</b> tokens count in the loss, <s>masked</s> ones do not; "
                                "rest the pointer on a token for its position and id.</p>\n", (long long)shown, (long long)samples->n));
     for (int64_t i = 0; i < shown; i++) FT_TRY(print_sample(page, i, out));
-    return literal(out, "</body></html>\n");
+    return ft_text_puts(out, "</body></html>\n");
 }

@@ -18,7 +18,8 @@ ft_show_lengths ft_show_bin(const ft_samples *samples)
     lengths.n = (int)((longest - 1) / lengths.width + 1);
     for (int64_t i = 0; i < samples->n; i++) {
         int64_t length = ft_sample_length(samples, i);
-        lengths.count[length > 0 ? (length - 1) / lengths.width : 0]++;
+        int64_t *count = &lengths.count[length > 0 ? (length - 1) / lengths.width : 0];
+        if (++*count > lengths.most) lengths.most = *count;
     }
     return lengths;
 }
@@ -35,14 +36,10 @@ static ft_status print_bar(int64_t count, int64_t most, ft_text *out)
 ft_status ft_show_histogram(const ft_samples *samples, ft_text *out)
 {
     ft_show_lengths lengths = ft_show_bin(samples);
-    int64_t most = 0;
-    for (int i = 0; i < lengths.n; i++) {
-        if (lengths.count[i] > most) most = lengths.count[i];
-    }
     FT_TRY(ft_text_printf(out, "\nsamples by length in tokens\n"));
     for (int i = 0; i < lengths.n; i++) {
         FT_TRY(ft_text_printf(out, "%8lld-%-8lld ", (long long)(i * lengths.width + 1), (long long)((i + 1) * lengths.width)));
-        FT_TRY(print_bar(lengths.count[i], most, out));
+        FT_TRY(print_bar(lengths.count[i], lengths.most, out));
         FT_TRY(ft_text_printf(out, " %lld\n", (long long)lengths.count[i]));
     }
     return FT_OK;
@@ -64,10 +61,9 @@ ft_status ft_show_rows(const ft_samples *samples, const ft_packs *packs, int64_t
 {
     int64_t placed = packs->n_rows > 0 ? packs->row_begin[packs->n_rows] : 0, tokens = 0;
     for (int64_t i = 0; i < placed; i++) tokens += ft_sample_length(samples, packs->sample[i]);
-    double slots = (double)packs->n_rows * (double)sequence_len;
     FT_TRY(ft_text_printf(out, "\n%lld row%s of %lld slots in the first epoch, %.1f %% full, %.1f samples a row\n",
-                          (long long)packs->n_rows, packs->n_rows == 1 ? "" : "s", (long long)sequence_len, slots > 0 ? 100 * (double)tokens / slots : 0,
-                          packs->n_rows > 0 ? (double)placed / (double)packs->n_rows : 0));
+                          (long long)packs->n_rows, packs->n_rows == 1 ? "" : "s", (long long)sequence_len,
+                          ft_percent(tokens, packs->n_rows * sequence_len), packs->n_rows > 0 ? (double)placed / (double)packs->n_rows : 0));
     for (int64_t row = 0; row < n && row < packs->n_rows; row++) FT_TRY(print_row(samples, packs, sequence_len, row, out));
     return FT_OK;
 }

@@ -28,7 +28,6 @@ static ft_status render(const ft_chat_request *request, ft_chat_text *out)
 
 const ft_chat_template ft_template_alpaca = {
     .name = "alpaca",
-    .help = "### Instruction: and ### Response:, for models without tokens for turns",
     .tokens = (const char *const[]){NULL},
     .eos = true,
     .marks = (const char *const[]){"### Instruction:\n", "### Response:\n", "eos_token", NULL},

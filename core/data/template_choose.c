@@ -34,13 +34,15 @@ static const char *template_of(const json_t *config)
     return NULL;
 }
 
-ft_status ft_chat_template_own(const ft_tokenizer *tokenizer, char **text)
+static ft_status from_config(const ft_tokenizer *tokenizer, const char *config, char **text)
 {
-    char *config;
-    FT_TRY(read_beside(tokenizer, "chat_template.jinja", text));
-    if (*text != NULL) return FT_OK;
-    FT_TRY(read_beside(tokenizer, "tokenizer_config.json", &config));
-    json_t *json = config ? json_loads(config, 0, NULL) : NULL;
+    json_error_t error;
+    json_t *json = json_loads(config, 0, &error);
+    const char *path = ft_tokenizer_path(tokenizer);
+    if (json == NULL) {
+        return ft_error(FT_E_INPUT, "%.*stokenizer_config.json:%d: not JSON: %s", (int)(ft_path_base(path) - path), path,
+                        error.line, error.text);
+    }
     const char *own = template_of(json);
     ft_status status = FT_OK;
     if (own != NULL) {
@@ -48,6 +50,16 @@ ft_status ft_chat_template_own(const ft_tokenizer *tokenizer, char **text)
         status = *text ? FT_OK : FT_E_NOMEM;
     }
     json_decref(json);
+    return status;
+}
+
+ft_status ft_chat_template_own(const ft_tokenizer *tokenizer, char **text)
+{
+    char *config;
+    FT_TRY(read_beside(tokenizer, "chat_template.jinja", text));
+    if (*text != NULL) return FT_OK;
+    FT_TRY(read_beside(tokenizer, "tokenizer_config.json", &config));
+    ft_status status = config ? from_config(tokenizer, config, text) : FT_OK;
     ft_free(config);
     return status;
 }

@@ -51,7 +51,6 @@ static ft_status render_llama31(const ft_chat_request *request, ft_chat_text *ou
 
 const ft_chat_template ft_template_llama3 = {
     .name = "llama3",
-    .help = "Llama 3 Instruct",
     .tokens = tokens,
     .marks = (const char *const[]){"<|start_header_id|>", "<|eot_id|>", "!Cutting Knowledge Date", NULL},
     .render = render_llama3,
@@ -60,7 +59,6 @@ const ft_chat_template ft_template_llama3 = {
 const ft_chat_template ft_template_llama31 = {
     .name = "llama3.1",
     .aliases = "llama31,llama3_1,llama3.3",
-    .help = "Llama 3.1 and 3.3 Instruct: a system turn with dates comes first",
     .tokens = tokens,
     .marks = (const char *const[]){"<|start_header_id|>", "<|eot_id|>", "Cutting Knowledge Date: December 2023", "26 Jul 2024", NULL},
     .render = render_llama31,

@@ -6,14 +6,10 @@
 #include "common/memory.h"
 #include "data/template_text.h"
 
-#define START "<|im_start|>"
-#define END "<|im_end|>"
 #define THINK "<think>"
 #define THOUGHT "</think>"
 #define TOOL "<tool_response>"
 #define TOOL_END "</tool_response>"
-
-static const char *const tokens[] = {START, END, NULL};
 
 static bool starts_with(ft_token_text text, const char *start)
 {
@@ -80,32 +76,24 @@ static ft_status add_answer(const ft_chat_request *request, int i, bool recent, 
     return ft_chat_content(out, i, answer);
 }
 
-static ft_status add_start(ft_chat_text *out, ft_speaker speaker)
-{
-    FT_TRY(ft_chat_literal(out, START));
-    FT_TRY(ft_chat_literal(out, ft_speaker_name(speaker)));
-    return ft_chat_literal(out, "\n");
-}
-
 static ft_status render(const ft_chat_request *request, ft_chat_text *out)
 {
     int question = last_question(request);
     for (int i = 0; i < request->n; i++) {
         const ft_chat_message *message = &request->messages[i];
-        FT_TRY(add_start(out, message->speaker));
+        FT_TRY(ft_chatml_start(out, message->speaker));
         if (message->speaker == FT_SPEAKER_ASSISTANT) FT_TRY(add_answer(request, i, i > question, out));
         else FT_TRY(ft_chat_content(out, i, ft_message_text(message)));
-        FT_TRY(ft_chat_close(out, i, ft_text_literal(END)));
+        FT_TRY(ft_chat_close(out, i, ft_text_literal(FT_CHATML_END)));
         FT_TRY(ft_chat_literal(out, "\n"));
     }
-    return request->prompt ? add_start(out, FT_SPEAKER_ASSISTANT) : FT_OK;
+    return request->prompt ? ft_chatml_start(out, FT_SPEAKER_ASSISTANT) : FT_OK;
 }
 
 const ft_chat_template ft_template_qwen3 = {
     .name = "qwen3",
-    .help = "Qwen3: chatml with reasoning in <think>, kept only after the last question",
-    .tokens = tokens,
-    .marks = (const char *const[]){START, END, "last_query_index", "loop.last or (not loop.last and reasoning_content)",
-                                   "enable_thinking is defined", "!You are a", "!You are Qwen", NULL},
+    .tokens = ft_chatml_tokens,
+    .marks = (const char *const[]){FT_CHATML_START, FT_CHATML_END, "last_query_index",
+                                   "loop.last or (not loop.last and reasoning_content)", "enable_thinking is defined", "!You are a", "!You are Qwen", NULL},
     .render = render,
 };

@@ -4,6 +4,7 @@
 
 #include "common/memory.h"
 #include "common/utf8.h"
+#include "tokenizer/unicode.h"
 
 const char *ft_speaker_name(ft_speaker speaker)
 {
@@ -64,20 +65,12 @@ ft_token_text ft_text_literal(const char *literal)
     return (ft_token_text){literal, strlen(literal)};
 }
 
-bool ft_text_equals(ft_token_text text, const char *literal)
+// Whether a well-formed character is white space to Python's str.isspace(): \s, and the four separators of ASCII.
+static bool is_space(const char *text)
 {
-    return text.n == strlen(literal) && memcmp(text.bytes, literal, text.n) == 0;
-}
-
-// Whether the character of n bytes is white space to Python's str.isspace().
-static bool is_space(const char *text, size_t n)
-{
-    const uint8_t *b = (const uint8_t *)text;
-    if (n == 1) return (b[0] >= 0x09 && b[0] <= 0x0D) || (b[0] >= 0x1C && b[0] <= 0x20);
-    if (n == 2) return b[0] == 0xC2 && (b[1] == 0x85 || b[1] == 0xA0);
-    if (n != 3) return false;
-    uint32_t c = (uint32_t)(b[0] & 0x0F) << 12 | (uint32_t)(b[1] & 0x3F) << 6 | (b[2] & 0x3F);
-    return c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+    size_t bytes;
+    uint32_t c = ft_utf8_decode(text, &bytes);
+    return (ft_unicode_classes()[c] & FT_SPACE) || (c >= 0x1C && c <= 0x1F);
 }
 
 // Bytes of the last character, 0 if the text does not end in a whole one.
@@ -92,8 +85,8 @@ static size_t last_char(ft_token_text text)
 ft_token_text ft_text_trim(ft_token_text text)
 {
     size_t n;
-    while ((n = ft_utf8_char(text.bytes, text.n)) > 0 && is_space(text.bytes, n)) text = (ft_token_text){text.bytes + n, text.n - n};
-    while ((n = last_char(text)) > 0 && is_space(text.bytes + text.n - n, n)) text.n -= n;
+    while ((n = ft_utf8_char(text.bytes, text.n)) > 0 && is_space(text.bytes)) text = (ft_token_text){text.bytes + n, text.n - n};
+    while ((n = last_char(text)) > 0 && is_space(text.bytes + text.n - n)) text.n -= n;
     return text;
 }
 

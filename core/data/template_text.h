@@ -12,12 +12,17 @@ ft_status ft_chat_scaffold(ft_chat_text *out, ft_token_text text);      // scaff
 ft_status ft_chat_content(ft_chat_text *out, int message, ft_token_text text);
 ft_status ft_chat_close(ft_chat_text *out, int message, ft_token_text text);
 
+// What chatml and those made after it share (template_chatml.c): their tokens, and how a turn starts.
+#define FT_CHATML_START "<|im_start|>"
+#define FT_CHATML_END "<|im_end|>"
+extern const char *const ft_chatml_tokens[];
+ft_status ft_chatml_start(ft_chat_text *out, ft_speaker speaker);
+
 static inline ft_token_text ft_message_text(const ft_chat_message *message)
 {
     return (ft_token_text){message->text, message->bytes};
 }
 
-bool ft_text_equals(ft_token_text text, const char *literal);
 ft_token_text ft_text_literal(const char *literal);
 // Python's str.strip(), which Jinja's trim is: white space of Unicode at both ends.
 ft_token_text ft_text_trim(ft_token_text text);

@@ -9,21 +9,11 @@ const ft_chat_template *const ft_chat_templates[] = {
     &ft_template_mistral, &ft_template_mistral_v1, &ft_template_mistral_tekken, &ft_template_alpaca,  NULL,
 };
 
-bool ft_is_alias(const char *names, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = names; at != NULL && n > 0; at = strchr(at, ',')) {
-        if (*at == ',') at++;
-        if (strncmp(at, name, n) == 0 && (at[n] == ',' || at[n] == 0)) return true;
-    }
-    return false;
-}
-
 const ft_chat_template *ft_chat_template_find(const char *name)
 {
     for (int i = 0; ft_chat_templates[i] != NULL; i++) {
         const ft_chat_template *row = ft_chat_templates[i];
-        if (strcmp(row->name, name) == 0 || ft_is_alias(row->aliases, name)) return row;
+        if (strcmp(row->name, name) == 0 || ft_names_have(row->aliases, name)) return row;
     }
     return NULL;
 }

@@ -58,7 +58,6 @@ typedef struct {
 typedef struct {
     const char *name;
     const char *aliases;        // "a,b" or NULL
-    const char *help;
     const char *const *tokens;  // NULL-terminated: what must be a token of the tokenizer for the text to mean what it says
     bool eos;                   // closes turns with the tokenizer's EOS
     // Texts a tokenizer's own Jinja template has if it is this one, quotes written as "; those that start with '!' it must not
@@ -68,7 +67,6 @@ typedef struct {
     ft_status (*render)(const ft_chat_request *request, ft_chat_text *out);
 } ft_chat_template;
 
-bool ft_is_alias(const char *names, const char *name);  // whether `name` is one of "a,b"; names may be NULL
 extern const ft_chat_template *const ft_chat_templates[];  // NULL-terminated; of two whose marks fit, the first counts
 const ft_chat_template *ft_chat_template_find(const char *name);  // by name or alias, NULL if unknown
 
@@ -78,7 +76,7 @@ const ft_chat_template *ft_chat_template_find(const char *name);  // by name or 
 // FT_E_INPUT: none can be told, or the tokenizer lacks one of the template's tokens.
 ft_status ft_chat_template_choose(const char *name, const ft_tokenizer *tokenizer, const char *family,
                                   const ft_chat_template **chosen, const char **reason);
-// The Jinja text the tokenizer brings; *text is heap, NULL if it brings none.
+// The Jinja text the tokenizer brings; *text is heap, NULL if it brings none. FT_E_INPUT: its tokenizer_config.json is not JSON.
 ft_status ft_chat_template_own(const ft_tokenizer *tokenizer, char **text);
 
 // Renders a conversation. `prompt`: end where the model is to answer. FT_E_INPUT names what the template does not allow (roles

@@ -9,7 +9,7 @@
 
 #include "common/status.h"
 
-enum { FT_SPM_NORMAL = 1, FT_SPM_UNKNOWN = 2, FT_SPM_CONTROL = 3, FT_SPM_USER_DEFINED = 4, FT_SPM_BYTE = 6 };
+enum { FT_SPM_NORMAL = 1, FT_SPM_UNKNOWN = 2, FT_SPM_CONTROL = 3, FT_SPM_USER_DEFINED = 4 };
 
 typedef struct {
     const char *text;  // in the file's bytes, not terminated

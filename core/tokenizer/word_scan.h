@@ -1,5 +1,5 @@
 // Hand-written matchers of the regular expressions that published tokenizers split text with. Each finds the words that PCRE2
-// finds for the same expression (tests/data/test_word_scan.c compares them); they are several times faster.
+// finds for the same expression (tests/tokenizer/test_word_scan.c compares them); they are several times faster.
 #ifndef FT_TOKENIZER_WORD_SCAN_H
 #define FT_TOKENIZER_WORD_SCAN_H
 

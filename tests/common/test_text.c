@@ -108,6 +108,20 @@ static void a_third_of_the_word_may_differ_and_no_more(void **state)
     assert_string_equal(ft_nearest_word("abd", long_words, 2), "abc");
 }
 
+static void a_list_of_names_has_each_of_them_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_true(ft_names_have("sharegpt,messages,chat", "sharegpt"));
+    assert_true(ft_names_have("sharegpt,messages,chat", "messages"));
+    assert_true(ft_names_have("sharegpt,messages,chat", "chat"));
+    assert_false(ft_names_have("sharegpt,messages,chat", "share"));
+    assert_false(ft_names_have("sharegpt,messages,chat", "gpt"));
+    assert_false(ft_names_have("sharegpt,messages,chat", "sharegpt,messages"));
+    assert_false(ft_names_have("sharegpt,messages,chat", ","));
+    assert_false(ft_names_have("sharegpt,,chat", ""));
+    assert_false(ft_names_have(NULL, "chat"));
+}
+
 static void a_text_grows_and_stays_terminated(void **state)
 {
     (void)state;
@@ -121,6 +135,8 @@ static void a_text_grows_and_stays_terminated(void **state)
     assert_int_equal(ft_text_add(&text, "a\0b", 3), FT_OK);
     assert_memory_equal(text.data + text.length - 3, "a\0b", 4);
     assert_int_equal(text.length, 10 * 2 + 90 * 3 + 400 * 4 + 3);
+    assert_int_equal(ft_text_puts(&text, "%s, \n"), FT_OK);
+    assert_string_equal(text.data + 10 * 2 + 90 * 3 + 400 * 4 + 3, "%s, \n");
     ft_text_free(&text);
     assert_null(text.data);
     assert_int_equal(text.length + text.capacity, 0);
@@ -152,6 +168,7 @@ int main(void)
         cmocka_unit_test(sizes_and_durations_read_well),
         cmocka_unit_test(the_nearest_word_is_the_one_meant),
         cmocka_unit_test(a_third_of_the_word_may_differ_and_no_more),
+        cmocka_unit_test(a_list_of_names_has_each_of_them_and_nothing_else),
         cmocka_unit_test(a_text_grows_and_stays_terminated),
         cmocka_unit_test(a_failed_addition_changes_nothing),
     };

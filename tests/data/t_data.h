@@ -87,6 +87,38 @@ T_HELPER ft_ids t_ids(const ft_tokenizer *tokenizer, const char *text, unsigned 
     return ids;
 }
 
+// The lines of a JSONL file as an array; the caller drops it.
+T_HELPER json_t *t_json_lines(const char *path)
+{
+    char *text, *rest = NULL;
+    size_t bytes;
+    t_ok(ft_file_read(path, 1 << 24, &text, &bytes));
+    json_t *list = json_array();
+    for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+        assert_int_equal(json_array_append_new(list, json_loads(line, JSON_ALLOW_NUL, NULL)), 0);
+    }
+    ft_free(text);
+    return list;
+}
+
+// Runs `work` with its n-th allocation failing, n = 1, 2, ..., until none fails. Each time it must fail with FT_E_NOMEM; returns
+// how often it did.
+T_HELPER int t_fail_each(ft_status (*work)(void))
+{
+    for (int n = 1;; n++) {
+        ft_memory_fail_after(n);
+        int64_t before = ft_memory_allocations();
+        ft_status status = work();
+        int64_t used = ft_memory_allocations() - before;
+        ft_memory_fail_after(0);
+        if (used < n) {
+            t_ok(status);
+            return n - 1;
+        }
+        assert_int_equal(status, FT_E_NOMEM);
+    }
+}
+
 // A run over one dataset; change what the test is about. Strings are literals: there is nothing to free.
 typedef struct {
     ft_config config;

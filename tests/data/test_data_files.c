@@ -56,8 +56,8 @@ static void a_file_is_itself_and_one_split(void **state)
     assert_int_equal(list.n, 2);
     assert_string_equal(list.items[1], path);
     ft_string_list_free(&list);
-    assert_refuses(path, "test", NULL, FT_E_INPUT, "a single file is one split, train");
-    assert_refuses(path, NULL, "x", FT_E_INPUT, "the path is no directory");
+    assert_refuses(path, "test", NULL, FT_E_INPUT, "a file, which has no split 'test'");
+    assert_refuses(path, NULL, "x", FT_E_INPUT, "a file, in which 'data_files: x'");
     assert_refuses(t_write("one.csv", ""), NULL, NULL, FT_E_UNSUPPORTED, ".parquet");
     assert_refuses(t_path("absent"), NULL, NULL, FT_E_NOT_FOUND, "absent");
 }

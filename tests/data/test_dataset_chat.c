@@ -91,10 +91,13 @@ static void data_files_and_name_choose_within_a_directory(void **state)
     t_ok(load_fails(&run));
     t_run_init(&run, TEMPLATES "alpaca.jsonl");
     run.train.split = "test";
-    t_fails(load_fails(&run), FT_E_USAGE, "alpaca.jsonl is a file, which has no split 'test'");
-    run.train.split = NULL;
+    t_fails(load_fails(&run), FT_E_INPUT, "alpaca.jsonl is a file, which has no split 'test'");
+    run.train.split = "training";
+    t_ok(load_fails(&run));
+    run.train.split = "";
+    t_ok(load_fails(&run));
     run.train.data_files = "x.jsonl";
-    t_fails(load_fails(&run), FT_E_USAGE, "alpaca.jsonl is a file, in which 'data_files: x.jsonl'");
+    t_fails(load_fails(&run), FT_E_INPUT, "alpaca.jsonl is a file, in which 'data_files: x.jsonl'");
 }
 
 static void a_bad_message_is_named_by_file_and_line(void **state)
@@ -130,6 +133,7 @@ static void keys_that_no_dataset_of_the_run_reads_are_refused(void **state)
     REFUSED(mask_history, true, "mask_history");
     REFUSED(source_max_len, 100, "source_max_len");
     REFUSED(target_max_len, 100, "target_max_len");
+    REFUSED(train_on_inputs, true, "train_on_inputs");
 #undef REFUSED
     t_run_init(&run, t_write("raw.jsonl", "{\"input_ids\":[1,2]}"));
     run.config.train_on_inputs = true;

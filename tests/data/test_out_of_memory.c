@@ -4,26 +4,6 @@
 #include "data/show.h"
 #include "data/t_data.h"
 
-// Runs `work` with its n-th allocation failing, n = 1, 2, ..., until none fails.
-static void fail_each(ft_status (*work)(void))
-{
-    int failures = 0;
-    for (int64_t n = 1;; n++) {
-        ft_memory_fail_after(n);
-        int64_t before = ft_memory_allocations();
-        ft_status status = work();
-        int64_t used = ft_memory_allocations() - before;
-        ft_memory_fail_after(0);
-        if (used < n) {
-            t_ok(status);
-            break;
-        }
-        assert_int_equal(status, FT_E_NOMEM);
-        failures++;
-    }
-    assert_true(failures > 3);
-}
-
 static ft_status open_tokenizer(void)
 {
     ft_tokenizer *tokenizer = NULL;
@@ -55,7 +35,7 @@ static ft_status load_and_pack(void)
 
 static void a_tokenizer_fails_cleanly(void **state)
 {
-    fail_each(open_tokenizer);
+    assert_true(t_fail_each(open_tokenizer) > 3);
 }
 
 static void a_dataset_fails_cleanly(void **state)
@@ -65,7 +45,7 @@ static void a_dataset_fails_cleanly(void **state)
                t_write("a.jsonl", "{\"instruction\":\"Add.\",\"output\":\"3\"}\n{\"instruction\":\"S\",\"output\":\"-1\"}\n"));
     run.test.path = t_write("b.json", "[{\"input_ids\":[1,2],\"labels\":[1,2]}]");
     run.config.test_datasets = (ft_dataset_list){&run.test, 1};
-    fail_each(load_and_pack);
+    assert_true(t_fail_each(load_and_pack) > 3);
     ft_tokenizer_free(tokenizer);
 }
 
@@ -78,7 +58,7 @@ static void conversations_fail_cleanly(void **state)
     run.config.family_template = "qwen3";
     run.config.source_max_len = 6;
     run.train.weight = 1.5;
-    fail_each(load_and_pack);
+    assert_true(t_fail_each(load_and_pack) > 3);
     ft_tokenizer_free(tokenizer);
 }
 

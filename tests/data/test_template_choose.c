@@ -59,6 +59,7 @@ static void names_and_aliases_name_templates(void **state)
     assert_string_equal(ft_chat_template_find("mistral_v2v3")->name, "mistral");
     assert_null(ft_chat_template_find(""));
     assert_null(ft_chat_template_find("qwen2.5,"));
+    assert_null(ft_chat_template_find("qwen2.5,qwen_25"));
     t_fails(choose_fails("zephyr", tokenizer, "chatml"), FT_E_USAGE, "no template zephyr; there are llama3, llama3.1, chatml");
 }
 
@@ -83,8 +84,10 @@ static void the_tokenizers_own_template_is_recognised(void **state)
     t_write("chat_template.jinja", "{{ '<|im_start|>' + something.else }}");
     assert_chosen(NULL, "chatml", "chatml");
     t_fails(choose_fails(NULL, tokenizer, NULL), FT_E_INPUT, "the tokenizer's own is none that is known");
-    t_write("tokenizer_config.json", "{\"eos_token\":\"<|im_end|>\"}");
     assert_int_equal(remove(t_path("chat_template.jinja")), 0);
+    t_write("tokenizer_config.json", "{\n\"chat_template\": x}");
+    t_fails(choose_fails(NULL, tokenizer, "chatml"), FT_E_INPUT, "/tokenizer_config.json:2: not JSON");
+    t_write("tokenizer_config.json", "{\"eos_token\":\"<|im_end|>\"}");
 }
 
 static void tokens_that_a_template_needs_and_the_tokenizer_lacks_are_named(void **state)

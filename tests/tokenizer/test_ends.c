@@ -5,14 +5,7 @@ static json_t *cases;
 
 static int load_cases(void **state)
 {
-    char *text;
-    size_t bytes;
-    if (ft_file_read(GOLDEN "cases.jsonl", 1 << 24, &text, &bytes) != FT_OK) return 1;
-    cases = json_array();
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        json_array_append_new(cases, json_loads(line, JSON_ALLOW_NUL, NULL));
-    }
-    ft_free(text);
+    cases = t_json_lines(GOLDEN "cases.jsonl");
     return json_array_size(cases) < 200;
 }
 

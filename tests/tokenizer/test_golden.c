@@ -1,25 +1,12 @@
-// Ids are those of Hugging Face's tokenizers (golden/make_tokenizers.py), and detokenizing gives the text back.
+// Ids are those of Hugging Face's tokenizers (tests/data/golden/make_tokenizers.py), and detokenizing gives the text back.
 #include "data/t_data.h"
 
 static json_t *cases, *more_cases;
 
-static json_t *load(const char *path)
-{
-    char *text;
-    size_t bytes;
-    if (ft_file_read(path, 1 << 24, &text, &bytes) != FT_OK) return NULL;
-    json_t *list = json_array();
-    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        json_array_append_new(list, json_loads(line, JSON_ALLOW_NUL, NULL));
-    }
-    ft_free(text);
-    return list;
-}
-
 static int load_cases(void **state)
 {
-    cases = load(GOLDEN "cases.jsonl");
-    more_cases = load(GOLDEN "cases_more.jsonl");
+    cases = t_json_lines(GOLDEN "cases.jsonl");
+    more_cases = t_json_lines(GOLDEN "cases_more.jsonl");
     return json_array_size(cases) < 200 || json_array_size(more_cases) < 100;
 }
 
