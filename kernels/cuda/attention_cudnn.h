@@ -1,0 +1,49 @@
+// Attention through cuDNN's fused engines (library >= 9.15.1, found at run time): the graphs of forward and backward, their
+// plans, and their calls. Causal, bf16, head_dim 64 or 128.
+//
+// One ft_cudnn_attention belongs to one compute queue and one shape; it is made before step 0 with every plan that its shape
+// can need, and no call after that plans, allocates or waits. Two kinds of plan:
+//   dense   all documents are max_length long and fill the rows: batch rows / max_length, no mask but the causal one
+//   ragged  anything else: packed documents with lengths and offsets that a kernel derives from device_begin on each call.
+//           One plan for each power of two of documents up to max_docs; surplus entries of the batch have length 0
+// The order of the sums of the backward pass is not fixed (dQ): equal inputs may give unequal last bits.
+#ifndef FT_KERNELS_CUDA_ATTENTION_CUDNN_H
+#define FT_KERNELS_CUDA_ATTENTION_CUDNN_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#include "kernels/ops.h"
+
+typedef struct ft_cudnn_attention ft_cudnn_attention;
+
+// Plans for the shape (forward only where options->train is false). FT_E_UNSUPPORTED, with the reason, where cuDNN is missing,
+// too old or has no engine for the shape: the caller takes the attention of our own. FT_E_INTERNAL where a plan wants more
+// workspace than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1 in the environment each step, and each engine's
+// refusal, goes to stderr.
+ft_status ft_cudnn_attention_open(ft_cudnn_attention **attention, ft_queue *queue, const ft_ops_options *options);
+void ft_cudnn_attention_close(ft_cudnn_attention *attention);
+
+// As ops.h has them, on the queue of open and with its shape: rows and max_length of each call are at most those of open.
+// lse, q_heads * rows floats, has a layout of cuDNN's own ([document, head, slot] or [row, head]): only
+// ft_cudnn_attention_backward, called with the same documents, can read it. Data pointers and row strides are multiples of
+// 16 bytes. dqkv may not overlap qkv.
+ft_status ft_cudnn_attention_forward(ft_cudnn_attention *attention, ft_queue *queue, ft_view o, float *lse, ft_view qkv,
+                                     const ft_attention *shape, const ft_documents *documents, void *workspace,
+                                     int64_t workspace_bytes);
+ft_status ft_cudnn_attention_backward(ft_cudnn_attention *attention, ft_queue *queue, ft_view dqkv, ft_view d_o, ft_view o,
+                                      const float *lse, ft_view qkv, const ft_attention *shape, const ft_documents *documents,
+                                      void *workspace, int64_t workspace_bytes);
+
+// "9.19.0" once a library was found, else "".
+const char *ft_cudnn_attention_version(void);
+
+// Bytes of either pass, from rows, q_heads, kv_heads, head_dim, max_length and max_docs alone; compiled without CUDA
+// (workspace_attention_cudnn.c, where the terms are listed).
+int64_t ft_cudnn_attention_workspace(const ft_op_shape *shape, bool backward);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
