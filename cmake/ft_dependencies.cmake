@@ -1,5 +1,5 @@
-# Third-party libraries as imported targets ft::NAME. With FT_STATIC_DEPS the .a of each is linked (CUDA libraries and libc
-# stay dynamic). A missing library is one line that names the package to install.
+# Third-party libraries as imported targets ft::NAME. With FT_STATIC_DEPS the .a of each is linked (libc stays dynamic;
+# CUDA's libraries are in ft_cuda.cmake). A missing library is one line that names the package to install.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
@@ -51,14 +51,4 @@ if(NOT FT_MPI STREQUAL OFF)
   elseif(FT_MPI STREQUAL ON)
     message(FATAL_ERROR "FT_MPI=ON but Open MPI was not found: install libopenmpi-dev, or configure with -DFT_MPI=OFF")
   endif()
-endif()
-
-# The CUDA device is not part of this version: asking for it is an error rather than a silent CPU build.
-if(FT_CUDA STREQUAL ON)
-  message(FATAL_ERROR "FT_CUDA=ON: this version has no CUDA device yet; configure with -DFT_CUDA=OFF or leave it at AUTO for the CPU device")
-endif()
-if(FT_HAVE_MPI)
-  message(STATUS "ft-single: CPU device, communication by threads and MPI")
-else()
-  message(STATUS "ft-single: CPU device, communication by threads")
 endif()

@@ -3,8 +3,10 @@
 # The house rule "who may include whom" is enforced by the include path: every folder is reachable only under its own name
 # (#include "io/engine.h") through a directory that holds nothing but a link to it, and a library sees the directories of the
 # libraries it USES, and of what those use. An include that points against the graph does not compile.
+# Sources are the .c files of the folder and of its SUBDIRS, and what the patterns of MORE match, less what the expressions of
+# EXCLUDE match.
 function(ft_library name)
-  cmake_parse_arguments(ARG "" "" "USES;LINKS;SUBDIRS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "USES;LINKS;SUBDIRS;MORE;EXCLUDE" ${ARGN})
   set(gate ${CMAKE_BINARY_DIR}/include/${name})
   file(MAKE_DIRECTORY ${gate})
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR} ${gate}/${name} SYMBOLIC)
@@ -12,8 +14,13 @@ function(ft_library name)
   foreach(dir IN LISTS ARG_SUBDIRS)
     list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${dir}/*.c)
   endforeach()
+  foreach(pattern IN LISTS ARG_MORE)
+    list(APPEND patterns ${CMAKE_CURRENT_SOURCE_DIR}/${pattern})
+  endforeach()
   file(GLOB sources CONFIGURE_DEPENDS ${patterns})
-  list(FILTER sources EXCLUDE REGEX "/main\\.c$")
+  foreach(expression IN LISTS ARG_EXCLUDE ITEMS "/main\\.c$")
+    list(FILTER sources EXCLUDE REGEX ${expression})
+  endforeach()
   if(NOT sources)
     add_library(ft_${name} INTERFACE)
     target_include_directories(ft_${name} INTERFACE ${gate})
@@ -36,11 +43,14 @@ function(ft_compile_options target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:C>:-Wall;-Wextra;-Wshadow;-Wstrict-prototypes;-Wmissing-prototypes;-Wno-unused-parameter;-ffp-contract=off;-fno-math-errno>)
   if(FT_WERROR)
-    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Werror>)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Werror> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Werror>)
   endif()
+  # -lineinfo: the sanitizer and the profiler name source lines. FMAs of kernels are formed by the compiler: one build, same bits.
+  target_compile_options(${target} PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter,-Wno-missing-field-initializers;--expt-relaxed-constexpr;-lineinfo>")
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   # Asserts stay on in release: they are cheap where we put them.
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:-UNDEBUG>)
+  target_compile_options(${target} PRIVATE -UNDEBUG)
 endfunction()
 
 if(FT_FUZZ)

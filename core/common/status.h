@@ -27,6 +27,7 @@ enum {
     FT_E_INTERNAL = -10,    // a broken promise of our own                         exit 1
     FT_E_NOT_FOUND = -11,   // a thing looked for is absent (callers may handle)   exit 2
     FT_E_BUSY = -12,        // another process holds the lock                      exit 2
+    FT_E_DEVICE = -13,      // the accelerator, its driver or a library of it      exit 1
 };
 
 // Process exit code of a status: 0 done, 1 failed while running, 2 bad usage or input, 3 stopped and committed.

@@ -5,8 +5,15 @@
 
 #include "common/memory.h"
 #include "device/device_cpu.h"
+#include "device/device_cuda.h"
 
-const ft_device_row *const ft_device_rows[] = {&ft_device_cpu, NULL};
+const ft_device_row *const ft_device_rows[] = {
+    &ft_device_cpu,
+#ifdef FT_HAVE_CUDA
+    &ft_device_cuda,
+#endif
+    NULL,
+};
 
 static const ft_device_row *find_row(const char *name)
 {
@@ -34,7 +41,7 @@ ft_status ft_device_open(ft_device **device, const char *kind, int ordinal)
     const ft_device_row *row = find_row(kind);
     if (row != NULL) return row->open(device, ordinal);
     if (strcmp(kind, "cuda") == 0) {
-        return ft_error(FT_E_UNSUPPORTED, "device cuda: this version has no CUDA device yet; use --device cpu");
+        return ft_error(FT_E_UNSUPPORTED, "device cuda: this build has none (configure with -DFT_CUDA=ON); use --device cpu");
     }
     return ft_error(FT_E_USAGE, "device '%s' is unknown: use auto, cuda or cpu", kind);
 }
@@ -150,6 +157,11 @@ ft_status ft_event_sync(ft_event *event)
 ft_status ft_event_query(ft_event *event, bool *done)
 {
     return event->device->row->event_query(event, done);
+}
+
+ft_status ft_event_elapsed(ft_event *begin, ft_event *end, double *seconds)
+{
+    return begin->device->row->event_elapsed(begin, end, seconds);
 }
 
 ft_status ft_graph_begin(ft_queue *queue)

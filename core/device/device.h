@@ -38,8 +38,10 @@ typedef struct {
     bool bf16_products;       // CPU: frozen matrices are multiplied in bf16 (kernels/cpu/compute.h); false after open
 } ft_device_info;
 
-// "cpu", "cuda", or "auto" (CUDA if this build and machine have it). FT_E_UNSUPPORTED in one line otherwise. The CPU device has
-// ordinals 0, 1, ... as well (ranks of one process); they share the memory. ft_threads_init comes first: sm_count is its count.
+// "cpu", "cuda", or "auto" (CUDA if this build and machine have it). FT_E_UNSUPPORTED in one line otherwise: no CUDA in the
+// build, no driver or one too old, no GPU, or one the build has no code for. FT_E_USAGE for a GPU beyond the last. The CPU device
+// has ordinals 0, 1, ... as well (ranks of one process); they share the memory. ft_threads_init comes first: sm_count is its
+// count.
 ft_status ft_device_open(ft_device **device, const char *kind, int ordinal);
 void ft_device_close(ft_device *device);
 const ft_device_info *ft_device_get_info(const ft_device *device);
@@ -57,7 +59,8 @@ void ft_queue_destroy(ft_queue *queue);
 ft_status ft_queue_sync(ft_queue *queue);
 ft_device *ft_queue_device(const ft_queue *queue);
 
-// Asynchronous; source and target stay valid until the queue has passed the copy. Host memory should be registered.
+// Asynchronous; source and target stay valid until the queue has passed the copy. Host memory should be registered: CUDA copies
+// from and to other host memory through the driver's own buffers, at about a quarter of the speed and with the host waiting.
 ft_status ft_copy_h2d(ft_queue *queue, void *device_dst, const void *host_src, int64_t bytes);
 ft_status ft_copy_d2h(ft_queue *queue, void *host_dst, const void *device_src, int64_t bytes);
 ft_status ft_copy_d2d(ft_queue *queue, void *dst, const void *src, int64_t bytes);
@@ -69,8 +72,12 @@ ft_status ft_event_record(ft_event *event, ft_queue *queue);
 ft_status ft_event_wait(ft_event *event, ft_queue *queue);
 ft_status ft_event_sync(ft_event *event);           // blocks the host
 ft_status ft_event_query(ft_event *event, bool *done);
+// Seconds between two events of one device that were both recorded and have passed, else FT_E_INTERNAL (to half a microsecond
+// on CUDA). The CPU takes the time at ft_event_record, which for a copy queue is when the work was asked for, not done.
+ft_status ft_event_elapsed(ft_event *begin, ft_event *end, double *seconds);
 
-// Graphs: record the work of a compute queue once, replay it. FT_E_UNSUPPORTED where info.graphs is false.
+// Graphs: record the work of a compute queue once, replay it. FT_E_UNSUPPORTED where info.graphs is false. Between begin and
+// end the calls of this thread on that queue are recorded and not run; nothing is allocated, synchronized or queried there.
 ft_status ft_graph_begin(ft_queue *queue);
 ft_status ft_graph_end(ft_queue *queue, ft_graph **graph);
 ft_status ft_graph_launch(ft_graph *graph, ft_queue *queue);
@@ -97,6 +104,7 @@ typedef struct {
     ft_status (*event_wait)(ft_event *event, ft_queue *queue);
     ft_status (*event_sync)(ft_event *event);
     ft_status (*event_query)(ft_event *event, bool *done);
+    ft_status (*event_elapsed)(ft_event *begin, ft_event *end, double *seconds);
     ft_status (*graph_begin)(ft_queue *queue);
     ft_status (*graph_end)(ft_queue *queue, ft_graph **graph);
     ft_status (*graph_launch)(ft_graph *graph, ft_queue *queue);

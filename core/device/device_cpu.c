@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/memory.h"
@@ -12,12 +13,13 @@
 #include "common/threads.h"
 #include "device/host_memory.h"
 
-// What the last record covers; queue NULL = never recorded.
+// What the last record covers, and when it was made; queue NULL = never recorded.
 typedef struct {
     ft_event base;
     pthread_mutex_t lock;
     ft_queue *queue;
     uint64_t position;
+    double recorded;
 } cpu_event;
 
 static void read_cpu_name(char *name, size_t bytes)
@@ -130,10 +132,18 @@ static void cpu_event_destroy(ft_event *base)
     ft_free(event);
 }
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static ft_status cpu_event_record(ft_event *base, ft_queue *queue)
 {
     cpu_event *event = (cpu_event *)base;
     pthread_mutex_lock(&event->lock);
+    event->recorded = now();
     event->queue = queue;
     event->position = ft_cpu_queue_position(queue);
     pthread_mutex_unlock(&event->lock);
@@ -172,6 +182,27 @@ static ft_status cpu_event_query(ft_event *event, bool *done)
     uint64_t position;
     ft_queue *recorded = covered(event, &position);
     *done = recorded == NULL || ft_cpu_queue_passed(recorded, position);
+    return FT_OK;
+}
+
+static ft_status recorded_at(ft_event *base, double *seconds)
+{
+    cpu_event *event = (cpu_event *)base;
+    bool passed;
+    FT_TRY(cpu_event_query(base, &passed));
+    pthread_mutex_lock(&event->lock);
+    bool any = event->queue != NULL;
+    *seconds = event->recorded;
+    pthread_mutex_unlock(&event->lock);
+    return any && passed ? FT_OK : ft_error(FT_E_INTERNAL, "device cpu: an event that was not recorded, or has not passed, has no time");
+}
+
+static ft_status cpu_event_elapsed(ft_event *begin, ft_event *end, double *seconds)
+{
+    double from, to;
+    FT_TRY(recorded_at(begin, &from));
+    FT_TRY(recorded_at(end, &to));
+    *seconds = to - from;
     return FT_OK;
 }
 
@@ -219,6 +250,7 @@ const ft_device_row ft_device_cpu = {
     .event_wait = cpu_event_wait,
     .event_sync = cpu_event_sync,
     .event_query = cpu_event_query,
+    .event_elapsed = cpu_event_elapsed,
     .graph_begin = cpu_graph_begin,
     .graph_end = cpu_graph_end,
     .graph_launch = cpu_graph_launch,

@@ -29,19 +29,15 @@ static void cpu_opens_and_describes_itself(void **state)
     ft_threads_shutdown();
 }
 
-static bool has_row(const char *name)
-{
-    for (const ft_device_row *const *row = ft_device_rows; *row != NULL; row++) {
-        if (strcmp((*row)->name, name) == 0) return true;
-    }
-    return false;
-}
-
 static void cuda_that_is_not_there_says_what_to_use(void **state)
 {
-    if (has_row("cuda")) skip();
     ft_device *device = (ft_device *)&device;
-    assert_int_equal(ft_device_open(&device, "cuda", 0), FT_E_UNSUPPORTED);
+    ft_status status = ft_device_open(&device, "cuda", 0);
+    if (status == FT_OK) {
+        ft_device_close(device);
+        skip();
+    }
+    assert_int_equal(status, FT_E_UNSUPPORTED);
     assert_null(device);
     assert_non_null(strstr(ft_error_message(), "--device cpu"));
     assert_null(strchr(ft_error_message(), '\n'));
