@@ -15,8 +15,8 @@ extern "C" {
 #endif
 #include "kernels/ops.h"
 
-// Bytes that cover each one of the functions below and lora_backward_a for a group of this shape (rows, in, out, rank, parts).
-// Grows with every one of them. Compiled in every build.
+// Bytes that cover each one of the functions below and lora_backward_a for a group of this shape: rows, in, out (sum), rank (sum of
+// r) and parts exactly as the group has them. Compiled in every build.
 int64_t ft_cuda_lora_workspace(const ft_op_shape *shape);
 
 // S [rows, fold] = dropout(x) A^T in its columns, 1 in column R where any part has a bias, 0 in the rest; bf16. Written to x's

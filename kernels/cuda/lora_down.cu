@@ -1,0 +1,231 @@
+// S = dropout(x) A^T of all parts of a group from one pass over x, and the bias column: ft_cuda_lora_down (kernels/cuda/lora.h).
+//
+// A block takes tiles of 128 tokens x 128 features of x with the same features of fold_a (bf16, R rows) through shared memory,
+// three ahead of the tensor cores, and keeps S [128, R] in registers. Work is dealt out by units of one tile (lora_plan.h); the
+// second kernel adds the pieces of each token tile and rounds once.
+//
+// Traffic beside x, [8192, 8192], R = 48: fold_a again for each 128 tokens, 48/128 of x's bytes out of L2; pieces 196 * 24 KB
+// written and read, 7 % of x's bytes, mostly L2. Bound by the read of x; expected 2.6 TB/s of it and more from 8192 features on,
+// less where x is small: two launches cost some 5 us against 22 us for [8192, 4096]. Dropout costs 20 wide multiplications for
+// four elements, nearly as long as the read.
+#include "kernels/cuda/lora.h"
+#include "kernels/cuda/lora_mma.cuh"
+
+enum {
+    TOKENS = FT_LORA_DOWN_TOKENS,
+    FEATURES = FT_LORA_DOWN_FEATURES,
+    ROW_BYTES = FEATURES * 2,
+    ROW_CHUNKS = ROW_BYTES / 16,
+    WARPS = FT_LORA_THREADS / 32,
+};
+
+static_assert(TOKENS == 16 * WARPS, "a warp has 16 tokens");
+
+typedef struct {
+    const bf16 *x;
+    int64_t rows, in, x_ld;
+    const bf16 *fold_a;
+    int64_t fold, fold_a_ld;
+    int token_tiles;
+    work_list work;           // tiles (window of columns of S, tokens), steps of FEATURES
+    float4 *pieces;           // [slot][warp][8 columns][lane]
+    dropout_mask mask;
+} down_args;
+
+// NT: columns of S in a pass, in eights.
+template <int NT> struct down_shape {
+    enum {
+        X_BYTES = TOKENS * ROW_BYTES,
+        STAGE = X_BYTES + NT * 8 * ROW_BYTES,
+        STAGES = NT > 8 ? 3 : 4,
+    };
+};
+
+// Chunks of a row are permuted by its number: eight rows of one chunk, an ldmatrix, lie in all banks.
+static __device__ __forceinline__ char *chunk_at(char *tile, int row, int chunk)
+{
+    return tile + row * ROW_BYTES + ((chunk ^ (row & 7)) << 4);
+}
+
+// The thread's chunks of x's tile are i * threads + thread, here and in drop_unit.
+template <int NT> static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, int unit)
+{
+    int tile = unit / args.work.steps, window = tile / args.token_tiles;
+    int64_t first = (int64_t)(unit % args.work.steps) * FEATURES, token = (int64_t)(tile % args.token_tiles) * TOKENS;
+    int chunk = threadIdx.x % ROW_CHUNKS;
+    int64_t feature = first + chunk * 8;
+#pragma unroll
+    for (int i = 0; i < TOKENS * ROW_CHUNKS / FT_LORA_THREADS; i++) {
+        int row = (i * FT_LORA_THREADS + threadIdx.x) / ROW_CHUNKS;
+        bool inside = token + row < args.rows && feature < args.in;
+        copy16(chunk_at(stage, row, chunk), args.x + (inside ? (token + row) * args.x_ld + feature : 0), inside);
+    }
+#pragma unroll
+    for (int i = 0; i < NT * 8 * ROW_CHUNKS / FT_LORA_THREADS; i++) {
+        int row = (i * FT_LORA_THREADS + threadIdx.x) / ROW_CHUNKS;
+        int64_t low = (int64_t)window * NT * 8 + row;
+        bool inside = low < args.fold && feature < args.in;
+        copy16(chunk_at(stage + down_shape<NT>::X_BYTES, row, chunk), args.fold_a + (inside ? low * args.fold_a_ld + feature : 0),
+               inside);
+    }
+}
+
+// Drops what this thread itself has copied, so that only its own copies need have arrived.
+static __device__ __forceinline__ void drop_unit(const down_args &args, char *stage, int unit)
+{
+    int tile = unit / args.work.steps, chunk = threadIdx.x % ROW_CHUNKS;
+    uint32_t token = (uint32_t)(tile % args.token_tiles) * TOKENS;
+    uint32_t feature = (uint32_t)(unit % args.work.steps) * FEATURES + chunk * 8;
+    for (int i = 0; i < TOKENS * ROW_CHUNKS / FT_LORA_THREADS; i++) {
+        int row = (i * FT_LORA_THREADS + threadIdx.x) / ROW_CHUNKS;
+        uint4 *value = (uint4 *)chunk_at(stage, row, chunk);
+        *value = drop_eight(*value, args.mask, token + row, feature);
+    }
+}
+
+// The warp's 16 tokens: sum += x A^T over the tile's features.
+template <int NT> static __device__ __forceinline__ void multiply_unit(float4 (&sum)[NT], char *stage, int warp, int lane)
+{
+    char *a_tile = stage + down_shape<NT>::X_BYTES;
+#pragma unroll
+    for (int k = 0; k < FEATURES / 16; k++) {
+        uint32_t x[4];
+        load_tile(x, chunk_at(stage, warp * 16 + low_row(lane), 2 * k + low_chunk(lane)));
+#pragma unroll
+        for (int n = 0; n < NT; n += 2) {
+            uint32_t a[4];
+            load_tile(a, chunk_at(a_tile, n * 8 + high_row(lane), 2 * k + high_chunk(lane)));
+            multiply_add(sum[n], x, a[0], a[1]);
+            multiply_add(sum[n + 1], x, a[2], a[3]);
+        }
+    }
+}
+
+template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) down_kernel(const down_args args)
+{
+    enum { STAGE = down_shape<NT>::STAGE, STAGES = down_shape<NT>::STAGES };
+    extern __shared__ __align__(128) char shared[];
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    int begin = work_begin(args.work, blockIdx.x), end = work_begin(args.work, blockIdx.x + 1);
+    for (int s = 0; s < STAGES - 1; s++) {
+        if (begin + s < end) load_unit<NT>(args, shared + s * STAGE, begin + s);
+        copies_commit();
+    }
+    float4 sum[NT];
+    for (int n = 0; n < NT; n++) sum[n] = make_float4(0, 0, 0, 0);
+    for (int unit = begin; unit < end; unit++) {
+        char *stage = shared + (unit - begin) % STAGES * STAGE;
+        copies_wait<STAGES - 2>();
+        if (DROPOUT) drop_unit(args, stage, unit);
+        __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
+        int ahead = unit + STAGES - 1;
+        if (ahead < end) load_unit<NT>(args, shared + (ahead - begin) % STAGES * STAGE, ahead);
+        copies_commit();
+        multiply_unit<NT>(sum, stage, warp, lane);
+        if (unit + 1 < end && (unit + 1) % args.work.steps != 0) continue;
+        int64_t slot = blockIdx.x + unit / args.work.steps;
+#pragma unroll
+        for (int n = 0; n < NT; n++) {
+            args.pieces[((slot * WARPS + warp) * NT + n) * 32 + lane] = sum[n];
+            sum[n] = make_float4(0, 0, 0, 0);
+        }
+    }
+}
+
+typedef struct {
+    work_list work;
+    const float4 *pieces;
+    int nt, token_tiles;
+    int64_t rows, fold, rank;
+    bool bias;
+    float kept;
+    bf16 *tail, *low_rank;    // low_rank NULL = none
+    int64_t tail_ld, low_rank_ld;
+} finish_args;
+
+static __device__ __forceinline__ float finished(const finish_args &args, int64_t column, float sum)
+{
+    if (column < args.rank) return sum * args.kept;
+    return column == args.rank && args.bias ? 1.0f : 0.0f;
+}
+
+static __device__ void write_pair(const finish_args &args, int64_t row, int64_t column, float low, float high)
+{
+    if (row >= args.rows) return;
+    __nv_bfloat162 pair = __floats2bfloat162_rn(finished(args, column, low), finished(args, column + 1, high));
+    *(__nv_bfloat162 *)(args.tail + row * args.tail_ld + column) = pair;
+    if (args.low_rank != NULL) *(__nv_bfloat162 *)(args.low_rank + row * args.low_rank_ld + column) = pair;
+}
+
+// One thread for each lane's part of 16 tokens x 8 columns.
+static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const finish_args args)
+{
+    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, eights = args.fold / 8;
+    int lane = (int)(i % 32);
+    int64_t eight = i / 32 % eights, sixteen = i / 32 / eights;
+    if (sixteen * 16 >= args.rows) return;
+    float4 sum = make_float4(0, 0, 0, 0);
+    if (eight * 8 < args.rank) {
+        int tile = (int)(eight / args.nt) * args.token_tiles + (int)(sixteen / WARPS);
+        int64_t item = ((sixteen % WARPS) * args.nt + eight % args.nt) * 32 + lane;
+        sum = work_sum(args.work, args.pieces, tile, (int64_t)WARPS * args.nt * 32, item);
+    }
+    int64_t row = sixteen * 16 + lane / 4, column = eight * 8 + lane % 4 * 2;
+    write_pair(args, row, column, sum.x, sum.y);
+    write_pair(args, row + 8, column, sum.z, sum.w);
+}
+
+template <int NT> static ft_status launch_width(ft_queue *queue, const down_args *args)
+{
+    size_t shared = (size_t)down_shape<NT>::STAGE * down_shape<NT>::STAGES;
+    if (args->mask.threshold > 0) FT_LORA_LAUNCH((down_kernel<NT, true>), args->work.blocks, shared, queue, *args);
+    else FT_LORA_LAUNCH((down_kernel<NT, false>), args->work.blocks, shared, queue, *args);
+    return ft_launched("lora_down");
+}
+
+static ft_status launch(ft_queue *queue, const down_args *args, int64_t width)
+{
+    switch (width) {
+    case 16: return launch_width<2>(queue, args);
+    case 32: return launch_width<4>(queue, args);
+    case 48: return launch_width<6>(queue, args);
+    case 64: return launch_width<8>(queue, args);
+    default: return launch_width<16>(queue, args);
+    }
+}
+
+// The pieces of S, in `pieces`; `finish` learns how they lie.
+static ft_status multiply(ft_queue *queue, const ft_linear_group *group, ft_view x, finish_args *finish, float4 *pieces)
+{
+    int64_t width = ft_lora_down_width(finish->rank), token_tiles = ft_lora_ceil(x.rows, TOKENS);
+    down_args args = {};
+    args.x = (const bf16 *)x.data, args.rows = x.rows, args.in = x.cols, args.x_ld = x.ld;
+    args.fold_a = (const bf16 *)group->fold_a, args.fold = group->fold, args.fold_a_ld = group->fold_a_ld;
+    args.token_tiles = (int)token_tiles;
+    args.work = work_deal(ft_lora_ceil(finish->rank, width) * token_tiles, ft_lora_ceil(x.cols, FEATURES));
+    args.pieces = pieces;
+    args.mask = dropout_mask_of(&group->dropout);
+    finish->work = args.work, finish->pieces = pieces;
+    finish->nt = (int)(width / 8), finish->token_tiles = args.token_tiles, finish->kept = args.mask.kept;
+    check_aligned(group->fold_a, group->fold_a_ld);
+    return launch(queue, &args, width);
+}
+
+extern "C" ft_status ft_cuda_lora_down(ft_queue *queue, const ft_linear_group *group, ft_view x, ft_view low_rank, void *workspace,
+                                       int64_t workspace_bytes)
+{
+    if (group->fold == 0) return FT_OK;
+    check_view(x);
+    FT_ASSERT(x.ld >= x.cols + group->fold, "lora_down: x has no tail");
+    finish_args finish = {};
+    finish.rows = x.rows, finish.fold = group->fold, finish.rank = group_rank(group), finish.bias = group_bias(group);
+    finish.tail = (bf16 *)x.data + x.cols, finish.tail_ld = x.ld;
+    finish.low_rank = (bf16 *)low_rank.data, finish.low_rank_ld = low_rank.ld;
+    if (finish.rank > 0) {
+        FT_ASSERT(workspace_bytes >= ft_cuda_lora_down_bytes(x.rows, finish.rank), "lora_down: workspace");
+        FT_TRY(multiply(queue, group, x, &finish, (float4 *)workspace));
+    }
+    int64_t threads = ft_lora_ceil(x.rows, 16) * (group->fold / 8) * 32;
+    finish_kernel<<<(unsigned)ft_lora_ceil(threads, FT_LORA_THREADS), FT_LORA_THREADS, 0, ft_stream(queue)>>>(finish);
+    return ft_launched("lora_down");
+}

@@ -1,0 +1,198 @@
+// Parts of the skinny LoRA kernels: 16-byte asynchronous copies, bf16 tensor core tiles, the dropout mask, and the dealing out of
+// work (lora_plan.h). Instructions and fragment layouts: PTX ISA, "cp.async", "ldmatrix", "mma.m16n8k16".
+#ifndef FT_KERNELS_CUDA_LORA_MMA_CUH
+#define FT_KERNELS_CUDA_LORA_MMA_CUH
+
+#include <cuda_bf16.h>
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/lora_plan.h"
+
+typedef __nv_bfloat16 bf16;
+
+// --- Copies -----------------------------------------------------------------------------------------------------------------
+
+static __device__ __forceinline__ uint32_t shared_address(const void *pointer)
+{
+    return (uint32_t)__cvta_generic_to_shared(pointer);
+}
+
+// 16 bytes to shared memory; zeros where not `inside` (nothing is read then, but `src` must be an address of the tensor).
+static __device__ __forceinline__ void copy16(void *dst, const void *src, bool inside)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(dst)), "l"(src), "r"(inside ? 16 : 0)
+                 : "memory");
+}
+
+static __device__ __forceinline__ void copies_commit(void) { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
+
+// Until all but the last N groups of this thread's copies have arrived.
+template <int N> static __device__ __forceinline__ void copies_wait(void)
+{
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+}
+
+// --- Tensor core tiles --------------------------------------------------------------------------------------------------------
+// ldmatrix takes the address of row (lane % 8) of 8x8 matrix (lane / 8) and gives this lane elements (lane / 4, 2 (lane % 4) + 0, 1)
+// of each, or of each one's transpose. The sixteen rows a load names are (lane % 8) + 8 * one of the two bits of lane / 8; the
+// other bit selects the 16-byte chunk.
+
+static __device__ __forceinline__ int low_row(int lane) { return (lane & 7) + (lane & 8); }           // rows by bit 3
+static __device__ __forceinline__ int low_chunk(int lane) { return lane >> 4; }                       // chunk by bit 4
+static __device__ __forceinline__ int high_row(int lane) { return (lane & 7) + ((lane >> 4) << 3); }  // rows by bit 4
+static __device__ __forceinline__ int high_chunk(int lane) { return (lane >> 3) & 1; }                // chunk by bit 3
+
+static __device__ __forceinline__ void load_tile(uint32_t (&r)[4], const void *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+
+static __device__ __forceinline__ void load_tile_transposed(uint32_t (&r)[4], const void *row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(shared_address(row))
+                 : "memory");
+}
+
+// c [16, 8] += a [16, 16] b [16, 8]. Lane: c.x, c.y at row lane / 4, columns 2 (lane % 4) + 0, 1; c.z, c.w eight rows below.
+static __device__ __forceinline__ void multiply_add(float4 &c, const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
+{
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c.x), "+f"(c.y), "+f"(c.z), "+f"(c.w)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// --- Dropout ------------------------------------------------------------------------------------------------------------------
+
+// What a mask needs of ft_dropout. The test uniform(word) >= p, with uniform = (word >> 8) 2^-24, is word >= threshold exactly: p
+// 2^24 has no rounding.
+typedef struct {
+    uint32_t step, layer_group, token_base;
+    uint32_t key0, key1;
+    uint32_t threshold;
+    float kept;               // 1 / (1-p)
+} dropout_mask;
+
+static inline dropout_mask dropout_mask_of(const ft_dropout *d)
+{
+    dropout_mask mask = {d->step, d->layer << 8 | d->group, d->token_base, (uint32_t)d->seed,
+                         (uint32_t)(d->seed >> 32) ^ (uint32_t)FT_RNG_DROPOUT << 24, 0, 1.0f};
+    if (d->p <= 0) return mask;
+    float scaled = d->p * 0x1p24f;
+    uint32_t whole = (uint32_t)scaled;
+    mask.threshold = (whole + ((float)whole < scaled)) << 8;
+    mask.kept = 1.0f / (1.0f - d->p);
+    return mask;
+}
+
+// Philox4x32-10 as in common/rng.h: the four words of features 4 * four .. + 3 of a token.
+static __device__ __forceinline__ uint4 dropout_words(const dropout_mask &mask, uint32_t token, uint32_t four)
+{
+    uint32_t w0 = mask.step, w1 = mask.layer_group, w2 = mask.token_base + token, w3 = four;
+    uint32_t key0 = mask.key0, key1 = mask.key1;
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        uint64_t product0 = (uint64_t)0xD2511F53u * w0, product1 = (uint64_t)0xCD9E8D57u * w2;
+        w0 = (uint32_t)(product1 >> 32) ^ w1 ^ key0;
+        w1 = (uint32_t)product1;
+        w2 = (uint32_t)(product0 >> 32) ^ w3 ^ key1;
+        w3 = (uint32_t)product0;
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+    return make_uint4(w0, w1, w2, w3);
+}
+
+// Zeros the dropped ones of two bf16 values; the factor 1/(1-p) is left to the float32 sums.
+static __device__ __forceinline__ uint32_t drop_pair(uint32_t pair, uint32_t low, uint32_t high, uint32_t threshold)
+{
+    return pair & ((low >= threshold ? 0x0000FFFFu : 0u) | (high >= threshold ? 0xFFFF0000u : 0u));
+}
+
+// Eight features of a token from `feature` on, a multiple of 8.
+static __device__ __forceinline__ uint4 drop_eight(uint4 value, const dropout_mask &mask, uint32_t token, uint32_t feature)
+{
+    uint4 a = dropout_words(mask, token, feature / 4), b = dropout_words(mask, token, feature / 4 + 1);
+    return make_uint4(drop_pair(value.x, a.x, a.y, mask.threshold), drop_pair(value.y, a.z, a.w, mask.threshold),
+                      drop_pair(value.z, b.x, b.y, mask.threshold), drop_pair(value.w, b.z, b.w, mask.threshold));
+}
+
+// --- Work ---------------------------------------------------------------------------------------------------------------------
+
+// `units` = tiles * steps, dealt to `blocks` <= units blocks: block b has [units b / blocks, units (b + 1) / blocks), never empty.
+typedef struct {
+    int tiles, steps, units, blocks;
+} work_list;
+
+static inline work_list work_deal(int64_t tiles, int64_t steps)
+{
+    int64_t units = tiles * steps;
+    FT_ASSERT(units > 0 && units < INT32_MAX / 2, "lora: %lld units of work", (long long)units);
+    return (work_list){(int)tiles, (int)steps, (int)units, units < FT_LORA_BLOCKS ? (int)units : (int)FT_LORA_BLOCKS};
+}
+
+static __device__ __forceinline__ int work_begin(const work_list &work, int block)
+{
+    return (int)((int64_t)work.units * block / work.blocks);
+}
+
+// The block that has a unit: the greatest b with units b / blocks < unit + 1.
+static __device__ __forceinline__ int work_block(const work_list &work, int unit)
+{
+    return (int)((((int64_t)unit + 1) * work.blocks - 1) / work.units);
+}
+
+// The sum of a tile's pieces in ascending order, element `item` of `size` in each.
+static __device__ __forceinline__ float4 work_sum(const work_list &work, const float4 *pieces, int tile, int64_t size, int64_t item)
+{
+    int first = work_block(work, tile * work.steps), last = work_block(work, tile * work.steps + work.steps - 1);
+    const float4 *piece = pieces + (int64_t)(first + tile) * size + item;
+    float4 sum = make_float4(0, 0, 0, 0);
+#pragma unroll 4
+    for (int block = first; block <= last; block++, piece += size) {
+        float4 v = *piece;
+        sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
+    }
+    return sum;
+}
+
+// --- Groups -------------------------------------------------------------------------------------------------------------------
+
+static inline int64_t group_rank(const ft_linear_group *group)
+{
+    int64_t rank = 0;
+    for (int p = 0; p < group->n_parts; p++) rank += group->lora[p].r;
+    return rank;
+}
+
+static inline bool group_bias(const ft_linear_group *group)
+{
+    for (int p = 0; p < group->n_parts; p++) {
+        if (group->bias[p] != NULL) return true;
+    }
+    return false;
+}
+
+static inline void check_aligned(const void *data, int64_t ld)
+{
+    FT_ASSERT((uintptr_t)data % 16 == 0 && ld % 8 == 0, "lora: 16-byte copies need aligned rows");
+}
+
+static inline void check_view(ft_view view)
+{
+    FT_ASSERT(view.repr == FT_REPR_BF16 && view.data != NULL && view.cols % 8 == 0 && view.rows > 0);
+    check_aligned(view.data, view.ld);
+}
+
+// A kernel with more shared memory than the 48 KiB every kernel has.
+#define FT_LORA_LAUNCH(kernel, blocks, shared, queue, ...)                                                    \
+    do {                                                                                                      \
+        FT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(shared)));    \
+        kernel<<<(unsigned)(blocks), FT_LORA_THREADS, (shared), ft_stream(queue)>>>(__VA_ARGS__);             \
+    } while (0)
+
+#endif
