@@ -22,7 +22,7 @@ ft_status ft_cuda_library_symbol(ft_cuda_library library, const char *name, void
 const char *ft_cuda_library_path(ft_cuda_library library);  // of the open one, "" before
 // major * 10000 + minor * 100 + patch, as all three count; 0 before it is open.
 int ft_cuda_library_version(ft_cuda_library library);
-// One line for each library that can be opened, "cuDNN 9.19.0 (/path)"; for --version. Nothing where there is no GPU.
+// One line for each library, "cuDNN 9.19.0 (/path)" or "cuDNN: not found", for --version; nothing where there is no GPU.
 ft_status ft_cuda_library_versions(ft_text *out);
 
 #endif
