@@ -2,17 +2,10 @@
 // few thousand terms stay below 2e-6 and are given room; bf16 is its unit roundoff 2^-8 once on the way in and once out; fp8 is
 // E4M3's 2^-4 on both operands, averaged over a sum.
 //
-// CPU workspaces are the closed forms of the implementations themselves. A CUDA op is charged the same scratch tensors, in
-// two-byte elements where they feed GEMMs and in float32 where they are sums, and where it multiplies the 32 MiB that NVIDIA
-// recommends as cuBLASLt workspace on Hopper: room for a plan to count on, which the kernels must keep to.
+// Workspaces are the closed forms of the implementations themselves, those of CUDA (kernels/cuda/workspace.h) in every build:
+// a plan for a GPU is made without one.
 #include "kernels/cpu/cpu_ops.h"
-
-static const int64_t cublaslt_bytes = 32 << 20;
-
-static int64_t aligned(int64_t bytes)
-{
-    return (int64_t)ft_arena_round((size_t)bytes);
-}
+#include "kernels/cuda/workspace.h"
 
 static int64_t none_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
@@ -49,15 +42,12 @@ static double part_rank(const ft_op_shape *s)
 
 static int64_t linear_forward_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
-    if (kind == FT_DEVICE_CPU) return ft_cpu_linear_forward_workspace(s);
-    int64_t dropped = s->dropout && s->rank > 0 ? s->rows * s->in * 2 : 0;
-    return cublaslt_bytes + aligned(dropped) + aligned(s->rows * s->rank * 2);
+    return kind == FT_DEVICE_CPU ? ft_cpu_linear_forward_workspace(s) : ft_cuda_linear_forward_workspace(s);
 }
 
 static int64_t linear_backward_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
-    if (kind == FT_DEVICE_CPU) return ft_cpu_linear_backward_workspace(s);
-    return linear_forward_workspace(s, kind) + aligned(s->rows * s->rank * 2);
+    return kind == FT_DEVICE_CPU ? ft_cpu_linear_backward_workspace(s) : ft_cuda_linear_backward_workspace(s);
 }
 
 static double linear_forward_flops(const ft_op_shape *s)
@@ -140,11 +130,14 @@ static double attention_backward_bytes(const ft_op_shape *s, ft_repr repr)
     return (double)s->rows * (values * (double)ft_repr_bytes(repr) + 4.0 * (double)s->q_heads);
 }
 
+static int64_t attention_forward_workspace(const ft_op_shape *s, ft_device_kind kind)
+{
+    return kind == FT_DEVICE_CPU ? 0 : ft_cuda_attention_forward_workspace(s);
+}
+
 static int64_t attention_backward_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
-    if (kind == FT_DEVICE_CPU) return ft_cpu_attention_backward_workspace(s);
-    int64_t values = s->q_heads * s->head_dim * s->rows;
-    return aligned(s->q_heads * s->rows * 4) + 2 * aligned(values * 2);
+    return kind == FT_DEVICE_CPU ? ft_cpu_attention_backward_workspace(s) : ft_cuda_attention_backward_workspace(s);
 }
 
 // --- attention_decode: one query against max_length keys ---------------------------------------------------------------------
@@ -161,7 +154,7 @@ static double decode_bytes(const ft_op_shape *s, ft_repr repr)
 
 static int64_t decode_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
-    return ft_cpu_attention_decode_workspace(s);  // scores are float32 on every device
+    return kind == FT_DEVICE_CPU ? ft_cpu_attention_decode_workspace(s) : ft_cuda_attention_decode_workspace(s);
 }
 
 // --- swiglu: in = ffn; an exponential is counted as one operation ------------------------------------------------------------
@@ -176,16 +169,9 @@ static double swiglu_bytes(const ft_op_shape *s, ft_repr repr)
 }
 
 // --- head_loss: in = hidden; logits and dX, all rows trainable; the head is bf16 ---------------------------------------------
-static int64_t chunk_rows(const ft_op_shape *s)
-{
-    return s->rows < s->chunk ? s->rows : s->chunk;
-}
-
 static int64_t head_loss_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
-    if (kind == FT_DEVICE_CPU) return ft_cpu_head_loss_workspace(s);
-    int64_t chunk = chunk_rows(s);
-    return cublaslt_bytes + aligned(chunk * s->vocab * 2) + aligned(chunk * s->in * 2) + aligned(chunk * 8) + aligned(chunk * 4);
+    return kind == FT_DEVICE_CPU ? ft_cpu_head_loss_workspace(s) : ft_cuda_head_loss_workspace(s);
 }
 
 static double head_loss_flops(const ft_op_shape *s)
@@ -199,17 +185,17 @@ static double head_loss_bytes(const ft_op_shape *s, ft_repr repr)
 }
 
 // --- optimizer: float32 whatever the activations are -------------------------------------------------------------------------
-static int64_t sum_squares_workspace(const ft_op_shape *s, ft_device_kind kind)
+static int64_t clip_workspace(const ft_op_shape *s, ft_device_kind kind)
 {
-    return ft_cpu_sum_squares_workspace(s);  // partial sums are double on every device
+    return kind == FT_DEVICE_CPU ? ft_cpu_clip_workspace(s) : ft_cuda_clip_workspace(s);
 }
 
-static double sum_squares_flops(const ft_op_shape *s)
+static double clip_flops(const ft_op_shape *s)
 {
     return 2.0 * (double)s->n;
 }
 
-static double sum_squares_bytes(const ft_op_shape *s, ft_repr repr)
+static double clip_bytes(const ft_op_shape *s, ft_repr repr)
 {
     return 4.0 * (double)s->n;
 }
@@ -238,13 +224,13 @@ const ft_op_info ft_op_table[FT_OP_COUNT] = {
         linear_backward_bytes),
     ROW(FT_OP_QK_NORM, "qk_norm", 1e-6, 8e-3, 0, none_workspace, qk_norm_flops, qk_norm_bytes),
     ROW(FT_OP_ROPE, "rope", 1e-6, 8e-3, 0, none_workspace, rope_flops, rope_bytes),
-    ROW(FT_OP_ATTENTION_FORWARD, "attention_forward", 5e-6, 1e-2, 0, none_workspace, attention_flops, attention_bytes),
+    ROW(FT_OP_ATTENTION_FORWARD, "attention_forward", 5e-6, 1e-2, 0, attention_forward_workspace, attention_flops, attention_bytes),
     ROW(FT_OP_ATTENTION_BACKWARD, "attention_backward", 1e-5, 2e-2, 0, attention_backward_workspace, attention_backward_flops,
         attention_backward_bytes),
     ROW(FT_OP_ATTENTION_DECODE, "attention_decode", 5e-6, 1e-2, 0, decode_workspace, decode_flops, decode_bytes),
     ROW(FT_OP_SWIGLU, "swiglu", 1e-6, 8e-3, 6e-2, none_workspace, swiglu_flops, swiglu_bytes),
     ROW(FT_OP_HEAD_LOSS, "head_loss", 5e-6, 1e-2, 0, head_loss_workspace, head_loss_flops, head_loss_bytes),
-    ROW(FT_OP_SUM_SQUARES, "sum_squares", 1e-12, 1e-12, 0, sum_squares_workspace, sum_squares_flops, sum_squares_bytes),
+    ROW(FT_OP_CLIP, "clip", 1e-12, 1e-12, 0, clip_workspace, clip_flops, clip_bytes),
     ROW(FT_OP_ADAMW, "adamw", 1e-6, 1e-6, 0, none_workspace, adamw_flops, adamw_bytes),
 };
 

@@ -2,10 +2,16 @@
 #include <pthread.h>
 
 #include "kernels/cpu/cpu_ops.h"
+#ifdef FT_HAVE_CUDA
+#include "kernels/cuda/cuda_ops.h"
+#endif
 #include "kernels/cpu/gemm.h"
 
 const ft_ops ft_cpu_ops = {
     .kind = FT_DEVICE_CPU,
+    .open = ft_cpu_open,
+    .describe = ft_cpu_describe,
+    .lora_prepare = ft_cpu_lora_prepare,
     .weight_prepare = ft_cpu_weight_prepare,
     .vector_prepare = ft_cpu_vector_prepare,
     .embed = ft_cpu_embed,
@@ -14,6 +20,7 @@ const ft_ops ft_cpu_ops = {
     .rmsnorm_backward = ft_cpu_rmsnorm_backward,
     .linear_forward = ft_cpu_linear_forward,
     .linear_backward = ft_cpu_linear_backward,
+    .lora_backward_a = ft_cpu_lora_backward_a,
     .qk_norm_forward = ft_cpu_qk_norm_forward,
     .qk_norm_backward = ft_cpu_qk_norm_backward,
     .rope = ft_cpu_rope,
@@ -23,15 +30,16 @@ const ft_ops ft_cpu_ops = {
     .swiglu_forward = ft_cpu_swiglu_forward,
     .swiglu_backward = ft_cpu_swiglu_backward,
     .head_loss = ft_cpu_head_loss,
-    .add = ft_cpu_add,
-    .scale_add = ft_cpu_scale_add,
-    .sum_squares = ft_cpu_sum_squares,
+    .clip = ft_cpu_clip,
     .adamw = ft_cpu_adamw,
 };
 
 const ft_ops *ft_ops_for(ft_device_kind kind)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+#ifdef FT_HAVE_CUDA
+    if (kind == FT_DEVICE_CUDA) return &ft_cuda_ops;
+#endif
     if (kind != FT_DEVICE_CPU) return NULL;
     pthread_once(&once, ft_gemm_setup);
     return &ft_cpu_ops;

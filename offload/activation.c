@@ -1,5 +1,7 @@
 #include "offload/activation.h"
 
+#include <string.h>
+
 #include "common/memory.h"
 #include "io/engine.h"
 
@@ -19,47 +21,107 @@ static int64_t group_rank(ft_group group, int64_t r, unsigned targets)
     return rank;
 }
 
-static void fill_columns(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options)
-{
-    int64_t q = shape->q_heads * shape->head_dim;
-    int64_t qkv = q + 2 * shape->kv_heads * shape->head_dim;
-    layout->cols[FT_ACT_RSTD_ATTN] = layout->cols[FT_ACT_RSTD_MLP] = 1;
-    layout->cols[FT_ACT_QKV] = layout->cols[FT_ACT_D_QKV] = qkv;
-    if (shape->qk_norm) {
-        layout->cols[FT_ACT_QK_RSTD] = shape->q_heads + shape->kv_heads;
-        layout->cols[FT_ACT_QK_RAW] = layout->cols[FT_ACT_QK_RSTD] * shape->head_dim;
-    }
-    layout->cols[FT_ACT_ATTN] = layout->cols[FT_ACT_D_ATTN] = q;
-    layout->cols[FT_ACT_LSE] = shape->q_heads;
-    layout->cols[FT_ACT_MID] = layout->cols[FT_ACT_NORMED] = layout->cols[FT_ACT_D_NORMED] = shape->hidden;
-    layout->cols[FT_ACT_GATE_UP] = layout->cols[FT_ACT_D_GATE_UP] = 2 * shape->ffn;
-    layout->cols[FT_ACT_SWIGLU] = layout->cols[FT_ACT_D_SWIGLU] = shape->ffn;
-    layout->cols[FT_ACT_S_QKV] = group_rank(FT_GROUP_QKV, options->lora_r, options->lora_targets);
-    layout->cols[FT_ACT_S_O] = group_rank(FT_GROUP_O, options->lora_r, options->lora_targets);
-    layout->cols[FT_ACT_S_GATE_UP] = group_rank(FT_GROUP_GATE_UP, options->lora_r, options->lora_targets);
-    layout->cols[FT_ACT_S_DOWN] = group_rank(FT_GROUP_DOWN, options->lora_r, options->lora_targets);
-}
+static const ft_act low_rank_of[FT_GROUP_MATRICES] = {
+    [FT_GROUP_QKV] = FT_ACT_S_QKV, [FT_GROUP_O] = FT_ACT_S_O, [FT_GROUP_GATE_UP] = FT_ACT_S_GATE_UP, [FT_GROUP_DOWN] = FT_ACT_S_DOWN};
 
-static bool is_float32(ft_act act)
+// Columns of S, and on CUDA the tails: LoRA's columns and one for a bias.
+static void fill_low_rank(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options)
 {
-    return act == FT_ACT_RSTD_ATTN || act == FT_ACT_RSTD_MLP || act == FT_ACT_QK_RSTD || act == FT_ACT_LSE ||
-           (act >= FT_ACT_S_QKV && act <= FT_ACT_S_DOWN);
-}
-
-static void place(ft_activation_layout *layout)
-{
-    for (int act = 0; act < FT_ACT_COUNT; act++) {
-        int64_t element = is_float32((ft_act)act) ? 4 : ft_repr_bytes(layout->repr);
-        int64_t *block = act < FT_ACT_SAVED ? &layout->saved_bytes : &layout->scratch_bytes;
-        layout->bytes[act] = layout->tokens * layout->cols[act] * element;
-        layout->offset[act] = *block;
-        *block += round_up(layout->bytes[act], FT_ARENA_ALIGN);
+    for (int group = 0; group < FT_GROUP_MATRICES; group++) {
+        int64_t rank = group_rank((ft_group)group, options->lora_r, options->lora_targets);
+        bool bias = group == FT_GROUP_QKV && shape->qkv_bias;
+        if (options->device == FT_DEVICE_CUDA) layout->fold[group] = FT_FOLD(rank + bias);
+        layout->cols[low_rank_of[group]] = options->device == FT_DEVICE_CUDA ? layout->fold[group] : rank;
     }
 }
 
 static int64_t max64(int64_t a, int64_t b)
 {
     return a > b ? a : b;
+}
+
+static void fill_columns(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options)
+{
+    int64_t q = shape->q_heads * shape->head_dim, *cols = layout->cols;
+    cols[FT_ACT_RSTD_ATTN] = cols[FT_ACT_RSTD_MLP] = 1;
+    cols[FT_ACT_QKV] = cols[FT_ACT_D_QKV] = q + 2 * shape->kv_heads * shape->head_dim;
+    if (shape->qk_norm) {
+        cols[FT_ACT_QK_RSTD] = shape->q_heads + shape->kv_heads;
+        cols[FT_ACT_QK_RAW] = cols[FT_ACT_QK_RSTD] * shape->head_dim;
+    }
+    cols[FT_ACT_ATTN] = cols[FT_ACT_D_ATTN] = q;
+    cols[FT_ACT_LSE] = shape->q_heads;
+    cols[FT_ACT_MID] = cols[FT_ACT_NORMED] = cols[FT_ACT_D_NORMED] = cols[FT_ACT_D_MID] = shape->hidden;
+    cols[FT_ACT_GATE_UP] = cols[FT_ACT_D_GATE_UP] = 2 * shape->ffn;
+    cols[FT_ACT_SWIGLU] = cols[FT_ACT_D_SWIGLU] = shape->ffn;
+    for (int group = 0; group < FT_GROUP_MATRICES && options->device == FT_DEVICE_CPU; group++)
+        cols[FT_ACT_D_S] = max64(cols[FT_ACT_D_S], cols[low_rank_of[group]]);
+}
+
+static void fill_leading(ft_activation_layout *layout, const ft_shape *shape)
+{
+    const int64_t *fold = layout->fold;
+    memcpy(layout->ld, layout->cols, sizeof layout->ld);
+    layout->ld[FT_ACT_NORMED] += max64(fold[FT_GROUP_QKV], fold[FT_GROUP_GATE_UP]);
+    layout->ld[FT_ACT_ATTN] += fold[FT_GROUP_O];
+    layout->ld[FT_ACT_SWIGLU] += fold[FT_GROUP_DOWN];
+    layout->ld[FT_ACT_D_QKV] += fold[FT_GROUP_QKV];
+    layout->ld[FT_ACT_D_GATE_UP] += fold[FT_GROUP_GATE_UP];
+    layout->stream_ld = shape->hidden + max64(fold[FT_GROUP_O], fold[FT_GROUP_DOWN]);
+}
+
+static bool is_float32(ft_act act)
+{
+    return act == FT_ACT_RSTD_ATTN || act == FT_ACT_RSTD_MLP || act == FT_ACT_QK_RSTD || act == FT_ACT_LSE;
+}
+
+static bool has_twin(const ft_shape *shape, ft_act act)
+{
+    return act == FT_ACT_NORMED || act == FT_ACT_SWIGLU || act == FT_ACT_D_GATE_UP || act == FT_ACT_D_MID || (act == FT_ACT_D_QKV && !shape->qk_norm);
+}
+
+// Rows a tensor has room for: the FP8 GEMM takes them in multiples of FT_ROW_ALIGN.
+static int64_t room(const ft_activation_layout *layout)
+{
+    return layout->repr == FT_REPR_BF16 ? round_up(layout->tokens, FT_ROW_ALIGN) : layout->tokens;
+}
+
+static int64_t twin_codes_bytes(const ft_activation_layout *layout, ft_act act)
+{
+    return round_up(room(layout) * layout->cols[act], FT_ARENA_ALIGN);
+}
+
+static int64_t twin_bytes(const ft_activation_layout *layout, ft_act act)
+{
+    return twin_codes_bytes(layout, act) + round_up(round_up(layout->cols[act], 128) / 128 * room(layout) * 4, FT_ARENA_ALIGN);
+}
+
+static void place(ft_activation_layout *layout, const ft_shape *shape)
+{
+    for (int act = 0; act < FT_ACT_COUNT; act++) {
+        int64_t element = is_float32((ft_act)act) ? 4 : ft_repr_bytes(layout->repr);
+        int64_t *block = act < FT_ACT_SAVED ? &layout->saved_bytes : &layout->scratch_bytes;
+        layout->bytes[act] = act == FT_ACT_D_MID ? 0 : room(layout) * layout->ld[act] * element;
+        layout->offset[act] = *block;
+        *block += round_up(layout->bytes[act], FT_ARENA_ALIGN);
+        bool twin = layout->twins && has_twin(shape, (ft_act)act);
+        layout->twin[act] = twin ? *block : -1;
+        if (twin) *block += twin_bytes(layout, (ft_act)act);
+    }
+}
+
+ft_view ft_activation_twin(const ft_activation_layout *layout, ft_act act, char *block, ft_view view)
+{
+    if (layout->twin[act] < 0) return view;
+    view.codes = (uint8_t *)block + layout->twin[act];
+    view.scales = (float *)(void *)(view.codes + twin_codes_bytes(layout, act));
+    return view;
+}
+
+ft_view ft_activation_view(const ft_activation_layout *layout, ft_act act, char *block)
+{
+    ft_view view = {.data = block + layout->offset[act], .repr = layout->repr, .rows = layout->tokens, .cols = layout->cols[act], .ld = layout->ld[act]};
+    return ft_activation_twin(layout, act, block, view);
 }
 
 // The largest workspace any op of the layer may ask for.
@@ -81,20 +143,22 @@ static int64_t layer_workspace(const ft_shape *shape, const ft_activation_option
         most = max64(most, ft_op_workspace(FT_OP_LINEAR_BACKWARD, &op, options->device));
     }
     ft_op_shape attention = {.rows = options->tokens, .q_heads = shape->q_heads, .kv_heads = shape->kv_heads,
-                             .head_dim = shape->head_dim, .max_length = options->max_document};
+                             .head_dim = shape->head_dim, .max_length = options->max_document, .max_docs = options->max_docs};
     most = max64(most, ft_op_workspace(FT_OP_ATTENTION_FORWARD, &attention, options->device));
     most = max64(most, ft_op_workspace(FT_OP_ATTENTION_BACKWARD, &attention, options->device));
     most = max64(most, ft_op_workspace(FT_OP_ATTENTION_DECODE, &attention, options->device));
     ft_op_shape flat = {.n = ft_lora_floats(shape, options->lora_r, options->lora_targets)};
-    return max64(most, ft_op_workspace(FT_OP_SUM_SQUARES, &flat, options->device));
+    return max64(most, ft_op_workspace(FT_OP_CLIP, &flat, options->device));
 }
 
 void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options)
 {
-    *layout = (ft_activation_layout){.tokens = options->tokens, .repr = options->repr};
+    *layout = (ft_activation_layout){.tokens = options->tokens, .repr = options->repr, .twins = options->fp8};
+    fill_low_rank(layout, shape, options);
     fill_columns(layout, shape, options);
-    place(layout);
-    layout->boundary_bytes = round_up(options->tokens * shape->hidden * ft_repr_bytes(options->repr), FT_IO_ALIGN);
+    fill_leading(layout, shape);
+    place(layout, shape);
+    layout->boundary_bytes = round_up(room(layout) * layout->stream_ld * ft_repr_bytes(options->repr), FT_IO_ALIGN);
     layout->workspace_bytes = round_up(layer_workspace(shape, options), FT_ARENA_ALIGN);
     ft_op_shape head = {.rows = options->tokens, .in = shape->hidden, .vocab = shape->vocab, .chunk = options->head_chunk};
     layout->head_workspace_bytes = round_up(ft_op_workspace(FT_OP_HEAD_LOSS, &head, options->device), FT_ARENA_ALIGN);
@@ -112,22 +176,89 @@ int64_t ft_lora_floats(const ft_shape *shape, int64_t r, unsigned targets)
     return floats * shape->layers;
 }
 
-// Bytes one tensor's compute form takes, 0 if GEMMs read it as stored.
-static int64_t form_bytes(const ft_record_tensor *tensor, ft_compute compute)
+// --- compute form --------------------------------------------------------------------------------------------------------------
+static int64_t take(ft_compute_form *form, int64_t bytes)
 {
-    int64_t elements = tensor->rows * tensor->cols;
-    if (tensor->group == FT_GROUP_SMALL) return elements * 4;
-    if (compute == FT_COMPUTE_F32) return tensor->dtype == FT_DTYPE_F32 ? 0 : elements * 4;
-    if (compute == FT_COMPUTE_FP8 && (tensor->kind == FT_SCALE_TILE || tensor->kind == FT_SCALE_TENSOR)) return elements;
-    return tensor->dtype == FT_DTYPE_BF16 ? 0 : elements * 2;
+    int64_t at = form->bytes;
+    form->bytes += round_up(bytes, FT_ARENA_ALIGN);
+    return at;
 }
 
-void ft_compute_form_make(ft_compute_form *form, const ft_record *record, ft_compute compute)
+static void form_cpu(ft_compute_form *form, const ft_record *record, int i)
 {
-    form->bytes = 0;
+    const ft_record_tensor *tensor = &record->tensor[i];
+    if (tensor->dtype != FT_DTYPE_F32) form->offset[i] = take(form, tensor->rows * tensor->cols * 4);
+}
+
+static bool fp8_group(const ft_record *record, int group)
+{
     for (int i = 0; i < record->n_tensors; i++) {
-        int64_t bytes = form_bytes(&record->tensor[i], compute);
-        form->offset[i] = bytes ? form->bytes : -1;
-        form->bytes += round_up(bytes, FT_ARENA_ALIGN);
+        const ft_record_tensor *tensor = &record->tensor[i];
+        if ((int)tensor->group != group) continue;
+        if (tensor->kind == FT_SCALE_NONE || tensor->rows % 128 != 0 || tensor->cols % 128 != 0) return false;
+    }
+    return true;
+}
+
+static void group_size(const ft_record *record, int group, int64_t *out, int64_t *in)
+{
+    *out = *in = 0;
+    for (int i = 0; i < record->n_tensors; i++) {
+        if ((int)record->tensor[i].group != group) continue;
+        *out += record->tensor[i].rows;
+        *in = record->tensor[i].cols;
+    }
+}
+
+// [out + fold, in + fold] in bf16: the matrices stacked, fold_b to their right, fold_a below.
+static void form_bf16(ft_compute_form *form, const ft_record *record, int group, int64_t fold)
+{
+    int64_t out, in, row = 0;
+    group_size(record, group, &out, &in);
+    int64_t ld = in + fold, base = take(form, (out + fold) * ld * 2);
+    form->repr[group] = FT_REPR_BF16;
+    form->base[group] = base;
+    form->ld[group] = form->fold_a_ld[group] = form->fold_b_ld[group] = ld;
+    form->fold_b[group] = base + in * 2;
+    form->fold_a[group] = base + out * ld * 2;
+    for (int i = 0; i < record->n_tensors; i++) {
+        if ((int)record->tensor[i].group != group) continue;
+        form->offset[i] = base + row * ld * 2;
+        row += record->tensor[i].rows;
+    }
+}
+
+static void form_fp8(ft_compute_form *form, const ft_record *record, int group, int64_t fold)
+{
+    int64_t out, in;
+    group_size(record, group, &out, &in);
+    form->repr[group] = FT_REPR_E4M3;
+    for (int i = 0; i < record->n_tensors; i++) {
+        const ft_record_tensor *tensor = &record->tensor[i];
+        if ((int)tensor->group != group) continue;
+        form->offset[i] = take(form, tensor->rows * tensor->cols);
+        bool tensor_scale = tensor->kind == FT_SCALE_TENSOR, row_scale = tensor->kind == FT_SCALE_ROW;
+        if (tensor_scale) form->scales[i] = take(form, (int64_t)ft_scale_count(FT_SCALE_TILE, tensor->rows, tensor->cols) * 4);
+        if (tensor_scale || row_scale) form->scales_t[i] = take(form, (int64_t)ft_scale_count(FT_SCALE_TILE, tensor->cols, tensor->rows) * 4);
+    }
+    form->fold_a[group] = take(form, fold * in * 2);
+    form->fold_a_ld[group] = in;
+    form->fold_b[group] = take(form, out * fold * 2);
+    form->fold_b_ld[group] = fold;
+}
+
+void ft_compute_form_make(ft_compute_form *form, const ft_record *record, const ft_activation_layout *activation, ft_compute compute)
+{
+    *form = (ft_compute_form){0};
+    for (int i = 0; i < FT_RECORD_TENSORS; i++) form->offset[i] = form->scales[i] = form->scales_t[i] = -1;
+    for (int i = 0; i < record->n_tensors; i++) {
+        const ft_record_tensor *tensor = &record->tensor[i];
+        if (tensor->group == FT_GROUP_SMALL) form->offset[i] = take(form, tensor->rows * tensor->cols * 4);
+        else if (compute == FT_COMPUTE_F32) form_cpu(form, record, i);
+    }
+    if (compute == FT_COMPUTE_F32) return;
+    for (int group = 0; group < FT_GROUP_MATRICES; group++) {
+        bool fp8 = compute == FT_COMPUTE_FP8 && fp8_group(record, group);
+        (fp8 ? form_fp8 : form_bf16)(form, record, group, activation->fold[group]);
     }
 }

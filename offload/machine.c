@@ -68,7 +68,8 @@ typedef struct {
 static void probe_gemm(void *context)
 {
     probe *p = context;
-    p->status = p->ops->linear_forward(p->queue, &p->group, p->y, p->x, NULL, p->workspace, p->workspace_bytes);
+    const ft_view none = {0};
+    p->status = p->ops->linear_forward(p->queue, &p->group, p->y, p->x, none, none, p->workspace, p->workspace_bytes);
 }
 
 static void probe_copy(void *context)
@@ -101,8 +102,8 @@ static ft_status run_probe(probe *p, double *gemm, double *copy)
         fill_random(memory, 2 * x + w);
         memset(p->from, 1, 2 * (size_t)p->copy_bytes);
         p->to = p->from + p->copy_bytes;
-        p->x = (ft_view){memory, NULL, FT_REPR_F32, PROBE_ROWS, PROBE_COLS, PROBE_COLS};
-        p->y = (ft_view){memory + x, NULL, FT_REPR_F32, PROBE_ROWS, PROBE_COLS, PROBE_COLS};
+        p->x = (ft_view){.data = memory, .repr = FT_REPR_F32, .rows = PROBE_ROWS, .cols = PROBE_COLS, .ld = PROBE_COLS};
+        p->y = (ft_view){.data = memory + x, .repr = FT_REPR_F32, .rows = PROBE_ROWS, .cols = PROBE_COLS, .ld = PROBE_COLS};
         p->group = (ft_linear_group){.n_parts = 1, .out = {PROBE_COLS}, .n_weights = 1};
         p->group.weight[0] = (ft_weight){.data = memory + 2 * x, .repr = FT_REPR_F32, .rows = PROBE_COLS, .cols = PROBE_COLS, .ld = PROBE_COLS};
         *gemm = 2.0 * PROBE_ROWS * PROBE_COLS * PROBE_COLS / best_seconds(probe_gemm, p);

@@ -47,17 +47,18 @@ static void derive(ft_plan *plan)
     ft_plan_request *request = &plan->request;
     const ft_shape *shape = &plan->layout.shape;
     if (request->max_document < 1) request->max_document = request->sequence_len;
+    if (request->max_docs < 1) request->max_docs = request->micro_batch_size;
     plan->repr = request->compute == FT_COMPUTE_F32 ? FT_REPR_F32 : FT_REPR_BF16;
     plan->micro_batch_tokens = request->sequence_len * request->micro_batch_size;
     plan->slot_bytes = plan->layout.layer_bytes_max;
     plan->lora_parameters = ft_lora_floats(shape, request->lora_r, request->lora_targets);
     ft_activation_options options = {
-        .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .head_chunk = request->head_chunk,
+        .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .max_docs = request->max_docs, .head_chunk = request->head_chunk,
         .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout, .repr = plan->repr,
-        .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
+        .fp8 = request->compute == FT_COMPUTE_FP8, .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
     ft_activation_layout_make(&plan->activation, shape, &options);
     for (int64_t i = 0; i < shape->layers; i++) {
-        ft_compute_form_make(&plan->form[i], &plan->layout.record[i], request->compute);
+        ft_compute_form_make(&plan->form[i], &plan->layout.record[i], &plan->activation, request->compute);
         plan->form_bytes = ft_plan_max64(plan->form_bytes, plan->form[i].bytes);
     }
     plan->tier_limit[FT_TIER_HBM] = limit(request->hbm_budget, plan->machine.hbm_bytes);
@@ -93,7 +94,7 @@ static void choose_pins(ft_plan *plan, ft_plan_choice *choice)
     int64_t layers = plan->layout.shape.layers;
     bool automatic = request->base_placement == FT_PLAN_AUTO;
     choice->rest = automatic ? FT_TIER_NVME : (ft_tier)request->base_placement;
-    choice->pinned_hbm = choice->pinned_host = 0;
+    choice->pinned_hbm = choice->pinned_host = choice->resident_forms = 0;
     if (request->pinned_hbm >= 0) choice->pinned_hbm = request->pinned_hbm;
     else if (automatic) most_layers(plan, choice, &choice->pinned_hbm, layers, FT_TIER_HBM);
     if (request->pinned_host >= 0) choice->pinned_host = request->pinned_host;
@@ -107,15 +108,31 @@ static double moved_bytes(const ft_plan *plan)
     return bytes * (double)plan->sweeps;
 }
 
+// What room is left goes to embedding rows and to forms that need not be made again, where no layer is streamed (CUDA: the CPU
+// gathers rows from host memory, and its device memory is the same).
+static void keep_forms(ft_plan *plan, ft_plan_choice *choice)
+{
+    int64_t layers = plan->layout.shape.layers;
+    ft_tier embedding = choice->embedding;
+    choice->resident_forms = 0;
+    if (plan->repr == FT_REPR_F32 || choice->pinned_hbm < layers) return;
+    choice->embedding = FT_TIER_HBM;
+    ft_plan_apply(plan, choice);
+    if (ft_plan_room(plan, FT_TIER_HBM) < 0) choice->embedding = embedding;
+    most_layers(plan, choice, &choice->resident_forms, layers, FT_TIER_HBM);
+}
+
 typedef struct {
     bool found;
     ft_plan_choice choice;
     double seconds, moved;
 } best_choice;
 
-static void consider(ft_plan *plan, ft_plan_choice *choice, best_choice *best)
+static void consider(ft_plan *plan, const ft_plan_choice *wish, best_choice *best)
 {
+    ft_plan_choice own = *wish, *choice = &own;
     choose_pins(plan, choice);
+    keep_forms(plan, choice);
     ft_plan_apply(plan, choice);
     if (!fits(plan)) return;
     ft_plan_schedule(plan);

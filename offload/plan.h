@@ -28,6 +28,7 @@ typedef struct {
     int gpus;                     // data parallel over this many devices of the node
     int64_t sequence_len, micro_batch_size, accumulation;  // micro-batches per optimizer step and device
     int64_t max_document;         // longest document, 0 = sequence_len
+    int64_t max_docs;             // most documents in a micro-batch, 0 = micro_batch_size
     int64_t lora_r;
     unsigned lora_targets;
     bool dropout;
@@ -52,9 +53,9 @@ typedef enum {
     FT_LINE_PINNED_RECORDS,   // layer records that live on the device
     FT_LINE_HEAD,             // final norm + head matrix, always resident
     FT_LINE_SLOTS,            // layer slots of streamed codes
-    FT_LINE_COMPUTE_FORM,     // one layer in the form GEMMs read
+    FT_LINE_EMBED_DEVICE,     // embedding rows, where nothing is streamed and there is room (a tied one is the head's matrix)
+    FT_LINE_COMPUTE_FORM,     // layers in the form GEMMs read, LoRA's bf16 copies included: those that keep it, and one more
     FT_LINE_ADAPTER,          // float32 masters
-    FT_LINE_ADAPTER_COMPUTE,  // bf16 copies GEMMs read (CUDA)
     FT_LINE_GRADIENTS,
     FT_LINE_MOMENTS,          // AdamW m and v
     FT_LINE_BOUNDARIES,       // layer inputs that stay on the device
@@ -120,7 +121,8 @@ typedef struct {
     int64_t micro_batch_tokens;
     ft_activation_layout activation;
     ft_compute_form *form;       // [layers]
-    int64_t form_bytes;
+    int64_t form_bytes;          // of one layer at most
+    int64_t resident_forms;      // layers 0 .. this - 1 keep their form; the others share one block
     int64_t lora_parameters;
     // bytes
     int64_t line[FT_LINE_COUNT];
@@ -140,6 +142,7 @@ typedef struct {
 // FT_E_INPUT if it does not fit: which tier is short, by how many bytes, and which option would make it fit.
 ft_status ft_plan_make(ft_plan *plan, const ft_plan_request *request);
 void ft_plan_free(ft_plan *plan);
+int64_t ft_plan_head_form_bytes(const ft_plan *plan);
 // Bytes that one full step moves, from the schedule (steady state): what counters are compared with.
 int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource);
 // `count` indices of 0..n-1 spread evenly (Bresenham); marks them in `chosen`. Skips entries already marked.

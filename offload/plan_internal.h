@@ -11,7 +11,8 @@ typedef struct {
     int64_t keep_layers;
     int64_t pinned_hbm, pinned_host;
     ft_tier rest;              // home of the layers that are not pinned
-    ft_tier embedding;         // host; NVMe only where nothing else fits
+    ft_tier embedding;         // host; NVMe only where nothing else fits; HBM where nothing is streamed and room is left
+    int64_t resident_forms;    // only where no layer is streamed
 } ft_plan_choice;
 
 // Sets homes, policies, slots, activation sizes and every line from a choice. No allocation, no limit check.

@@ -31,7 +31,7 @@ ft_tier ft_plan_line_tier(ft_plan_line line)
 const char *ft_plan_line_name(ft_plan_line line)
 {
     static const char *const names[FT_LINE_COUNT] = {
-        "pinned layers", "head", "layer slots", "compute form", "adapter", "adapter (compute copy)", "gradients", "moments",
+        "pinned layers", "head", "layer slots", "embedding rows", "compute form", "adapter", "gradients", "moments",
         "boundaries", "boundary staging", "stream", "kept activations", "recompute block", "scratch", "workspace", "batch",
         "host layers", "host ring", "embedding", "spilled boundaries", "staging", "process", "base store", "spill", "checkpoints"};
     return names[line];
@@ -85,11 +85,15 @@ static void weight_lines(ft_plan *plan)
     int64_t *line = plan->line, gpus = plan->request.gpus;
     const ft_record *record = plan->layout.record;
     int64_t head = record[ft_layout_head(&plan->layout)].bytes;
-    if (plan->layout.shape.tied) head += record[ft_layout_embed(&plan->layout)].bytes;
+    int64_t embedding = record[ft_layout_embed(&plan->layout)].bytes;
+    if (plan->layout.shape.tied) head += embedding;
     line[FT_LINE_PINNED_RECORDS] = (records_at(plan, FT_TIER_HBM) + gpus - 1) / gpus;
-    line[FT_LINE_HEAD] = head;
+    line[FT_LINE_HEAD] = head + ft_plan_head_form_bytes(plan);
+    bool rows_on_device = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HBM;
+    line[FT_LINE_EMBED_DEVICE] = rows_on_device && !plan->layout.shape.tied ? embedding : 0;
     line[FT_LINE_SLOTS] = plan->slots * plan->slot_bytes;
-    line[FT_LINE_COMPUTE_FORM] = plan->form_bytes;
+    int64_t sharing = plan->resident_forms < plan->layout.shape.layers;
+    line[FT_LINE_COMPUTE_FORM] = (plan->resident_forms + sharing) * plan->form_bytes;
     line[FT_LINE_HOST_RECORDS] = records_at(plan, FT_TIER_HOST);
     bool embedding_in_memory = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HOST;
     line[FT_LINE_EMBEDDING] = embedding_in_memory ? record[ft_layout_embed(&plan->layout)].bytes : 0;
@@ -98,12 +102,19 @@ static void weight_lines(ft_plan *plan)
     line[FT_LINE_STORE] = plan->layout.bytes;
 }
 
+// A head that is not stored in bf16 has a copy that is, on CUDA.
+int64_t ft_plan_head_form_bytes(const ft_plan *plan)
+{
+    const ft_shape *shape = &plan->layout.shape;
+    bool as_stored = plan->repr == FT_REPR_F32 || shape->dtype == FT_DTYPE_BF16;
+    return as_stored ? 0 : round_piece(shape->vocab * shape->hidden * 2);
+}
+
 static void adapter_lines(ft_plan *plan)
 {
     int64_t *line = plan->line, floats = plan->lora_parameters;
     bool train = plan->request.train;
     line[FT_LINE_ADAPTER] = round_piece(floats * 4);
-    line[FT_LINE_ADAPTER_COMPUTE] = plan->repr == FT_REPR_F32 ? 0 : round_piece(floats * 2);
     line[FT_LINE_GRADIENTS] = train ? round_piece(floats * 4) : 0;
     // Moments are sharded over the devices: each updates its share and the masters are gathered.
     line[FT_LINE_MOMENTS] = train ? 2 * round_piece((floats + plan->request.gpus - 1) / plan->request.gpus * 4) : 0;
@@ -136,13 +147,15 @@ static void batch_lines(ft_plan *plan)
 {
     const ft_shape *shape = &plan->layout.shape;
     int64_t tokens = plan->micro_batch_tokens, embed_row = shape->hidden * (int64_t)ft_dtype_bytes(shape->dtype);
-    int64_t ints = round_piece(tokens * 4) * 2 + round_piece((tokens + 1) * 4);
+    bool ids = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HBM;
+    int64_t ints = round_piece(tokens * 4) * (2 + ids) + round_piece((tokens + 1) * 4);
     int64_t rope = 2 * round_piece(plan->request.sequence_len * (shape->head_dim / 2) * 4);
-    plan->line[FT_LINE_BATCH] = plan->micro_batches * ints + round_piece(tokens * embed_row) + rope +
+    plan->line[FT_LINE_BATCH] = plan->micro_batches * ints + (ids ? 0 : round_piece(tokens * embed_row)) + rope +
                                 round_piece(tokens * 4) + round_piece(shape->hidden * 4) + 4096;
     int64_t snapshot = (plan->request.train ? 3 : 1) * round_page(plan->lora_parameters * 4);
-    int64_t per_device = plan->micro_batches * (2 * round_page(tokens * 4) + round_page((tokens + 1) * 4)) +
-                         2 * round_page(tokens * embed_row) + round_page(64);
+    int64_t rows = ids ? 0 : tokens * embed_row;
+    int64_t per_device = plan->micro_batches * ((2 + ids) * round_page(tokens * 4) + round_page((tokens + 1) * 4)) +
+                         2 * round_page(rows) + round_page(64);
     plan->line[FT_LINE_HOST_STAGING] = per_device * plan->request.gpus + snapshot;
     plan->line[FT_LINE_PROCESS] = plan->request.process_host_bytes;
 }
@@ -163,6 +176,7 @@ void ft_plan_apply(ft_plan *plan, const ft_plan_choice *choice)
     plan->slots = streamed < request->prefetch_depth + 1 ? streamed : request->prefetch_depth + 1;
     plan->host_slots = on_nvme < request->prefetch_depth + 1 ? on_nvme : request->prefetch_depth + 1;
     plan->micro_batches = choice->micro_batches;
+    plan->resident_forms = choice->resident_forms;
     plan->sweeps = (request->accumulation + choice->micro_batches - 1) / choice->micro_batches;
     weight_lines(plan);
     adapter_lines(plan);

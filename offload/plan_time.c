@@ -50,6 +50,18 @@ static double compute_seconds(const ft_plan *plan, double gemm_flops, double att
            attention_backward / plan->machine.attention_backward;
 }
 
+// Writing the compute forms of layers that do not keep theirs, once per visit: bytes over the device's own copy rate. The
+// layer at the turn has its form already, unless W^T codes are made for the way back alone.
+static double form_seconds(const ft_plan *plan, ft_direction direction)
+{
+    if (plan->repr == FT_REPR_F32) return 0;
+    double bytes = 0;
+    for (int64_t i = plan->resident_forms; i < plan->layout.shape.layers; i++)
+        bytes += (double)plan->form[i].bytes + (double)plan->layout.record[i].bytes;
+    bool forward_needs_none = plan->request.compute == FT_COMPUTE_FP8 && direction == FT_FORWARD;
+    return forward_needs_none ? 0 : bytes / plan->machine.hbm;
+}
+
 static int64_t kept_layers(const ft_plan *plan)
 {
     int64_t kept = 0;
@@ -62,7 +74,8 @@ static void forward_compute(ft_plan *plan)
     double t = tokens_per_sweep(plan), layers = (double)plan->layout.shape.layers;
     plan->forward.seconds[FT_RESOURCE_COMPUTE] =
         compute_seconds(plan, t * layers * (ft_plan_layer_flops(plan) + lora_flops(plan)), t * layers * attention_flops(plan), 0,
-                        &plan->forward.amount[FT_RESOURCE_COMPUTE]);
+                        &plan->forward.amount[FT_RESOURCE_COMPUTE]) +
+        form_seconds(plan, FT_FORWARD);
 }
 
 // dX and LoRA gradients of every layer; layers that recompute run forward again without down_proj.
@@ -74,7 +87,8 @@ static void backward_compute(ft_plan *plan)
                   t * again * (ft_plan_layer_flops(plan) - 2 * down_parameters(plan) + lora_flops(plan));
     plan->backward.seconds[FT_RESOURCE_COMPUTE] =
         compute_seconds(plan, gemm, t * again * attention_flops(plan), 2.5 * t * layers * attention_flops(plan),
-                        &plan->backward.amount[FT_RESOURCE_COMPUTE]);
+                        &plan->backward.amount[FT_RESOURCE_COMPUTE]) +
+        form_seconds(plan, FT_BACKWARD);
 }
 
 // Record bytes the steady schedule brings in during one direction, over all layers or those at home on NVMe.

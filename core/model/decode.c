@@ -54,7 +54,7 @@ static void *address(const generation *g, ft_act act)
 // One row of an activation tensor.
 static ft_view row_of(const generation *g, ft_act act)
 {
-    return (ft_view){.data = address(g, act), .repr = g->single.repr, .rows = 1, .cols = g->single.cols[act], .ld = g->single.cols[act]};
+    return ft_activation_view(&g->single, act, act < FT_ACT_SAVED ? g->model->recompute : g->model->scratch);
 }
 
 // k and v of `rows` positions from a qkv block (device memory is host memory) into the cache.
@@ -80,22 +80,27 @@ static ft_status prompt_layer(const generation *g, ft_layer_visit *visit, int64_
     return FT_OK;
 }
 
-static ft_status linear(const generation *g, const ft_layer_visit *v, ft_group group, ft_act low_rank, ft_act y, ft_act x)
+static ft_status linear(const generation *g, const ft_layer_visit *v, ft_group group, ft_act low_rank, ft_view y, ft_act x, ft_view residual)
 {
-    return v->ops->linear_forward(v->queue, &v->group[group], row_of(g, y), row_of(g, x), address(g, low_rank), v->workspace,
+    return v->ops->linear_forward(v->queue, &v->group[group], y, row_of(g, x), residual, row_of(g, low_rank), v->workspace,
                                   g->single.workspace_bytes);
+}
+
+static ft_status norm(const generation *g, const ft_layer_visit *v, ft_view x, ft_act rstd, const float *weight)
+{
+    const ft_view none = {0};
+    return v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), none, address(g, rstd), x, none, weight, (float)g->shape->norm_eps);
 }
 
 // x -> attention output of the token at `position`; its k and v join the cache first.
 static ft_status token_attention(const generation *g, const ft_layer_visit *v, int64_t layer, int64_t position, ft_view x)
 {
     const ft_shape *s = g->shape;
-    const ft_attention attention = {s->q_heads, s->kv_heads, s->head_dim, (float)(1.0 / __builtin_sqrt((double)s->head_dim))};
+    const ft_attention attention = ft_layer_attention(s);
     ft_view qkv = row_of(g, FT_ACT_QKV), q = qkv, none = {0};
     q.cols = s->q_heads * s->head_dim;
-    FT_TRY(v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), none, address(g, FT_ACT_RSTD_ATTN), x, none, v->attn_norm,
-                                   (float)s->norm_eps));
-    FT_TRY(linear(g, v, FT_GROUP_QKV, FT_ACT_S_QKV, FT_ACT_QKV, FT_ACT_NORMED));
+    FT_TRY(norm(g, v, x, FT_ACT_RSTD_ATTN, v->attn_norm));
+    FT_TRY(linear(g, v, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, FT_ACT_NORMED, none));
     if (v->q_norm)
         FT_TRY(v->ops->qk_norm_forward(v->queue, qkv, row_of(g, FT_ACT_QK_RAW), address(g, FT_ACT_QK_RSTD), &attention, v->q_norm, v->k_norm,
                                        (float)s->norm_eps));
@@ -108,27 +113,25 @@ static ft_status token_attention(const generation *g, const ft_layer_visit *v, i
 
 static ft_status token_layer(const generation *g, ft_layer_visit *v, int64_t layer, int64_t position)
 {
-    ft_view x = ft_model_view(g->model, g->model->stream[0], 1), mid = row_of(g, FT_ACT_MID);
+    ft_view x = ft_model_view(g->model, g->model->stream[0], 1), mid = row_of(g, FT_ACT_MID), none = {0};
     v->activation = &g->single;
     FT_TRY(token_attention(g, v, layer, position, x));
-    FT_TRY(linear(g, v, FT_GROUP_O, FT_ACT_S_O, FT_ACT_D_NORMED, FT_ACT_ATTN));
-    FT_TRY(v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), mid, address(g, FT_ACT_RSTD_MLP), x, row_of(g, FT_ACT_D_NORMED),
-                                   v->mlp_norm, (float)g->shape->norm_eps));
-    FT_TRY(linear(g, v, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, FT_ACT_GATE_UP, FT_ACT_NORMED));
+    FT_TRY(linear(g, v, FT_GROUP_O, FT_ACT_S_O, mid, FT_ACT_ATTN, x));
+    FT_TRY(norm(g, v, mid, FT_ACT_RSTD_MLP, v->mlp_norm));
+    FT_TRY(linear(g, v, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, row_of(g, FT_ACT_GATE_UP), FT_ACT_NORMED, none));
     FT_TRY(v->ops->swiglu_forward(v->queue, row_of(g, FT_ACT_SWIGLU), row_of(g, FT_ACT_GATE_UP)));
-    FT_TRY(linear(g, v, FT_GROUP_DOWN, FT_ACT_S_DOWN, FT_ACT_D_NORMED, FT_ACT_SWIGLU));
-    return v->ops->add(v->queue, x, mid, row_of(g, FT_ACT_D_NORMED));
+    return linear(g, v, FT_GROUP_DOWN, FT_ACT_S_DOWN, x, FT_ACT_SWIGLU, mid);
 }
 
 // Logits of the last of n rows of the stream.
 static ft_status head(const generation *g, int64_t n)
 {
     ft_model *model = g->model;
-    ft_view x = ft_model_view(model, model->stream[0] + (n - 1) * g->shape->hidden * ft_repr_bytes(model->plan->repr), 1), none = {0};
+    ft_view x = ft_model_view(model, model->stream[0] + (n - 1) * model->plan->activation.stream_ld * ft_repr_bytes(model->plan->repr), 1), none = {0};
     ft_head_options options = {.chunk = model->plan->request.head_chunk, .logits = g->logits};
     FT_TRY(model->ops->rmsnorm_forward(model->queue, row_of(g, FT_ACT_NORMED), none, model->final_rstd, x, none, model->final_norm,
                                        (float)g->shape->norm_eps));
-    FT_TRY(model->ops->head_loss(model->queue, model->nll, none, row_of(g, FT_ACT_NORMED), &model->head, model->slot[0].labels, &options,
+    FT_TRY(model->ops->head_loss(model->queue, &model->scalars->nll, none, row_of(g, FT_ACT_NORMED), &model->head, model->slot[0].labels, &options,
                                  model->workspace, model->plan->activation.head_workspace_bytes));
     return ft_queue_sync(model->queue);
 }
@@ -141,7 +144,7 @@ static ft_status sweep(generation *g, const int32_t *ids, int64_t n, int64_t pos
     const ft_model_batch batch = {
         .ids = ids, .labels = g->labels, .positions = g->positions + position, .doc_begin = documents, .n_docs = 1, .tokens = n};
     FT_TRY(ft_model_upload(model, 0, &batch));
-    FT_TRY(ft_model_embed(model, ft_model_view(model, model->stream[0], n), ids, n));
+    FT_TRY(ft_model_embed(model, 0, ft_model_view(model, model->stream[0], n), ids, n));
     for (int64_t layer = 0; layer < g->shape->layers; layer++) {
         model_visit visit;
         FT_TRY(ft_model_visit_begin(model, layer, FT_FORWARD, NULL, &visit));

@@ -16,15 +16,18 @@ static void *address(const frame *f, ft_act act)
 
 static ft_view view(const frame *f, ft_act act)
 {
-    const ft_activation_layout *layout = f->visit->activation;
-    return (ft_view){.data = address(f, act), .repr = layout->repr, .rows = layout->tokens, .cols = layout->cols[act], .ld = layout->cols[act]};
+    char *block = act < FT_ACT_SAVED ? f->saved : f->visit->scratch;
+    return ft_activation_view(f->visit->activation, act, block);
+}
+
+ft_attention ft_layer_attention(const ft_shape *shape)
+{
+    return (ft_attention){shape->q_heads, shape->kv_heads, shape->head_dim, (float)(1.0 / __builtin_sqrt((double)shape->head_dim))};
 }
 
 static frame make_frame(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved)
 {
-    const ft_shape *shape = visit->shape;
-    return (frame){visit, batch, saved,
-                   {shape->q_heads, shape->kv_heads, shape->head_dim, (float)(1.0 / __builtin_sqrt((double)shape->head_dim))}};
+    return (frame){visit, batch, saved, ft_layer_attention(visit->shape)};
 }
 
 // The group with this micro-batch's dropout counter.
@@ -35,21 +38,38 @@ static ft_linear_group group_of(const frame *f, ft_group group)
     return g;
 }
 
-static ft_status linear(const frame *f, ft_group group, ft_act low_rank, ft_view y, ft_view x)
+static const ft_view no_view = {0};
+
+static ft_status linear(const frame *f, ft_group group, ft_act low_rank, ft_view y, ft_view x, ft_view residual)
 {
     ft_linear_group g = group_of(f, group);
-    return f->visit->ops->linear_forward(f->visit->queue, &g, y, x, address(f, low_rank), f->visit->workspace,
+    return f->visit->ops->linear_forward(f->visit->queue, &g, y, x, residual, view(f, low_rank), f->visit->workspace,
                                          f->visit->activation->workspace_bytes);
 }
 
-static ft_status linear_back(const frame *f, ft_group group, ft_act low_rank, ft_view dx, ft_view dy, ft_view x)
+// Where a group's dS goes: dy's tail, or a block of its own where the group has no fold (the CPU device).
+static ft_view d_low_rank(const frame *f, const ft_linear_group *group, ft_act low_rank, ft_view dy)
+{
+    if (group->fold > 0) return ft_view_tail(dy, group->fold);
+    ft_view d_s = view(f, FT_ACT_D_S);
+    d_s.cols = d_s.ld = f->visit->activation->cols[low_rank];
+    return d_s;
+}
+
+// dB, and dx unless it is not wanted. dA is linear_back_a's, which may come later: dS stays where it is until then.
+static ft_status linear_back(const frame *f, ft_group group, ft_act low_rank, ft_view dx, ft_view dy)
 {
     ft_linear_group g = group_of(f, group);
-    return f->visit->ops->linear_backward(f->visit->queue, &g, dx, false, dy, x, address(f, low_rank), f->visit->workspace,
+    return f->visit->ops->linear_backward(f->visit->queue, &g, dx, dy, view(f, low_rank), d_low_rank(f, &g, low_rank, dy), f->visit->workspace,
                                           f->visit->activation->workspace_bytes);
 }
 
-static const ft_view no_view = {0};
+static ft_status linear_back_a(const frame *f, ft_group group, ft_act low_rank, ft_view dy, ft_view x)
+{
+    ft_linear_group g = group_of(f, group);
+    return f->visit->ops->lora_backward_a(f->visit->queue, &g, x, d_low_rank(f, &g, low_rank, dy), f->visit->workspace,
+                                          f->visit->activation->workspace_bytes);
+}
 
 // The norm of q and k heads, in families that have it.
 static ft_status qk_norm(const frame *f, ft_view qkv)
@@ -68,67 +88,86 @@ static ft_status qk_norm_back(const frame *f, ft_view d_qkv)
                                     v->k_norm);
 }
 
+static ft_status norm(const frame *f, ft_view x, ft_act rstd, const float *weight)
+{
+    const ft_layer_visit *v = f->visit;
+    return v->ops->rmsnorm_forward(v->queue, view(f, FT_ACT_NORMED), no_view, address(f, rstd), x, no_view, weight, (float)v->shape->norm_eps);
+}
+
 // x -> saved: rstd, qkv, attention output and its lse, mid = x + o.
 static ft_status attention_forward(const frame *f, ft_view x)
 {
     const ft_layer_visit *v = f->visit;
-    ft_view normed = view(f, FT_ACT_NORMED), qkv = view(f, FT_ACT_QKV), attn = view(f, FT_ACT_ATTN), mid = view(f, FT_ACT_MID);
-    FT_TRY(v->ops->rmsnorm_forward(v->queue, normed, no_view, address(f, FT_ACT_RSTD_ATTN), x, no_view, v->attn_norm, (float)v->shape->norm_eps));
-    FT_TRY(linear(f, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, normed));
+    ft_view qkv = view(f, FT_ACT_QKV), attn = view(f, FT_ACT_ATTN), mid = view(f, FT_ACT_MID);
+    FT_TRY(norm(f, x, FT_ACT_RSTD_ATTN, v->attn_norm));
+    FT_TRY(linear(f, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, view(f, FT_ACT_NORMED), no_view));
     FT_TRY(qk_norm(f, qkv));
     FT_TRY(v->ops->rope(v->queue, qkv, &f->attention, v->rope, f->batch->positions, +1));
     FT_TRY(v->ops->attention_forward(v->queue, attn, address(f, FT_ACT_LSE), qkv, &f->attention, &f->batch->documents, v->workspace,
                                      v->activation->workspace_bytes));
-    // o's output goes to scratch; the norm that follows adds the residual and writes the sum to mid.
-    ft_view o = view(f, FT_ACT_D_NORMED);
-    FT_TRY(linear(f, FT_GROUP_O, FT_ACT_S_O, o, attn));
-    return v->ops->rmsnorm_forward(v->queue, normed, mid, address(f, FT_ACT_RSTD_MLP), x, o, v->mlp_norm, (float)v->shape->norm_eps);
+    return linear(f, FT_GROUP_O, FT_ACT_S_O, mid, attn, x);
 }
 
 ft_status ft_layer_forward(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved, ft_view y, ft_view x)
 {
     frame f = make_frame(visit, batch, saved);
     FT_TRY(attention_forward(&f, x));
-    FT_TRY(linear(&f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, view(&f, FT_ACT_GATE_UP), view(&f, FT_ACT_NORMED)));
-    ft_view swiglu = view(&f, FT_ACT_SWIGLU), down = view(&f, FT_ACT_D_NORMED);
+    FT_TRY(norm(&f, view(&f, FT_ACT_MID), FT_ACT_RSTD_MLP, visit->mlp_norm));
+    FT_TRY(linear(&f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, view(&f, FT_ACT_GATE_UP), view(&f, FT_ACT_NORMED), no_view));
     bool adapted = visit->group[FT_GROUP_DOWN].lora[0].r > 0;
     if (y.data == NULL && !adapted) return FT_OK;
-    FT_TRY(visit->ops->swiglu_forward(visit->queue, swiglu, view(&f, FT_ACT_GATE_UP)));
-    FT_TRY(linear(&f, FT_GROUP_DOWN, FT_ACT_S_DOWN, y.data ? down : no_view, swiglu));
-    if (y.data == NULL) return FT_OK;
-    return visit->ops->add(visit->queue, y, view(&f, FT_ACT_MID), down);
+    FT_TRY(visit->ops->swiglu_forward(visit->queue, view(&f, FT_ACT_SWIGLU), view(&f, FT_ACT_GATE_UP)));
+    return linear(&f, FT_GROUP_DOWN, FT_ACT_S_DOWN, y, view(&f, FT_ACT_SWIGLU), view(&f, FT_ACT_MID));
+}
+
+// The stream's gradient with the twin that stands in scratch: valid between the op that writes both and the end of the visit's
+// micro-batch.
+static ft_view with_twin(const frame *f, ft_view dy)
+{
+    return ft_activation_twin(f->visit->activation, FT_ACT_D_MID, f->visit->scratch, dy);
+}
+
+// A view that is written, or read by LoRA alone, in bf16: no product with frozen weights needs its twin.
+static ft_view without_twin(ft_view view)
+{
+    view.codes = NULL;
+    view.scales = NULL;
+    return view;
 }
 
 // dy (gradient of the layer's output) -> dy += gradient through the MLP, i.e. the gradient of mid.
 static ft_status mlp_backward(const frame *f, ft_view dy)
 {
     const ft_layer_visit *v = f->visit;
-    ft_view gate_up = view(f, FT_ACT_GATE_UP), swiglu = view(f, FT_ACT_SWIGLU), normed = view(f, FT_ACT_NORMED);
+    ft_view gate_up = view(f, FT_ACT_GATE_UP), swiglu = without_twin(view(f, FT_ACT_SWIGLU)), normed = without_twin(view(f, FT_ACT_NORMED));
     ft_view d_swiglu = view(f, FT_ACT_D_SWIGLU), d_gate_up = view(f, FT_ACT_D_GATE_UP), d_normed = view(f, FT_ACT_D_NORMED);
     ft_view mid = view(f, FT_ACT_MID);
     float *rstd = address(f, FT_ACT_RSTD_MLP);
-    FT_TRY(v->ops->swiglu_forward(v->queue, swiglu, gate_up));
-    FT_TRY(linear_back(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, d_swiglu, dy, swiglu));
-    FT_TRY(v->ops->swiglu_backward(v->queue, d_gate_up, d_swiglu, gate_up));
+    FT_TRY(linear_back(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, d_swiglu, dy));
+    FT_TRY(v->ops->swiglu_backward(v->queue, d_gate_up, swiglu, d_swiglu, gate_up));
+    FT_TRY(linear_back_a(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, dy, swiglu));
+    FT_TRY(linear_back(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_normed, d_gate_up));
     FT_TRY(v->ops->rmsnorm_apply(v->queue, normed, mid, rstd, v->mlp_norm));
-    FT_TRY(linear_back(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_normed, d_gate_up, normed));
-    return v->ops->rmsnorm_backward(v->queue, dy, dy, d_normed, mid, rstd, v->mlp_norm);
+    FT_TRY(linear_back_a(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_gate_up, normed));
+    return v->ops->rmsnorm_backward(v->queue, with_twin(f, dy), dy, d_normed, mid, rstd, v->mlp_norm);
 }
 
 // dy (gradient of mid) -> dy += gradient through attention, i.e. the gradient of x.
 static ft_status attention_backward(const frame *f, ft_view dy, ft_view x, bool want_dx)
 {
     const ft_layer_visit *v = f->visit;
-    ft_view attn = view(f, FT_ACT_ATTN), qkv = view(f, FT_ACT_QKV), normed = view(f, FT_ACT_NORMED);
+    ft_view attn = view(f, FT_ACT_ATTN), qkv = view(f, FT_ACT_QKV), normed = without_twin(view(f, FT_ACT_NORMED));
     ft_view d_attn = view(f, FT_ACT_D_ATTN), d_qkv = view(f, FT_ACT_D_QKV), d_normed = view(f, FT_ACT_D_NORMED);
     float *rstd = address(f, FT_ACT_RSTD_ATTN);
-    FT_TRY(linear_back(f, FT_GROUP_O, FT_ACT_S_O, d_attn, dy, attn));
+    FT_TRY(linear_back(f, FT_GROUP_O, FT_ACT_S_O, d_attn, with_twin(f, dy)));
+    FT_TRY(linear_back_a(f, FT_GROUP_O, FT_ACT_S_O, dy, attn));
     FT_TRY(v->ops->attention_backward(v->queue, d_qkv, d_attn, attn, address(f, FT_ACT_LSE), qkv, &f->attention, &f->batch->documents,
                                       v->workspace, v->activation->workspace_bytes));
     FT_TRY(v->ops->rope(v->queue, d_qkv, &f->attention, v->rope, f->batch->positions, -1));
     FT_TRY(qk_norm_back(f, d_qkv));
+    FT_TRY(linear_back(f, FT_GROUP_QKV, FT_ACT_S_QKV, want_dx ? d_normed : no_view, d_qkv));
     FT_TRY(v->ops->rmsnorm_apply(v->queue, normed, x, rstd, v->attn_norm));
-    FT_TRY(linear_back(f, FT_GROUP_QKV, FT_ACT_S_QKV, want_dx ? d_normed : no_view, d_qkv, normed));
+    FT_TRY(linear_back_a(f, FT_GROUP_QKV, FT_ACT_S_QKV, d_qkv, normed));
     if (!want_dx) return FT_OK;
     return v->ops->rmsnorm_backward(v->queue, dy, dy, d_normed, x, rstd, v->attn_norm);
 }

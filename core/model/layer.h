@@ -33,6 +33,8 @@ typedef struct {
     uint32_t token_base;       // dropout counter of slot 0
 } ft_layer_batch;
 
+// Heads and the scale 1/sqrt(head_dim).
+ft_attention ft_layer_attention(const ft_shape *shape);
 // y = layer(x); fills the saved block. y may be NULL: fill the saved block only, without down_proj itself (recompute in backward).
 // y may alias x only if x is not needed again.
 ft_status ft_layer_forward(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved, ft_view y, ft_view x);

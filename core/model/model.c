@@ -15,10 +15,33 @@ static ft_status open_memory(ft_model *model)
     return ft_pool_create(&model->pool, model->device, host, ft_device_get_info(model->device)->numa_node);
 }
 
+static ft_status open_ops(ft_model *model)
+{
+    const ft_plan_request *request = &model->plan->request;
+    const ft_shape *shape = &model->plan->layout.shape;
+    ft_ops_options options = {.attention = ft_layer_attention(shape), .rows = model->plan->micro_batch_tokens, .max_length = request->max_document,
+                              .max_docs = request->max_docs, .train = model->train, .deterministic = model->deterministic,
+                              .gemm_table = model->gemm_table};
+    return model->ops->open(model->queue, &options);
+}
+
 static ft_status open_streamer(ft_model *model)
 {
     ft_streamer_options options = {.plan = model->plan, .store = model->store, .device = model->device, .pool = model->pool, .hbm = &model->arena};
     return ft_streamer_open(&model->streamer, &options);
+}
+
+// CUDA multiplies by a bf16 head.
+static ft_status convert_head(ft_model *model)
+{
+    int64_t bytes = ft_plan_head_form_bytes(model->plan);
+    if (bytes == 0) return FT_OK;
+    ft_weight copy = {.data = ft_arena_take(&model->arena, (size_t)bytes), .repr = FT_REPR_BF16, .rows = model->head.rows,
+                      .cols = model->head.cols, .ld = model->head.cols};
+    FT_TRY(model->ops->weight_prepare(model->queue, &copy, &model->head));
+    model->head.codes = copy.data;
+    model->head.dtype = FT_DTYPE_BF16;
+    return FT_OK;
 }
 
 // Final norm and head matrix, both resident; a tied head is the device's copy of the embedding record.
@@ -31,7 +54,8 @@ static ft_status open_head(ft_model *model)
     const ft_record_tensor *norm = ft_record_find(&layout->record[head], FT_ROLE_FINAL_NORM);
     model->final_norm = ft_arena_take(&model->arena, (size_t)layout->shape.hidden * 4);
     model->head = ft_record_matrix(ft_record_find(&layout->record[matrix], layout->shape.tied ? FT_ROLE_EMBED : FT_ROLE_HEAD), matrix_base);
-    return model->ops->vector_prepare(model->queue, model->final_norm, base + norm->codes, norm->dtype, layout->shape.hidden);
+    FT_TRY(model->ops->vector_prepare(model->queue, model->final_norm, base + norm->codes, norm->dtype, layout->shape.hidden));
+    return convert_head(model);
 }
 
 static ft_status open_rope(ft_model *model)
@@ -113,6 +137,7 @@ static ft_status open_batches(ft_model *model)
     const ft_plan *plan = model->plan;
     int64_t tokens = plan->micro_batch_tokens;
     int64_t rows = tokens * plan->layout.shape.hidden * (int64_t)ft_dtype_bytes(plan->layout.shape.dtype);
+    bool gathered = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HBM;
     FT_ALLOC_CHECK(model->slot = FT_NEW_ARRAY(batch_slot, plan->micro_batches));
     for (int64_t m = 0; m < plan->micro_batches; m++) {
         batch_slot *slot = &model->slot[m];
@@ -122,15 +147,18 @@ static ft_status open_batches(ft_model *model)
         slot->host_labels = ft_pool_take(model->pool, tokens * 4);
         slot->host_positions = ft_pool_take(model->pool, tokens * 4);
         slot->host_doc = ft_pool_take(model->pool, (tokens + 1) * 4);
+        if (gathered) slot->ids = ft_arena_take(&model->arena, (size_t)tokens * 4);
+        if (gathered) slot->host_ids = ft_pool_take(model->pool, tokens * 4);
     }
-    model->embed_device = ft_arena_take(&model->arena, (size_t)rows);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && !gathered; i++) {
+        if (i == 0) model->embed_device = ft_arena_take(&model->arena, (size_t)rows);
         model->embed_host[i] = ft_pool_take(model->pool, rows);
         FT_TRY(ft_event_create(model->device, &model->staged[i]));
     }
+    FT_TRY(ft_event_create(model->device, &model->uploaded));
     model->final_rstd = ft_arena_take(&model->arena, (size_t)tokens * 4);
-    model->nll = ft_arena_take(&model->arena, 256);
-    model->host_nll = ft_pool_take(model->pool, 64);
+    model->scalars = ft_arena_take(&model->arena, sizeof *model->scalars);
+    model->host_scalars = ft_pool_take(model->pool, sizeof *model->host_scalars);
     for (int part = 0; part < (model->train ? 3 : 1) && model->state.n > 0; part++)
         model->snapshot[part] = ft_pool_take(model->pool, model->state.n * 4);
     return FT_OK;
@@ -141,11 +169,13 @@ ft_status ft_model_open(ft_model **out, const ft_model_options *options)
     ft_model *model = FT_NEW(ft_model);
     FT_ALLOC_CHECK(model);
     *model = (ft_model){.plan = options->plan, .store = options->store, .device = options->device, .adapter = options->adapter,
-                        .train = options->train, .seed = options->seed, .form_layer = -1};
+                        .train = options->train, .deterministic = options->deterministic, .gemm_table = options->gemm_table, .seed = options->seed,
+                        .form_layer = -1};
     model->ops = options->ops ? options->ops : ft_ops_for(ft_device_get_info(model->device)->kind);
     ft_status status = model->ops ? FT_OK : ft_error(FT_E_UNSUPPORTED, "this build has no kernels for the device");
     FT_ASSERT(options->train == options->plan->request.train);
     if (status == FT_OK) status = ft_queue_create(model->device, FT_QUEUE_COMPUTE, "compute", &model->queue);
+    if (status == FT_OK) status = open_ops(model);
     if (status == FT_OK) status = open_memory(model);
     if (status == FT_OK) status = open_streamer(model);
     if (status == FT_OK) status = open_head(model);
@@ -172,6 +202,7 @@ void ft_model_close(ft_model *model)
     if (model->streamer) ft_streamer_close(model->streamer);
     for (int i = 0; i < 2; i++)
         if (model->staged[i]) ft_event_destroy(model->staged[i]);
+    if (model->uploaded) ft_event_destroy(model->uploaded);
     if (model->pool) ft_pool_destroy(model->pool);
     if (model->hbm) ft_device_free(model->device, model->hbm);
     if (model->queue) ft_queue_destroy(model->queue);
@@ -193,16 +224,10 @@ void *ft_model_workspace(ft_model *model, int64_t *bytes)
     return model->workspace;
 }
 
-void ft_model_scalars(ft_model *model, double **device, double **host)
-{
-    *device = model->nll;
-    *host = model->host_nll;
-}
-
 float *ft_model_snapshot(ft_model *model, int part) { return model->snapshot[part]; }
 
 ft_view ft_model_view(const ft_model *model, void *data, int64_t rows)
 {
-    int64_t hidden = model->plan->layout.shape.hidden;
-    return (ft_view){.data = data, .repr = model->plan->repr, .rows = rows, .cols = hidden, .ld = hidden};
+    const ft_plan *plan = model->plan;
+    return (ft_view){.data = data, .repr = plan->repr, .rows = rows, .cols = plan->layout.shape.hidden, .ld = plan->activation.stream_ld};
 }

@@ -28,6 +28,8 @@ typedef struct {
     const ft_adapter_layout *adapter;         // NULL: base model only
     bool train;                               // gradients and moments exist
     uint64_t seed;                            // dropout
+    bool deterministic;                       // CUDA: an attention whose backward has one order of sums
+    const char *gemm_table;                   // CUDA: file of measured GEMM algorithms, NULL = none
     const ft_ops *ops;                        // NULL: the device's; a benchmark gives its own to time each
 } ft_model_options;
 
@@ -43,8 +45,8 @@ ft_adapter_state ft_model_adapter(ft_model *model);
 ft_queue *ft_model_queue(ft_model *model);
 const ft_ops *ft_model_ops(ft_model *model);
 void *ft_model_workspace(ft_model *model, int64_t *bytes);
-// Four doubles on the device and their host mirror (staging memory), free between steps; [0] holds the loss during one.
-void ft_model_scalars(ft_model *model, double **device, double **host);
+// Where the optimizer leaves the gradient's norm, on the device.
+ft_clip *ft_model_clip(ft_model *model);
 // Host room for n floats each of parameters, moment1 and moment2 (part 0, 1, 2; moments only when training).
 float *ft_model_snapshot(ft_model *model, int part);
 ft_streamer *ft_model_streamer(ft_model *model);
@@ -62,8 +64,10 @@ typedef struct {
 // Announces what is coming, so that prefetch may run across steps (ft_streamer_start).
 ft_status ft_model_announce(ft_model *model, ft_sweep_mode mode, int64_t sweeps);
 // Forward and backward over n micro-batches (any n; the last sweep may carry fewer than the plan's). Gradients are zeroed first.
-// *nll_sum: sum over trainable tokens.
+// *nll_sum: sum over trainable tokens; where nll_sum is NULL the work is only queued and ft_model_result waits for it.
 ft_status ft_model_step(ft_model *model, const ft_model_batch *batches, int64_t n, const ft_step_options *options, double *nll_sum);
+// Waits for the step and for what was queued after it: its loss and, if clip is given, what the optimizer left in ft_model_clip.
+ft_status ft_model_result(ft_model *model, double *nll_sum, ft_clip *clip);
 // Forward only. logits (host, [tokens, vocab] float32 per batch, one batch only) may be NULL.
 ft_status ft_model_evaluate(ft_model *model, const ft_model_batch *batches, int64_t n, double *nll_sum, float *logits,
                             ft_visit_callback on_visit, void *context);

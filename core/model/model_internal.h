@@ -8,10 +8,17 @@
 // Device arrays of one micro-batch of the running sweep.
 typedef struct {
     int32_t *labels, *positions, *doc_begin;           // device
-    int32_t *host_labels, *host_positions, *host_doc;  // staging, alive until the copies are done
+    int32_t *ids;                                      // device; NULL unless the embedding lives there
+    int32_t *host_labels, *host_positions, *host_doc, *host_ids;  // staging, alive until the copies are done
     const ft_model_batch *batch;
     ft_layer_batch layer;
 } batch_slot;
+
+// What a step leaves for the host: on the device, and its mirror in staging memory.
+typedef struct {
+    double nll;
+    ft_clip clip;
+} model_scalars;
 
 struct ft_model {
     const ft_plan *plan;
@@ -19,11 +26,13 @@ struct ft_model {
     ft_device *device;
     const ft_adapter_layout *adapter;
     const ft_ops *ops;
-    bool train;
+    bool train, deterministic;
+    const char *gemm_table;
     uint64_t seed;
 
     ft_queue *queue;
     ft_event *staged[2];          // embedding staging buffer i was copied
+    ft_event *uploaded;           // the micro-batches of the last sweep were copied
     void *hbm;
     ft_arena arena;
     ft_pool *pool;
@@ -44,11 +53,11 @@ struct ft_model {
     ft_matrix head;
     float *final_norm, *final_rstd;
     ft_rope rope;
-    double *nll;                  // device scalar
-    double *host_nll;
+    model_scalars *scalars, *host_scalars;
     float *snapshot[3];           // host, in the plan's staging line
 
-    int64_t form_layer;           // layer whose compute form stands in `form`, -1 = none
+    int64_t form_layer;           // layer whose compute form stands in the shared block of `form`, -1 = none
+    int64_t forms_made;           // layers 0 .. this - 1 have their resident form
     bool evaluating;
 };
 
@@ -61,7 +70,7 @@ typedef struct {
 ft_status ft_model_visit_begin(ft_model *model, int64_t layer, ft_direction direction, const ft_step_options *options, model_visit *visit);
 ft_status ft_model_visit_end(ft_model *model, model_visit *visit);
 // Copies ids' rows to the device and writes layer 0's input.
-ft_status ft_model_embed(ft_model *model, ft_view x, const int32_t *ids, int64_t n);
+ft_status ft_model_embed(ft_model *model, int64_t slot, ft_view x, const int32_t *ids, int64_t n);
 ft_status ft_model_upload(ft_model *model, int64_t slot, const ft_model_batch *batch);
 ft_view ft_model_view(const ft_model *model, void *data, int64_t rows);
 

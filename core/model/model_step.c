@@ -86,6 +86,16 @@ static ft_status forward_visit(sweep_state *s, int64_t layer)
     return report(s, layer, FT_FORWARD);
 }
 
+// A tensor of the layers' scratch, which nothing uses between two visits. No product with layer weights reads it here: no twin.
+static ft_view scratch_view(const ft_model *model, ft_act act, int64_t rows)
+{
+    ft_view view = ft_activation_view(&model->plan->activation, act, model->scratch);
+    view.rows = rows;
+    view.codes = NULL;
+    view.scales = NULL;
+    return view;
+}
+
 // Final norm, logits, loss; when training, the stream then holds d loss / d (output of the last layer).
 static ft_status head(sweep_state *s, int64_t m)
 {
@@ -93,17 +103,15 @@ static ft_status head(sweep_state *s, int64_t m)
     const ft_plan *plan = model->plan;
     const batch_slot *slot = &model->slot[m];
     ft_view x = input_view(model, layers_of(model), m), none = {0};
-    ft_view normed = ft_model_view(model, model->scratch + plan->activation.offset[FT_ACT_NORMED], x.rows);
-    ft_view d_normed = ft_model_view(model, model->scratch + plan->activation.offset[FT_ACT_D_NORMED], x.rows);
+    ft_view normed = scratch_view(model, FT_ACT_NORMED, x.rows), d_normed = scratch_view(model, FT_ACT_D_NORMED, x.rows);
     bool train = !model->evaluating;
     ft_head_options options = {.loss_scale = train ? (float)s->options->loss_scale : 0, .chunk = plan->request.head_chunk,
                                .want_gradient = train, .logits = s->logits};
     FT_TRY(model->ops->rmsnorm_forward(model->queue, normed, none, model->final_rstd, x, none, model->final_norm, (float)plan->layout.shape.norm_eps));
-    FT_TRY(model->ops->head_loss(model->queue, model->nll, train ? d_normed : none, normed, &model->head, slot->labels, &options,
+    FT_TRY(model->ops->head_loss(model->queue, &model->scalars->nll, train ? d_normed : none, normed, &model->head, slot->labels, &options,
                                  model->workspace, plan->activation.head_workspace_bytes));
     if (!train) return FT_OK;
-    FT_TRY(model->ops->rmsnorm_backward(model->queue, normed, none, d_normed, x, model->final_rstd, model->final_norm));
-    return ft_copy_d2d(model->queue, x.data, normed.data, x.rows * x.cols * ft_repr_bytes(x.repr));
+    return model->ops->rmsnorm_backward(model->queue, x, none, d_normed, x, model->final_rstd, model->final_norm);
 }
 
 // Spilled inputs come back in the order the backward pass uses them, one ahead, through two staging buffers.
@@ -148,19 +156,20 @@ static ft_status load_batches(sweep_state *s, const ft_model_batch *batches)
     ft_model *model = s->model;
     for (int64_t m = 0; m < s->batches; m++) {
         FT_TRY(ft_model_upload(model, m, &batches[m]));
-        FT_TRY(ft_model_embed(model, input_view(model, 0, m), batches[m].ids, batches[m].tokens));
+        FT_TRY(ft_model_embed(model, m, input_view(model, 0, m), batches[m].ids, batches[m].tokens));
         FT_TRY(after_input(model, 0, m));
     }
     return FT_OK;
 }
 
-// Staging and stream buffers are host-written in the next sweep: their copies must be done.
+// Staging buffers are written by the host again: the copies of the sweep before must be done. That is all the host waits for.
 static ft_status run_sweep(sweep_state *s, const ft_model_batch *batches)
 {
     ft_model *model = s->model;
     s->spilled = 0;
-    if (s->sweep > 0) FT_TRY(ft_queue_sync(model->queue));
+    FT_TRY(ft_event_sync(model->uploaded));
     FT_TRY(load_batches(s, batches));
+    FT_TRY(ft_event_record(model->uploaded, model->queue));
     for (int64_t layer = 0; layer < layers_of(model); layer++) FT_TRY(forward_visit(s, layer));
     for (int64_t m = 0; m < s->batches; m++) FT_TRY(head(s, m));
     if (model->evaluating) return FT_OK;
@@ -173,14 +182,13 @@ static ft_status run_sweeps(sweep_state *s, const ft_model_batch *batches, int64
     ft_model *model = s->model;
     int64_t most = model->plan->micro_batches;
     s->sweeps = (n + most - 1) / most;
-    FT_TRY(ft_fill(model->queue, model->nll, 0, sizeof *model->nll));
+    FT_TRY(ft_fill(model->queue, model->scalars, 0, sizeof *model->scalars));
     for (s->sweep = 0; s->sweep < s->sweeps; s->sweep++) {
         int64_t first = s->sweep * most;
         s->batches = n - first < most ? n - first : most;
         FT_TRY(run_sweep(s, batches + first));
     }
-    FT_TRY(ft_copy_d2h(model->queue, model->host_nll, model->nll, sizeof *model->nll));
-    return ft_queue_sync(model->queue);
+    return FT_OK;
 }
 
 ft_status ft_model_announce(ft_model *model, ft_sweep_mode mode, int64_t sweeps)
@@ -209,9 +217,20 @@ ft_status ft_model_step(ft_model *model, const ft_model_batch *batches, int64_t 
     sweep_state s = {.model = model, .options = options, .on_visit = options->on_visit, .context = options->context};
     ft_status status = ft_fill(model->queue, model->state.gradients, 0, model->state.n * (int64_t)sizeof(float));
     if (status == FT_OK) status = run_sweeps(&s, batches, n);
-    *nll_sum = *model->host_nll;
+    if (status == FT_OK && nll_sum) status = ft_model_result(model, nll_sum, NULL);
     return finish(model, status);
 }
+
+ft_status ft_model_result(ft_model *model, double *nll_sum, ft_clip *clip)
+{
+    FT_TRY(ft_copy_d2h(model->queue, model->host_scalars, model->scalars, sizeof *model->scalars));
+    FT_TRY(ft_queue_sync(model->queue));
+    *nll_sum = model->host_scalars->nll;
+    if (clip) *clip = model->host_scalars->clip;
+    return FT_OK;
+}
+
+ft_clip *ft_model_clip(ft_model *model) { return &model->scalars->clip; }
 
 ft_status ft_model_evaluate(ft_model *model, const ft_model_batch *batches, int64_t n, double *nll_sum, float *logits,
                             ft_visit_callback on_visit, void *context)
@@ -222,6 +241,6 @@ ft_status ft_model_evaluate(ft_model *model, const ft_model_batch *batches, int6
     model->evaluating = true;
     sweep_state s = {.model = model, .on_visit = on_visit, .context = context, .logits = logits};
     ft_status status = run_sweeps(&s, batches, n);
-    *nll_sum = *model->host_nll;
+    if (status == FT_OK) status = ft_model_result(model, nll_sum, NULL);
     return finish(model, status);
 }

@@ -28,39 +28,20 @@ double ft_schedule_rate(const ft_schedule *schedule, int64_t step)
     return schedule->peak * (factor * (1 - schedule->minimum_ratio) + schedule->minimum_ratio);
 }
 
-// Gradient norm and whether every gradient is finite.
-static ft_status gradient_norm(ft_model *model, double *norm, bool *finite)
-{
-    ft_adapter_state state = ft_model_adapter(model);
-    const ft_ops *ops = ft_model_ops(model);
-    ft_queue *queue = ft_model_queue(model);
-    double *device, *host;
-    int64_t workspace_bytes;
-    void *workspace = ft_model_workspace(model, &workspace_bytes);
-    ft_model_scalars(model, &device, &host);
-    FT_TRY(ops->sum_squares(queue, &device[1], (int32_t *)(void *)&device[2], state.gradients, state.n, workspace, workspace_bytes));
-    FT_TRY(ft_copy_d2h(queue, &host[1], &device[1], 2 * sizeof(double)));
-    FT_TRY(ft_queue_sync(queue));
-    int32_t flag;
-    memcpy(&flag, &host[2], sizeof flag);
-    *norm = sqrt(host[1]);
-    *finite = flag != 0 && isfinite(*norm);
-    return FT_OK;
-}
-
 // One call over the flat arrays, or one per tensor when A and B learn at different rates (LoRA+).
-static ft_status apply(ft_model *model, const ft_adapter_layout *layout, const ft_adamw *options, float factor, double b_ratio)
+static ft_status apply(ft_model *model, const ft_adapter_layout *layout, const ft_adamw *options, double b_ratio)
 {
     ft_adapter_state s = ft_model_adapter(model);
     const ft_ops *ops = ft_model_ops(model);
     ft_queue *queue = ft_model_queue(model);
-    if (b_ratio <= 0 || b_ratio == 1) return ops->adamw(queue, s.parameters, s.gradients, s.moment1, s.moment2, s.n, options, factor);
+    const ft_clip *clip = ft_model_clip(model);
+    if (b_ratio <= 0 || b_ratio == 1) return ops->adamw(queue, s.parameters, s.gradients, s.moment1, s.moment2, s.n, options, clip);
     for (int64_t t = 0; t < layout->n_tensors; t++) {
         const ft_adapter_tensor *tensor = &layout->tensor[t];
         ft_adamw own = *options;
         if (tensor->is_b) own.lr = (float)((double)options->lr * b_ratio);
         int64_t at = tensor->offset;
-        FT_TRY(ops->adamw(queue, s.parameters + at, s.gradients + at, s.moment1 + at, s.moment2 + at, tensor->rows * tensor->cols, &own, factor));
+        FT_TRY(ops->adamw(queue, s.parameters + at, s.gradients + at, s.moment1 + at, s.moment2 + at, tensor->rows * tensor->cols, &own, clip));
     }
     return FT_OK;
 }
@@ -68,16 +49,18 @@ static ft_status apply(ft_model *model, const ft_adapter_layout *layout, const f
 ft_status ft_optimizer_step(ft_model *model, const ft_adapter_layout *layout, const ft_config *config, double rate, int64_t update,
                             ft_optimizer_result *result)
 {
-    bool finite;
-    FT_TRY(gradient_norm(model, &result->grad_norm, &finite));
-    result->skipped = !finite;
-    if (!finite) return FT_OK;
-    // torch.nn.utils.clip_grad_norm_: factor max / (norm + 1e-6), at most 1.
-    double factor = 1;
-    if (config->max_grad_norm > 0) factor = fmin(1, config->max_grad_norm / (result->grad_norm + 1e-6));
+    ft_adapter_state state = ft_model_adapter(model);
+    int64_t workspace_bytes;
+    void *workspace = ft_model_workspace(model, &workspace_bytes);
+    FT_TRY(ft_model_ops(model)->clip(ft_model_queue(model), ft_model_clip(model), state.gradients, state.n, config->max_grad_norm, workspace,
+                                     workspace_bytes));
     ft_adamw options = {.lr = (float)rate, .beta1 = (float)config->adam_beta1, .beta2 = (float)config->adam_beta2,
                         .eps = (float)config->adam_epsilon, .weight_decay = (float)config->weight_decay,
                         .bias1 = (float)(1 - pow(config->adam_beta1, (double)update)), .bias2 = (float)(1 - pow(config->adam_beta2, (double)update))};
-    FT_TRY(apply(model, layout, &options, (float)factor, config->loraplus_lr_ratio));
-    return ft_queue_sync(ft_model_queue(model));
+    FT_TRY(apply(model, layout, &options, config->loraplus_lr_ratio));
+    ft_clip clip;
+    FT_TRY(ft_model_result(model, &result->nll_sum, &clip));
+    result->grad_norm = sqrt(clip.sum_squares);
+    result->skipped = clip.finite == 0;
+    return FT_OK;
 }

@@ -18,10 +18,12 @@ ft_status ft_schedule_make(ft_schedule *schedule, const ft_config *config, int64
 double ft_schedule_rate(const ft_schedule *schedule, int64_t step);
 
 typedef struct {
+    double nll_sum;       // of the step, over its trainable tokens
     double grad_norm;     // before clipping
     bool skipped;         // non-finite gradient: nothing was changed
 } ft_optimizer_result;
 
+// After ft_model_step, whose work it waits for together with its own: the one time in a step that the host waits.
 // Clips to config->max_grad_norm (0 = off) and applies AdamW to every adapter tensor; B tensors at rate * loraplus ratio when
 // set. `update` counts applied updates from 1 (bias correction).
 ft_status ft_optimizer_step(ft_model *model, const ft_adapter_layout *layout, const ft_config *config, double rate, int64_t update,

@@ -77,11 +77,19 @@ static ft_status gradients(trainer *t, int64_t n, int64_t *tokens, int64_t *trai
         *tokens += t->batch[i].real;
         *trainable += t->batch[i].trainable;
     }
-    double nll;
     ft_step_options options = {.step = t->state.step, .loss_scale = *trainable > 0 ? 1.0 / (double)*trainable : 0,
                                .on_visit = ft_trainer_on_visit, .context = t};
-    FT_TRY(ft_trainer_keep(t, ft_model_step(t->model, t->model_batch, n, &options, &nll)));
-    t->loss = *trainable > 0 ? nll / (double)*trainable : 0;
+    return ft_trainer_keep(t, ft_model_step(t->model, t->model_batch, n, &options, NULL));
+}
+
+static ft_status update(trainer *t, int64_t trainable, ft_optimizer_result *result)
+{
+    t->rate = ft_schedule_rate(&t->schedule, t->state.step);
+    FT_TRY(ft_optimizer_step(t->model, &t->session.adapter, t->config, t->rate, t->state.update + 1, result));
+    t->loss = trainable > 0 ? result->nll_sum / (double)trainable : 0;
+    t->grad_norm = result->grad_norm;
+    t->state.update += !result->skipped;
+    t->announced--;
     return FT_OK;
 }
 
@@ -105,12 +113,8 @@ static ft_status one_step(trainer *t)
     int64_t tokens, trainable;
     int64_t n = ft_trainer_fill(t, &t->data.train, &t->packs, t->state.next_row, t->accumulation);
     FT_TRY(gradients(t, n, &tokens, &trainable));
-    t->rate = ft_schedule_rate(&t->schedule, t->state.step);
     ft_optimizer_result optimizer;
-    FT_TRY(ft_optimizer_step(t->model, &t->session.adapter, t->config, t->rate, t->state.update + 1, &optimizer));
-    t->grad_norm = optimizer.grad_norm;
-    t->state.update += !optimizer.skipped;
-    t->announced--;
+    FT_TRY(update(t, trainable, &optimizer));
     advance(t, tokens, trainable, optimizer.skipped);
     return write_metrics(t, &before, tokens, trainable);
 }

@@ -30,15 +30,16 @@ static void run(void *context, int64_t begin, int64_t end)
 }
 
 ft_status ft_cpu_adamw(ft_queue *queue, float *parameter, const float *gradient, float *moment1, float *moment2, int64_t n,
-                       const ft_adamw *options, float gradient_factor)
+                       const ft_adamw *options, const ft_clip *clip)
 {
     ft_cpu_check(queue);
+    if (!clip->finite) return FT_OK;
     adamw_job job = {
         .parameter = parameter,
         .moment1 = moment1,
         .moment2 = moment2,
         .gradient = gradient,
-        .gradient_factor = gradient_factor,
+        .gradient_factor = clip->factor,
         .decay = (float)(1.0 - options->lr * options->weight_decay),
         .step = (float)(options->lr / options->bias1),
         .root_bias2 = (float)sqrt(options->bias2),

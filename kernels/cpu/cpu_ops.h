@@ -45,21 +45,26 @@ int64_t ft_cpu_linear_backward_workspace(const ft_op_shape *shape);
 int64_t ft_cpu_attention_backward_workspace(const ft_op_shape *shape);
 int64_t ft_cpu_attention_decode_workspace(const ft_op_shape *shape);
 int64_t ft_cpu_head_loss_workspace(const ft_op_shape *shape);
-int64_t ft_cpu_sum_squares_workspace(const ft_op_shape *shape);
+int64_t ft_cpu_clip_workspace(const ft_op_shape *shape);
 
 // --- ops ---------------------------------------------------------------------------------------------------------------------
 ft_status ft_cpu_weight_prepare(ft_queue *queue, const ft_weight *dst, const ft_matrix *src);
 ft_status ft_cpu_vector_prepare(ft_queue *queue, float *dst, const void *src, ft_dtype dtype, int64_t n);
-ft_status ft_cpu_embed(ft_queue *queue, ft_view dst, const void *rows, ft_dtype dtype);
+ft_status ft_cpu_open(ft_queue *queue, const ft_ops_options *options);
+const char *ft_cpu_describe(ft_queue *queue);
+ft_status ft_cpu_lora_prepare(ft_queue *queue, const ft_linear_group *group);
+ft_status ft_cpu_embed(ft_queue *queue, ft_view dst, const void *table, ft_dtype dtype, const int32_t *ids);
 ft_status ft_cpu_rmsnorm_forward(ft_queue *queue, ft_view y, ft_view sum_out, float *rstd, ft_view x, ft_view residual,
                                  const float *weight, float eps);
 ft_status ft_cpu_rmsnorm_apply(ft_queue *queue, ft_view y, ft_view x, const float *rstd, const float *weight);
 ft_status ft_cpu_rmsnorm_backward(ft_queue *queue, ft_view dx, ft_view dres, ft_view dy, ft_view x, const float *rstd,
                                   const float *weight);
-ft_status ft_cpu_linear_forward(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, float *low_rank,
-                                void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy,
-                                 ft_view x, const float *low_rank, void *workspace, int64_t workspace_bytes);
+ft_status ft_cpu_linear_forward(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, ft_view residual,
+                                ft_view low_rank, void *workspace, int64_t workspace_bytes);
+ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, ft_view dx, ft_view dy, ft_view low_rank,
+                                 ft_view d_low_rank, void *workspace, int64_t workspace_bytes);
+ft_status ft_cpu_lora_backward_a(ft_queue *queue, const ft_linear_group *group, ft_view x, ft_view d_low_rank, void *workspace,
+                                 int64_t workspace_bytes);
 ft_status ft_cpu_qk_norm_forward(ft_queue *queue, ft_view qkv, ft_view raw, float *rstd, const ft_attention *shape,
                                  const float *q_weight, const float *k_weight, float eps);
 ft_status ft_cpu_qk_norm_backward(ft_queue *queue, ft_view dqkv, ft_view raw, const float *rstd, const ft_attention *shape,
@@ -74,14 +79,12 @@ ft_status ft_cpu_attention_backward(ft_queue *queue, ft_view dqkv, ft_view d_o, 
 ft_status ft_cpu_attention_decode(ft_queue *queue, ft_view o, ft_view q, const void *k_cache, const void *v_cache, int64_t length,
                                   const ft_attention *shape, void *workspace, int64_t workspace_bytes);
 ft_status ft_cpu_swiglu_forward(ft_queue *queue, ft_view y, ft_view gate_up);
-ft_status ft_cpu_swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view dy, ft_view gate_up);
+ft_status ft_cpu_swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view y, ft_view dy, ft_view gate_up);
 ft_status ft_cpu_head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head, const int32_t *labels,
                            const ft_head_options *options, void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_add(ft_queue *queue, ft_view y, ft_view a, ft_view b);
-ft_status ft_cpu_scale_add(ft_queue *queue, float *y, const float *x, float factor, int64_t n, bool overwrite);
-ft_status ft_cpu_sum_squares(ft_queue *queue, double *sum, int32_t *finite, const float *x, int64_t n, void *workspace,
-                             int64_t workspace_bytes);
+ft_status ft_cpu_clip(ft_queue *queue, ft_clip *clip, const float *x, int64_t n, double max_norm, void *workspace,
+                      int64_t workspace_bytes);
 ft_status ft_cpu_adamw(ft_queue *queue, float *parameter, const float *gradient, float *moment1, float *moment2, int64_t n,
-                       const ft_adamw *options, float gradient_factor);
+                       const ft_adamw *options, const ft_clip *clip);
 
 #endif

@@ -1,4 +1,4 @@
-// A linear group, backward: dS = scale dY B, dB += scale dY^T S, dA += dS^T dropout(X), dX = dY W + dropout'(dS A).
+// A linear group, backward: dS = scale dY B, dB += scale dY^T S, dX = dY W + dropout'(dS A); and dA += dS^T dropout(X).
 #include "kernels/cpu/linear_parts.h"
 
 // dS into its columns, and dB from S.
@@ -33,52 +33,64 @@ static void add_lora_terms(ft_gemm_sum *sum, const ft_linear_group *group, const
     }
 }
 
-// dx (+)= dy W + dS A over all parts, in one pass over dx. With dropout the LoRA branch's share is gathered in `scratch` (which
-// held dropout(x)) and masked as a whole.
-static void differentiate_x(const ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy, ft_view scratch,
+// dx = dy W + dS A over all parts, in one pass over dx. With dropout the LoRA branch's share is gathered in `scratch` and masked
+// as a whole.
+static void differentiate_x(const ft_queue *queue, const ft_linear_group *group, ft_view dx, ft_view dy, float *scratch,
                             const float *d_low_rank, int64_t rank)
 {
-    ft_gemm_sum sum = {.m = dy.rows, .n = dx.cols, .c = dx.data, .ldc = dx.ld, .beta = accumulate};
+    ft_gemm_sum sum = {.m = dy.rows, .n = dx.cols, .c = dx.data, .ldc = dx.ld};
     const float *columns = dy.data;
     for (int w = 0; w < group->n_weights; columns += group->weight[w].rows, w++) {
         const ft_weight *weight = &group->weight[w];
         sum.term[sum.n_terms++] = (ft_gemm_term){.k = weight->rows, .a = columns, .lda = dy.ld, .b = weight->data, .ldb = weight->ld,
                                                  .alpha = 1, .bf16 = ft_cpu_computes_bf16(queue)};
     }
-    bool masked = rank > 0 && group->dropout.p > 0;
+    bool masked = scratch != NULL;
     if (!masked) add_lora_terms(&sum, group, d_low_rank, rank);
     ft_gemm_sum_parallel(&sum);
     if (!masked) return;
-    ft_gemm_sum lora = {.m = scratch.rows, .n = scratch.cols, .c = scratch.data, .ldc = scratch.ld};
+    ft_gemm_sum lora = {.m = dx.rows, .n = dx.cols, .c = scratch, .ldc = dx.cols};
     add_lora_terms(&lora, group, d_low_rank, rank);
     ft_gemm_sum_parallel(&lora);
-    ft_cpu_dropout(dx.data, dx.ld, scratch.data, scratch.ld, dx.rows, dx.cols, &group->dropout, true);
+    ft_cpu_dropout(dx.data, dx.ld, scratch, dx.cols, dx.rows, dx.cols, &group->dropout, true);
 }
 
+// Room for one masked copy of x or dx, as in the forward pass.
 int64_t ft_cpu_linear_backward_workspace(const ft_op_shape *shape)
 {
-    size_t d_low_rank = ft_arena_round((size_t)(shape->rows * shape->rank) * sizeof(float));
-    return (int64_t)d_low_rank + ft_cpu_linear_forward_workspace(shape);
+    return ft_cpu_linear_forward_workspace(shape);
 }
 
-ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, ft_view dx, bool accumulate, ft_view dy,
-                                 ft_view x, const float *low_rank, void *workspace, int64_t workspace_bytes)
+ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, ft_view dx, ft_view dy, ft_view low_rank,
+                                 ft_view d_low_rank, void *workspace, int64_t workspace_bytes)
 {
     ft_cpu_check(queue);
-    ft_cpu_check_group(group, dy, x);
-    bool want_dx = dx.data != NULL;
-    FT_ASSERT(!want_dx || (ft_cpu_data(dx) != NULL && dx.cols == x.cols && dx.rows == x.rows));
+    if (dx.data != NULL) ft_cpu_check_group(group, dy, dx);
     int64_t rank = ft_cpu_group_rank(group);
+    FT_ASSERT(rank == 0 || (low_rank.ld == rank && d_low_rank.ld == rank && d_low_rank.rows == dy.rows));
     ft_arena arena;
     ft_arena_init(&arena, "linear_backward", workspace, (size_t)workspace_bytes);
-    float *d_low_rank = rank > 0 ? ft_arena_take(&arena, (size_t)(dy.rows * rank) * sizeof(float)) : NULL;
-    ft_view input = rank > 0 ? ft_cpu_lora_input(group, x, &arena) : x;
-    for (int p = 0; p < group->n_parts; p++) {
-        if (group->lora[p].r == 0) continue;
-        ft_part part = ft_cpu_group_part(group, p);
-        differentiate_b(part, dy, low_rank, d_low_rank, rank);
-        differentiate_a(part, input, d_low_rank, rank);
-    }
-    if (want_dx) differentiate_x(queue, group, dx, accumulate, dy, input, d_low_rank, rank);
+    for (int p = 0; p < group->n_parts; p++)
+        if (group->lora[p].r > 0) differentiate_b(ft_cpu_group_part(group, p), dy, low_rank.data, d_low_rank.data, rank);
+    if (dx.data == NULL) return FT_OK;
+    bool masked = rank > 0 && group->dropout.p > 0;
+    float *scratch = masked ? ft_arena_take(&arena, (size_t)(dx.rows * dx.cols) * sizeof(float)) : NULL;
+    differentiate_x(queue, group, dx, dy, scratch, d_low_rank.data, rank);
+    return FT_OK;
+}
+
+ft_status ft_cpu_lora_backward_a(ft_queue *queue, const ft_linear_group *group, ft_view x, ft_view d_low_rank, void *workspace,
+                                 int64_t workspace_bytes)
+{
+    ft_cpu_check(queue);
+    ft_cpu_data(x);
+    int64_t rank = ft_cpu_group_rank(group);
+    if (rank == 0) return FT_OK;
+    FT_ASSERT(d_low_rank.ld == rank && d_low_rank.rows == x.rows);
+    ft_arena arena;
+    ft_arena_init(&arena, "lora_backward_a", workspace, (size_t)workspace_bytes);
+    ft_view input = ft_cpu_lora_input(group, x, &arena);
+    for (int p = 0; p < group->n_parts; p++)
+        if (group->lora[p].r > 0) differentiate_a(ft_cpu_group_part(group, p), input, d_low_rank.data, rank);
     return FT_OK;
 }

@@ -29,7 +29,7 @@ void ft_cpu_check_group(const ft_linear_group *group, ft_view y, ft_view x)
     for (int p = 0; p < group->n_parts; p++) out += group->out[p];
     for (int w = 0; w < group->n_weights; w++) {
         const ft_weight *weight = &group->weight[w];
-        FT_ASSERT(weight->repr == FT_REPR_F32 && !weight->transposed && weight->cols == x.cols && weight->ld >= weight->cols);
+        FT_ASSERT(weight->repr == FT_REPR_F32 && weight->cols == x.cols && weight->ld >= weight->cols);
         FT_ASSERT(group->n_weights == 1 || (group->n_weights == group->n_parts && weight->rows == group->out[w]));
         rows += weight->rows;
     }

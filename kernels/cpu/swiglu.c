@@ -3,9 +3,9 @@
 #include "kernels/cpu/vector.h"
 
 typedef struct {
-    float *out;
+    float *out, *y;
     const float *gate_up, *dy;
-    int64_t ld_out, ld_in, ld_dy, n;  // n = ffn
+    int64_t ld_out, ld_y, ld_in, ld_dy, n;  // n = ffn
 } swiglu_job;
 
 FT_VECTOR static void forward(float *y, const float *gate, const float *up, int64_t n)
@@ -14,14 +14,15 @@ FT_VECTOR static void forward(float *y, const float *gate, const float *up, int6
     for (int64_t i = 0; i < n; i++) y[i] = gate[i] * ft_sigmoid(gate[i]) * up[i];
 }
 
-// d silu(a)/da = s + a s (1 - s) with s = sigmoid(a). dgate and dup may be gate and up.
-FT_VECTOR static void backward(float *dgate, float *dup, const float *dy, const float *gate, const float *up, int64_t n)
+// d silu(a)/da = s + a s (1 - s) with s = sigmoid(a). dgate and dup may be gate and up, y may be dy.
+FT_VECTOR static void backward(float *dgate, float *dup, float *y, const float *dy, const float *gate, const float *up, int64_t n)
 {
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; i++) {
-        float a = gate[i], b = up[i], s = ft_sigmoid(a), silu = a * s;
-        dgate[i] = dy[i] * b * (s + silu * (1.0f - s));
-        dup[i] = dy[i] * silu;
+        float a = gate[i], b = up[i], d = dy[i], s = ft_sigmoid(a), silu = a * s;
+        dgate[i] = d * b * (s + silu * (1.0f - s));
+        dup[i] = d * silu;
+        y[i] = silu * b;
     }
 }
 
@@ -40,7 +41,7 @@ static void backward_rows(void *context, int64_t begin, int64_t end)
     for (int64_t row = begin; row < end; row++) {
         const float *gate = job->gate_up + row * job->ld_in;
         float *dgate = job->out + row * job->ld_out;
-        backward(dgate, dgate + job->n, job->dy + row * job->ld_dy, gate, gate + job->n, job->n);
+        backward(dgate, dgate + job->n, job->y + row * job->ld_y, job->dy + row * job->ld_dy, gate, gate + job->n, job->n);
     }
 }
 
@@ -53,12 +54,12 @@ ft_status ft_cpu_swiglu_forward(ft_queue *queue, ft_view y, ft_view gate_up)
     return FT_OK;
 }
 
-ft_status ft_cpu_swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view dy, ft_view gate_up)
+ft_status ft_cpu_swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view y, ft_view dy, ft_view gate_up)
 {
     ft_cpu_check(queue);
-    FT_ASSERT(gate_up.cols == 2 * dy.cols && dgate_up.cols == gate_up.cols);
+    FT_ASSERT(gate_up.cols == 2 * dy.cols && dgate_up.cols == gate_up.cols && y.cols == dy.cols);
     swiglu_job job = {.out = ft_cpu_data(dgate_up), .ld_out = dgate_up.ld, .gate_up = ft_cpu_data(gate_up), .ld_in = gate_up.ld,
-                      .dy = ft_cpu_data(dy), .ld_dy = dy.ld, .n = dy.cols};
+                      .y = ft_cpu_data(y), .ld_y = y.ld, .dy = ft_cpu_data(dy), .ld_dy = dy.ld, .n = dy.cols};
     ft_parallel_for(dy.rows, ft_cpu_grain(gate_up.cols), backward_rows, &job);
     return FT_OK;
 }

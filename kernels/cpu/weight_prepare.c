@@ -45,7 +45,7 @@ ft_status ft_cpu_convert_rows(float *dst, int64_t ld, const ft_matrix *src, int6
 ft_status ft_cpu_weight_prepare(ft_queue *queue, const ft_weight *dst, const ft_matrix *src)
 {
     ft_cpu_check(queue);
-    FT_ASSERT(dst->repr == FT_REPR_F32 && !dst->transposed, "the CPU's compute form is float32, not transposed");
+    FT_ASSERT(dst->repr == FT_REPR_F32, "the CPU's compute form is float32");
     FT_ASSERT(dst->rows == src->rows && dst->cols == src->cols && dst->ld >= dst->cols);
     return ft_cpu_convert_rows(dst->data, dst->ld, src, 0, src->rows);
 }

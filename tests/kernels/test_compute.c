@@ -36,15 +36,18 @@ static void bf16_is_refused_where_the_cpu_has_none(void **state)
 // Both directions of one linear.
 static void run_linear(t_matrix y, t_matrix dx, t_matrix x, t_matrix w, t_matrix dy, t_matrix a, t_matrix b)
 {
-    float s[ROWS * R];
+    t_matrix s = t_matrix_nan(ROWS, R, 0), ds = t_matrix_nan(ROWS, R, 0);
+    const ft_view none = {0};
     ft_linear_group group = {.n_parts = 1, .out = {OUT}, .n_weights = 1};
     group.weight[0] = (ft_weight){.data = w.data, .repr = FT_REPR_F32, .rows = OUT, .cols = IN, .ld = w.ld};
     group.lora[0] = (ft_lora){.a = a.data, .b = b.data, .r = R, .scale = 1};
     ft_op_shape shape = {.rows = ROWS, .in = IN, .out = OUT, .rank = R, .parts = 1};
     t_workspace space = t_workspace_take(FT_OP_LINEAR_BACKWARD, &shape);
-    t.ops->linear_forward(t.queue, &group, t_view(y), t_view(x), s, space.data, space.bytes);
-    t.ops->linear_backward(t.queue, &group, t_view(dx), false, t_view(dy), t_view(x), s, space.data, space.bytes);
+    t.ops->linear_forward(t.queue, &group, t_view(y), t_view(x), none, t_view(s), space.data, space.bytes);
+    t.ops->linear_backward(t.queue, &group, t_view(dx), t_view(dy), t_view(s), t_view(ds), space.data, space.bytes);
     t_workspace_return(space);
+    t_matrix_free(s);
+    t_matrix_free(ds);
 }
 
 // The product of rounded factors, and LoRA's of those that are not.

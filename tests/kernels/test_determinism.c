@@ -13,14 +13,14 @@ typedef struct {
 
 typedef struct {
     ft_linear_group group;
-    t_matrix w, a, b, da, db, s;
+    t_matrix w, a, b, da, db, s, ds;
 } lora_linear;
 
 static lora_linear make_linear(int64_t out, int64_t in, uint32_t seed)
 {
     lora_linear l = {.w = t_matrix_random(out, in, 0, seed, 0.1f), .a = t_matrix_random(R, in, 0, seed + 1, 0.1f),
                      .b = t_matrix_random(out, R, 0, seed + 2, 0.1f), .da = t_matrix_nan(R, in, 0), .db = t_matrix_nan(out, R, 0),
-                     .s = t_matrix_nan(ROWS, R, 0)};
+                     .s = t_matrix_nan(ROWS, R, 0), .ds = t_matrix_nan(ROWS, R, 0)};
     memset(l.da.data, 0, (size_t)(R * in) * 4);
     memset(l.db.data, 0, (size_t)(out * R) * 4);
     l.group = (ft_linear_group){.n_parts = 1, .out = {out}, .n_weights = 1, .dropout = {.p = 0.1f, .seed = 5}};
@@ -35,14 +35,20 @@ static void free_weights(lora_linear *l)
     t_matrix_free(l->a);
     t_matrix_free(l->b);
     t_matrix_free(l->s);
+    t_matrix_free(l->ds);
 }
 
 static void both_ways(lora_linear *l, t_matrix y, t_matrix x, t_matrix dy, t_matrix dx)
 {
     ft_op_shape shape = {.rows = ROWS, .in = x.cols, .out = y.cols, .rank = R, .parts = 1, .dropout = true};
     t_workspace w = t_workspace_take(FT_OP_LINEAR_BACKWARD, &shape);
-    if (dy.data == NULL) t.ops->linear_forward(t.queue, &l->group, t_view(y), t_view(x), l->s.data, w.data, w.bytes);
-    else t.ops->linear_backward(t.queue, &l->group, t_view(dx), false, t_view(dy), t_view(x), l->s.data, w.data, w.bytes);
+    const ft_view none = {0};
+    if (dy.data == NULL) {
+        t.ops->linear_forward(t.queue, &l->group, t_view(y), t_view(x), none, t_view(l->s), w.data, w.bytes);
+    } else {
+        t.ops->linear_backward(t.queue, &l->group, t_view(dx), t_view(dy), t_view(l->s), t_view(l->ds), w.data, w.bytes);
+        t.ops->lora_backward_a(t.queue, &l->group, t_view(x), t_view(l->ds), w.data, w.bytes);
+    }
     t_workspace_return(w);
 }
 
@@ -88,12 +94,13 @@ static outcome run(void)
     both_ways(&down, h, c, (t_matrix){0}, (t_matrix){0});
     outcome result = {.nll = lose(dh, h)};
     both_ways(&down, h, c, dh, dc);
-    t.ops->swiglu_backward(t.queue, t_view(gate_up), t_view(dc), t_view(gate_up));
+    t.ops->swiglu_backward(t.queue, t_view(gate_up), t_view(c), t_view(dc), t_view(gate_up));
     both_ways(&qkv_linear, qkv, x, dqkv, dx);
     ft_op_shape flat = {.n = ROWS * 2 * FFN};
-    t_workspace w = t_workspace_take(FT_OP_SUM_SQUARES, &flat);
-    int32_t finite;
-    t.ops->sum_squares(t.queue, &result.squares, &finite, gate_up.data, flat.n, w.data, w.bytes);
+    t_workspace w = t_workspace_take(FT_OP_CLIP, &flat);
+    ft_clip clip;
+    t.ops->clip(t.queue, &clip, gate_up.data, flat.n, 1, w.data, w.bytes);
+    result.squares = clip.sum_squares;
     t_workspace_return(w);
     const t_matrix kept[KEPT] = {o, gate_up, dx, qkv_linear.da, qkv_linear.db, down.da, down.db};
     memcpy(result.kept, kept, sizeof kept);

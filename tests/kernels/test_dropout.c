@@ -65,14 +65,14 @@ enum { ROWS = 37, IN = 70, OUT = 40, R = 4 };
 // One part with LoRA and dropout; base weights 0, so that only the LoRA branch is seen.
 typedef struct {
     ft_linear_group group;
-    t_matrix w, a, b, da, db, x, y, s, dy, dx;
+    t_matrix w, a, b, da, db, x, y, s, ds, dy, dx;
 } branch;
 
 static branch make_branch(void)
 {
     branch m = {.w = t_matrix_nan(OUT, IN, 0), .a = t_matrix_random(R, IN, 0, 1, 1), .b = t_matrix_random(OUT, R, 0, 2, 1),
                 .da = t_matrix_nan(R, IN, 0), .db = t_matrix_nan(OUT, R, 0), .x = t_matrix_random(ROWS, IN, 1, 3, 1),
-                .y = t_matrix_nan(ROWS, OUT, 0), .s = t_matrix_nan(ROWS, R, 0), .dy = t_matrix_random(ROWS, OUT, 0, 4, 1),
+                .y = t_matrix_nan(ROWS, OUT, 0), .s = t_matrix_nan(ROWS, R, 0), .ds = t_matrix_nan(ROWS, R, 0), .dy = t_matrix_random(ROWS, OUT, 0, 4, 1),
                 .dx = t_matrix_nan(ROWS, IN, 2)};
     memset(m.w.data, 0, OUT * IN * sizeof(float));
     memset(m.da.data, 0, R * IN * sizeof(float));
@@ -81,19 +81,20 @@ static branch make_branch(void)
     m.group.weight[0] = (ft_weight){.data = m.w.data, .repr = FT_REPR_F32, .rows = OUT, .cols = IN, .ld = IN};
     m.group.lora[0] = (ft_lora){m.a.data, m.b.data, m.da.data, m.db.data, R, 2};
     ft_op_shape shape = {.rows = ROWS, .in = IN, .out = OUT, .rank = R, .parts = 1, .dropout = true};
+    const ft_view none = {0};
     t_workspace w = t_workspace_take(FT_OP_LINEAR_FORWARD, &shape);
-    assert_int_equal(t.ops->linear_forward(t.queue, &m.group, t_view(m.y), t_view(m.x), m.s.data, w.data, w.bytes), FT_OK);
+    assert_int_equal(t.ops->linear_forward(t.queue, &m.group, t_view(m.y), t_view(m.x), none, t_view(m.s), w.data, w.bytes), FT_OK);
     t_workspace_return(w);
     w = t_workspace_take(FT_OP_LINEAR_BACKWARD, &shape);
-    assert_int_equal(t.ops->linear_backward(t.queue, &m.group, t_view(m.dx), false, t_view(m.dy), t_view(m.x), m.s.data, w.data,
-                                            w.bytes), FT_OK);
+    assert_int_equal(t.ops->linear_backward(t.queue, &m.group, t_view(m.dx), t_view(m.dy), t_view(m.s), t_view(m.ds), w.data, w.bytes), FT_OK);
+    assert_int_equal(t.ops->lora_backward_a(t.queue, &m.group, t_view(m.x), t_view(m.ds), w.data, w.bytes), FT_OK);
     t_workspace_return(w);
     return m;
 }
 
 static void free_branch(branch m)
 {
-    const t_matrix all[] = {m.w, m.a, m.b, m.da, m.db, m.x, m.y, m.s, m.dy, m.dx};
+    const t_matrix all[] = {m.w, m.a, m.b, m.da, m.db, m.x, m.y, m.s, m.ds, m.dy, m.dx};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) t_matrix_free(all[i]);
 }
 

@@ -1,29 +1,30 @@
 // A linear group forward and backward against float64: parts stacked or separate, biases, LoRA on all or some parts with
-// distinct A and ranks, accumulation, strided views; workspaces of exactly the promised size.
+// distinct A and ranks, a residual beside y or in it, strided views; workspaces of exactly the promised size.
 #include "kernel_test.h"
 
 typedef struct {
     int64_t rows, in;
     int n_parts;
     int64_t out[FT_LINEAR_PARTS], r[FT_LINEAR_PARTS];
-    bool stacked, bias, accumulate;
+    bool stacked, bias;
+    enum { NONE, APART, IN_PLACE } residual;
 } linear_case;
 
 static const linear_case cases[] = {
-    {1, 1, 1, {1}, {1}, true, false, false},
-    {1, 65, 1, {130}, {4}, true, true, false},
-    {37, 129, 3, {130, 33, 33}, {4, 4, 4}, true, false, false},
-    {129, 96, 3, {65, 31, 17}, {8, 0, 3}, false, true, true},
-    {129, 200, 2, {300, 300}, {16, 16}, true, false, true},
-    {37, 64, 2, {70, 70}, {0, 5}, false, false, false},
-    {129, 130, 1, {70}, {0}, true, false, true},
+    {1, 1, 1, {1}, {1}, true, false, NONE},
+    {1, 65, 1, {130}, {4}, true, true, APART},
+    {37, 129, 3, {130, 33, 33}, {4, 4, 4}, true, false, NONE},
+    {129, 96, 3, {65, 31, 17}, {8, 0, 3}, false, true, IN_PLACE},
+    {129, 200, 2, {300, 300}, {16, 16}, true, false, IN_PLACE},
+    {37, 64, 2, {70, 70}, {0, 5}, false, false, APART},
+    {129, 130, 1, {70}, {0}, true, false, APART},
 };
 
 typedef struct {
     const linear_case *c;
     ft_linear_group group;
     int64_t out, rank;
-    t_matrix w, x, dy, y, dx, low_rank;         // w is all parts' weights, one below the other
+    t_matrix w, x, dy, y, dx, low_rank, d_low_rank, residual;  // w is all parts' weights, one below the other
     t_matrix a[FT_LINEAR_PARTS], b[FT_LINEAR_PARTS], da[FT_LINEAR_PARTS], db[FT_LINEAR_PARTS], bias[FT_LINEAR_PARTS];
     double *y_ref, *dx_ref, *da_ref[FT_LINEAR_PARTS], *db_ref[FT_LINEAR_PARTS];
 } linear;
@@ -69,9 +70,12 @@ static linear make(const linear_case *c)
     make_parts(&l);
     l.x = t_matrix_random(c->rows, c->in, 2, 2, 1);
     l.dy = t_matrix_random(c->rows, l.out, 1, 3, 1);
-    l.y = t_matrix_nan(c->rows, l.out, 4);
-    l.dx = c->accumulate ? t_matrix_random(c->rows, c->in, 5, 4, 1) : t_matrix_nan(c->rows, c->in, 5);
+    if (c->residual != IN_PLACE) l.y = t_matrix_nan(c->rows, l.out, 4);
+    l.dx = t_matrix_nan(c->rows, c->in, 5);
+    l.residual = t_matrix_random(c->rows, l.out, 6, 4, 1);
+    if (c->residual == IN_PLACE) l.y = t_matrix_random(c->rows, l.out, 4, 4, 1);
     l.low_rank = t_matrix_nan(c->rows, l.rank, 0);
+    l.d_low_rank = t_matrix_nan(c->rows, l.rank, 0);
     l.y_ref = t_doubles(c->rows * l.out);
     l.dx_ref = t_doubles(c->rows * c->in);
     for (int p = 0; p < c->n_parts; p++) {
@@ -83,7 +87,7 @@ static linear make(const linear_case *c)
 
 static void free_linear(linear *l)
 {
-    const t_matrix all[] = {l->w, l->x, l->dy, l->y, l->dx, l->low_rank};
+    const t_matrix all[] = {l->w, l->x, l->dy, l->y, l->dx, l->low_rank, l->d_low_rank, l->residual};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) t_matrix_free(all[i]);
     for (int p = 0; p < l->c->n_parts; p++) {
         const t_matrix part[] = {l->a[p], l->b[p], l->da[p], l->db[p], l->bias[p]};
@@ -147,7 +151,9 @@ static void run_forward(linear *l)
 {
     ft_op_shape shape = shape_of(l);
     t_workspace w = t_workspace_take(FT_OP_LINEAR_FORWARD, &shape);
-    assert_int_equal(t.ops->linear_forward(t.queue, &l->group, t_view(l->y), t_view(l->x), l->low_rank.data, w.data, w.bytes),
+    ft_view residual = {0};
+    if (l->c->residual != NONE) residual = t_view(l->c->residual == APART ? l->residual : l->y);
+    assert_int_equal(t.ops->linear_forward(t.queue, &l->group, t_view(l->y), t_view(l->x), residual, t_view(l->low_rank), w.data, w.bytes),
                      FT_OK);
     t_workspace_return(w);
 }
@@ -156,20 +162,21 @@ static void run_backward(linear *l, ft_view dx)
 {
     ft_op_shape shape = shape_of(l);
     t_workspace w = t_workspace_take(FT_OP_LINEAR_BACKWARD, &shape);
-    assert_int_equal(t.ops->linear_backward(t.queue, &l->group, dx, l->c->accumulate, t_view(l->dy), t_view(l->x), l->low_rank.data,
-                                            w.data, w.bytes), FT_OK);
+    assert_int_equal(t.ops->linear_backward(t.queue, &l->group, dx, t_view(l->dy), t_view(l->low_rank), t_view(l->d_low_rank), w.data,
+                                            w.bytes), FT_OK);
+    assert_int_equal(t.ops->lora_backward_a(t.queue, &l->group, t_view(l->x), t_view(l->d_low_rank), w.data, w.bytes), FT_OK);
     t_workspace_return(w);
 }
 
 static void check(const linear_case *c)
 {
     linear l = make(c);
-    if (c->accumulate) add_start(l.dx_ref, l.dx);
     for (int64_t p = 0, first = 0; p < c->n_parts; first += c->out[p], p++) {
         add_start(l.da_ref[p], l.da[p]);  // gradients accumulate
         add_start(l.db_ref[p], l.db[p]);
         reference_part(&l, (int)p, first);
     }
+    if (c->residual != NONE) add_start(l.y_ref, l.residual);
     run_forward(&l);
     t_assert_close(l.y, l.y_ref, ft_op_table[FT_OP_LINEAR_FORWARD].tolerance_f32);
     run_backward(&l, t_view(l.dx));

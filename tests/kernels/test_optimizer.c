@@ -1,4 +1,4 @@
-// AdamW in torch's order, the sum of squares with its finite flag, and scaled addition.
+// AdamW in torch's order, and what the gradient's norm decides: the factor of the clip and whether anything is updated.
 #include "kernel_test.h"
 
 typedef struct {
@@ -20,6 +20,7 @@ static void adamw_follows_torch_over_many_steps(void **state)
     t_matrix p = t_matrix_random(1, N, 0, 1, 1), m = t_matrix_nan(1, N, 0), v = t_matrix_nan(1, N, 0);
     adam *reference = ft_calloc(N, sizeof *reference);
     double *expected = t_doubles(3 * N);
+    const ft_clip quarter = {.finite = 1, .factor = 0.25f};
     memset(m.data, 0, N * 4);
     memset(v.data, 0, N * 4);
     for (int i = 0; i < N; i++) reference[i].p = (double)p.data[i];
@@ -28,7 +29,7 @@ static void adamw_follows_torch_over_many_steps(void **state)
                             .bias2 = 1 - pow(0.999, step)};
         t_matrix g = t_matrix_random(1, N, 0, 50 + (uint32_t)step, 1e-3f);
         for (int i = 0; i < N; i++) reference[i] = adam_reference(reference[i], (double)g.data[i] * 0.25, &options);
-        assert_int_equal(t.ops->adamw(t.queue, p.data, g.data, m.data, v.data, N, &options, 0.25f), FT_OK);
+        assert_int_equal(t.ops->adamw(t.queue, p.data, g.data, m.data, v.data, N, &options, &quarter), FT_OK);
         t_matrix_free(g);
     }
     for (int i = 0; i < N; i++) {
@@ -46,14 +47,14 @@ static void adamw_follows_torch_over_many_steps(void **state)
     ft_free(expected);
 }
 
-static double sum_squares(const float *x, int64_t n, int32_t *finite)
+static ft_clip clip_of(const float *x, int64_t n, double max_norm)
 {
     ft_op_shape shape = {.n = n};
-    t_workspace w = t_workspace_take(FT_OP_SUM_SQUARES, &shape);
-    double sum = -1;
-    assert_int_equal(t.ops->sum_squares(t.queue, &sum, finite, x, n, w.data, w.bytes), FT_OK);
+    t_workspace w = t_workspace_take(FT_OP_CLIP, &shape);
+    ft_clip clip = {.sum_squares = -1, .finite = 7, .factor = -1};
+    assert_int_equal(t.ops->clip(t.queue, &clip, x, n, max_norm, w.data, w.bytes), FT_OK);
     t_workspace_return(w);
-    return sum;
+    return clip;
 }
 
 static void sum_of_squares_matches_float64(void **state)
@@ -62,11 +63,11 @@ static void sum_of_squares_matches_float64(void **state)
     t_matrix x = t_matrix_random(1, 100003, 0, 1, 1e-3f);
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         double expected = 0;
-        int32_t finite = 7;
         for (int64_t i = 0; i < sizes[k]; i++) expected += (double)x.data[i] * (double)x.data[i];
-        double sum = sum_squares(x.data, sizes[k], &finite);
-        assert_true(fabs(sum - expected) <= ft_op_table[FT_OP_SUM_SQUARES].tolerance_f32 * expected);
-        assert_int_equal(finite, 1);
+        ft_clip clip = clip_of(x.data, sizes[k], 0);
+        assert_true(fabs(clip.sum_squares - expected) <= ft_op_table[FT_OP_CLIP].tolerance_f32 * expected);
+        assert_int_equal(clip.finite, 1);
+        assert_true(clip.factor == 1);
     }
     t_matrix_free(x);
 }
@@ -75,46 +76,35 @@ static void any_value_that_is_not_finite_is_flagged(void **state)
 {
     static const float bad[] = {NAN, INFINITY, -INFINITY};
     t_matrix x = t_matrix_random(1, 10000, 0, 1, 1);
-    int32_t finite;
     x.data[17] = 3e38f;  // its square overflows float32, which is no reason
-    sum_squares(x.data, 10000, &finite);
-    assert_int_equal(finite, 1);
+    assert_int_equal(clip_of(x.data, 10000, 1).finite, 1);
     for (int64_t at = 0; at < 10000; at += 3333) {
         for (size_t k = 0; k < 3; k++) {
             float kept = x.data[at];
             x.data[at] = bad[k];
-            sum_squares(x.data, 10000, &finite);
-            assert_int_equal(finite, 0);
+            assert_int_equal(clip_of(x.data, 10000, 1).finite, 0);
             x.data[at] = kept;
         }
     }
     t_matrix_free(x);
 }
 
-static void scale_add_adds_or_overwrites(void **state)
+// torch.nn.utils.clip_grad_norm_: max_norm / (norm + 1e-6), at most 1.
+static void the_factor_is_torchs(void **state)
 {
-    t_matrix x = t_matrix_random(1, 40001, 0, 1, 1), y = t_matrix_random(1, 40001, 0, 2, 1), before = t_matrix_copy(y);
-    assert_int_equal(t.ops->scale_add(t.queue, y.data, x.data, 0.3f, 40001, false), FT_OK);
-    for (int i = 0; i < 40001; i++) assert_true(y.data[i] == before.data[i] + x.data[i] * 0.3f);
-    assert_int_equal(t.ops->scale_add(t.queue, y.data, x.data, 2, 40001, true), FT_OK);
-    for (int i = 0; i < 40001; i++) assert_true(y.data[i] == 2 * x.data[i]);
-    t_matrix_free(x);
-    t_matrix_free(y);
-    t_matrix_free(before);
+    static const float x[] = {3, 4};
+    assert_true(clip_of(x, 2, 0).factor == 1);
+    assert_true(clip_of(x, 2, 10).factor == 1);
+    assert_true(fabs((double)clip_of(x, 2, 1).factor - 1 / 5.000001) < 1e-8);
 }
 
-static void add_adds_views_in_place_too(void **state)
+static void nothing_is_updated_by_gradients_that_are_not_finite(void **state)
 {
-    t_matrix a = t_matrix_random(37, 65, 1, 1, 1), b = t_matrix_random(37, 65, 2, 2, 1), y = t_matrix_nan(37, 65, 3);
-    assert_int_equal(t.ops->add(t.queue, t_view(y), t_view(a), t_view(b)), FT_OK);
-    for (int64_t r = 0; r < 37; r++) {
-        for (int64_t c = 0; c < 65; c++) assert_true(y.data[r * y.ld + c] == a.data[r * a.ld + c] + b.data[r * b.ld + c]);
-    }
-    assert_int_equal(t.ops->add(t.queue, t_view(b), t_view(a), t_view(b)), FT_OK);
-    for (int64_t r = 0; r < 37; r++) assert_memory_equal(b.data + r * b.ld, y.data + r * y.ld, 65 * 4);
-    t_matrix_free(a);
-    t_matrix_free(b);
-    t_matrix_free(y);
+    float p = 1, g = NAN, m = 2, v = 3;
+    const ft_adamw options = {.lr = 1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .bias1 = 0.1, .bias2 = 0.001};
+    const ft_clip clip = clip_of(&g, 1, 1);
+    assert_int_equal(t.ops->adamw(t.queue, &p, &g, &m, &v, 1, &options, &clip), FT_OK);
+    assert_true(p == 1 && m == 2 && v == 3);
 }
 
 int main(void)
@@ -123,8 +113,8 @@ int main(void)
         cmocka_unit_test(adamw_follows_torch_over_many_steps),
         cmocka_unit_test(sum_of_squares_matches_float64),
         cmocka_unit_test(any_value_that_is_not_finite_is_flagged),
-        cmocka_unit_test(add_adds_views_in_place_too),
-        cmocka_unit_test(scale_add_adds_or_overwrites),
+        cmocka_unit_test(the_factor_is_torchs),
+        cmocka_unit_test(nothing_is_updated_by_gradients_that_are_not_finite),
     };
     return T_GROUP(tests);
 }

@@ -83,7 +83,7 @@ static void embedding_rows_and_vectors_are_widened(void **state)
     ft_bf16 *stored = ft_malloc(37 * 65 * 2);
     float *vector = ft_malloc(37 * 65 * 4);
     assert_int_equal(ft_convert_from_f32(stored, values.data, FT_DTYPE_BF16, 37 * 65), FT_OK);
-    assert_int_equal(t.ops->embed(t.queue, t_view(x), stored, FT_DTYPE_BF16), FT_OK);
+    assert_int_equal(t.ops->embed(t.queue, t_view(x), stored, FT_DTYPE_BF16, NULL), FT_OK);
     assert_int_equal(t.ops->vector_prepare(t.queue, vector, stored, FT_DTYPE_BF16, 37 * 65), FT_OK);
     for (int64_t r = 0; r < 37; r++) {
         for (int64_t c = 0; c < 65; c++) {

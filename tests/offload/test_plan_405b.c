@@ -80,26 +80,43 @@ static int64_t lora(int64_t r)
     return r * LAYERS * (16384 + 16384 + 2 * (16384 + 1024) + 16384 + 16384 + 3 * (16384 + 53248));
 }
 
+// Columns LoRA adds to a group of `parts` linears in the big products, in whole 64.
+static int64_t fold(int64_t parts, int64_t r)
+{
+    return (parts * r + 63) / 64 * 64;
+}
+
+// [out + fold, in + fold] in bf16 for each group, and two norms in float32.
+static int64_t form(int64_t r)
+{
+    int64_t qkv = fold(3, r), o = fold(1, r), gate_up = fold(2, r), down = fold(1, r);
+    return 2 * ((18432 + qkv) * (16384 + qkv) + (16384 + o) * (16384 + o) + (106496 + gate_up) * (16384 + gate_up) +
+                (16384 + down) * (53248 + down)) + 2 * 16384 * 4;
+}
+
 static void check_memory(const ft_plan *plan, int gpus, int64_t r)
 {
-    const int64_t *line = plan->line, boundary = TOKENS * 16384 * 2;
+    const int64_t *line = plan->line, boundary = TOKENS * (16384 + fold(1, r)) * 2;
     assert_int_equal(plan->lora_parameters, lora(r));
     assert_int_equal(line[FT_LINE_PINNED_RECORDS], 2 * LAYER_RECORD / gpus);
     assert_int_equal(line[FT_LINE_HEAD], (HEAD_MATRIX + 16384 * 2 + KIB256 - 1) / KIB256 * KIB256);
     assert_int_equal(line[FT_LINE_SLOTS], 2 * LAYER_RECORD);
-    assert_int_equal(line[FT_LINE_COMPUTE_FORM], 2 * CODES + 2 * 16384 * 4);
+    assert_int_equal(line[FT_LINE_COMPUTE_FORM], form(r));
+    assert_int_equal(line[FT_LINE_EMBED_DEVICE], 0);
     assert_int_equal(line[FT_LINE_ADAPTER], lora(r) * 4);
-    assert_int_equal(line[FT_LINE_ADAPTER_COMPUTE], lora(r) * 2);
     assert_int_equal(line[FT_LINE_GRADIENTS], lora(r) * 4);
     assert_int_equal(line[FT_LINE_MOMENTS], lora(r) * 8 / gpus);
     assert_int_equal(line[FT_LINE_BOUNDARIES], BATCHES * boundary);  // the last layer's input stays
     assert_int_equal(line[FT_LINE_BOUNDARY_STAGING], 2 * boundary);
     assert_int_equal(line[FT_LINE_STREAM], 2 * BATCHES * boundary);
     assert_int_equal(line[FT_LINE_KEPT], 0);
-    // Saved per token: qkv 18,432, attention 16,384, mid 16,384, gate|up 106,496 in bf16; rstd twice, lse 128, S of 7 r in float32.
-    assert_int_equal(line[FT_LINE_RECOMPUTE], TOKENS * ((18432 + 16384 + 16384 + 106496) * 2 + (2 + 128 + 7 * r) * 4));
-    // Scratch: normed and d_normed, swiglu and d_swiglu, d_gate_up, d_attn, d_qkv.
-    assert_int_equal(line[FT_LINE_SCRATCH], TOKENS * 2 * (2 * 16384 + 2 * 53248 + 106496 + 16384 + 18432));
+    // Saved per token: qkv 18,432, attention 16,384 and its tail, mid 16,384, gate|up 106,496, S of each group in bf16; rstd twice,
+    // lse 128 in float32.
+    int64_t folds = fold(3, r) + fold(1, r) + fold(2, r) + fold(1, r);
+    assert_int_equal(line[FT_LINE_RECOMPUTE], TOKENS * ((18432 + 16384 + fold(1, r) + 16384 + 106496 + folds) * 2 + (2 + 128) * 4));
+    // Scratch: normed and d_normed, swiglu and d_swiglu, d_gate_up, d_attn, d_qkv, with the tails of what enters a product.
+    int64_t tails = fold(3, r) + fold(1, r) + fold(2, r) + fold(3, r);
+    assert_int_equal(line[FT_LINE_SCRATCH], TOKENS * 2 * (2 * 16384 + 2 * 53248 + 106496 + 16384 + 18432 + tails));
     assert_int_equal(line[FT_LINE_HOST_RECORDS], 124 * LAYER_RECORD);
     assert_int_equal(line[FT_LINE_HOST_RING], 0);
     assert_int_equal(line[FT_LINE_EMBEDDING], HEAD_MATRIX);
@@ -126,7 +143,8 @@ static double phase_seconds(int gpus, int64_t r, bool backward)
     if (backward)
         compute = t * LAYERS * (matrices + 2 * adapter + matrices - 2.0 * 16384 * 53248 + adapter) / gemm + t * LAYERS * attention / 616e12 +
                   2.5 * t * LAYERS * attention / 463e12;
-    double loads = 122.0 * (double)LAYER_RECORD, spill = 125.0 * (double)(BATCHES * TOKENS * 16384 * 2);
+    compute += LAYERS * (double)(form(r) + LAYER_RECORD) / 3.0e12;  // written anew at each visit
+    double loads = 122.0 * (double)LAYER_RECORD, spill = 125.0 * (double)(BATCHES * TOKENS * (16384 + fold(1, r)) * 2);
     double h2d = loads / g + (backward ? spill : 0), d2h = backward ? 0 : spill;
     double gather = gpus > 1 ? (g - 1) / g * LAYERS * (double)LAYER_RECORD / 361e9 : 0;
     const double resources[] = {compute, h2d / 54.9e9, d2h / 55.0e9, gather, g * (h2d + d2h) / 300e9};

@@ -1,4 +1,4 @@
-// Sum of squares for the gradient norm: blocks of fixed size in fixed lanes, then the blocks in ascending order.
+// The gradient norm and what follows from it: squares in blocks of fixed size in fixed lanes, then the blocks in ascending order.
 #include <math.h>
 
 #include "kernels/cpu/cpu_ops.h"
@@ -40,22 +40,23 @@ static int64_t block_count(int64_t n)
     return (n + BLOCK - 1) / BLOCK;
 }
 
-int64_t ft_cpu_sum_squares_workspace(const ft_op_shape *shape)
+int64_t ft_cpu_clip_workspace(const ft_op_shape *shape)
 {
     return (int64_t)ft_arena_round((size_t)block_count(shape->n) * sizeof(double));
 }
 
 // The square of a finite float32 is finite in double, so the sum is finite exactly if every value is.
-ft_status ft_cpu_sum_squares(ft_queue *queue, double *sum, int32_t *finite, const float *x, int64_t n, void *workspace,
-                             int64_t workspace_bytes)
+ft_status ft_cpu_clip(ft_queue *queue, ft_clip *clip, const float *x, int64_t n, double max_norm, void *workspace,
+                      int64_t workspace_bytes)
 {
     ft_cpu_check(queue);
     ft_arena arena;
-    ft_arena_init(&arena, "sum_squares", workspace, (size_t)workspace_bytes);
+    ft_arena_init(&arena, "clip", workspace, (size_t)workspace_bytes);
     squares_job job = {x, ft_arena_take(&arena, (size_t)block_count(n) * sizeof(double)), n};
     ft_parallel_for(block_count(n), 4, sum_blocks, &job);
-    *sum = 0;
-    for (int64_t block = 0; block < block_count(n); block++) *sum += job.partial[block];
-    *finite = isfinite(*sum) ? 1 : 0;
+    double sum = 0, factor = 1;
+    for (int64_t block = 0; block < block_count(n); block++) sum += job.partial[block];
+    if (max_norm > 0) factor = fmin(1, max_norm / (sqrt(sum) + 1e-6));
+    *clip = (ft_clip){.sum_squares = sum, .finite = isfinite(sum) ? 1 : 0, .factor = (float)factor};
     return FT_OK;
 }
