@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/file.h"
 
@@ -55,9 +56,14 @@ static const char *first_folder(const place *p)
 
 static void add(ft_cuda_files *files, const char *path, bool asked_for)
 {
-    if (files->n == FT_CUDA_MOST_FILES || strlen(path) >= FT_CUDA_PATH_BYTES) return;
+    struct stat is = {0};
+    bool bare = strchr(path, '/') == NULL;
+    if (files->n == FT_CUDA_MOST_FILES || strlen(path) >= FT_CUDA_PATH_BYTES || (!bare && stat(path, &is) != 0)) return;
+    for (int i = 0; i < files->n && !bare; i++) {
+        if (files->file[i].device == is.st_dev && files->file[i].inode == is.st_ino) return;
+    }
     ft_cuda_file *file = &files->file[files->n++];
-    *file = (ft_cuda_file){.asked_for = asked_for};
+    *file = (ft_cuda_file){.device = is.st_dev, .inode = is.st_ino, .asked_for = asked_for};
     strcpy(file->path, path);
 }
 
@@ -67,10 +73,7 @@ static void add_matches(ft_cuda_files *files, const char *folder, const char *na
     glob_t found;
     snprintf(pattern, sizeof pattern, "%s/%s", folder, name);
     if (glob(pattern, GLOB_BRACE, NULL, &found) == 0) {
-        // Braces expand without a look at the disk.
-        for (size_t i = 0; i < found.gl_pathc; i++) {
-            if (ft_path_exists(found.gl_pathv[i])) add(files, found.gl_pathv[i], asked_for);
-        }
+        for (size_t i = 0; i < found.gl_pathc; i++) add(files, found.gl_pathv[i], asked_for);
         globfree(&found);
     }
 }

@@ -8,6 +8,7 @@ enum { FT_CUDA_MOST_FILES = 48, FT_CUDA_PATH_BYTES = 512 };
 
 typedef struct {
     char path[FT_CUDA_PATH_BYTES];
+    uint64_t device, inode;  // of the file, however it is reached; 0 for a bare name
     bool asked_for;  // lies in a folder of FT_CUDA_LIBRARY_PATH
     int version;     // what its name or the header beside it tells, as the library counts; 0 = they tell nothing
 } ft_cuda_file;
@@ -17,7 +18,7 @@ typedef struct {
     int n;
 } ft_cuda_files;
 
-// Adds the files called `name`, in order; the bare name, which leaves the search to the dynamic loader, is the last of them.
+// Adds the files called `name`, in order and each file once; the bare name, which leaves the search to the dynamic loader, is the last of them.
 void ft_cuda_search(ft_cuda_files *files, const char *name);
 // The folders and patterns that are searched, "A, B, C".
 ft_status ft_cuda_search_places(ft_text *out);
