@@ -11,7 +11,7 @@
 #include "common/rng.h"
 #include "io/safetensors.h"
 
-static ft_status shape_of(ft_shape *shape, const ft_bench_options *o)
+ft_status ft_bench_shape(ft_shape *shape, const ft_bench_options *o)
 {
     if (o->geometry) {
         FT_TRY(ft_shape_geometry(shape, o->geometry));
@@ -43,16 +43,43 @@ static json_t *config_of(const ft_shape *shape)
                      "rope_scaling", rope_scaling(shape), "hidden_act", "silu", "tie_word_embeddings", shape->tied, "torch_dtype", "bfloat16");
 }
 
-static ft_status write_config(const ft_shape *shape, const char *directory)
+static ft_status write_json(json_t *config, const char *directory)
 {
-    char *path = ft_path_join(directory, "config.json"), *text = NULL;
-    json_t *config = config_of(shape);
-    if (config) text = json_dumps(config, JSON_INDENT(1));
+    char *path = ft_path_join(directory, "config.json"), *text = config ? json_dumps(config, JSON_INDENT(1)) : NULL;
     ft_status status = path && text ? ft_file_write(path, text, strlen(text)) : FT_E_NOMEM;
     json_decref(config);
     free(text);
     ft_free(path);
     return status;
+}
+
+ft_status ft_bench_write_config(const ft_bench_options *options, const char *directory)
+{
+    ft_shape shape;
+    FT_TRY(ft_bench_shape(&shape, options));
+    FT_TRY(ft_make_directories(directory));
+    return write_json(config_of(&shape), directory);
+}
+
+// A list with an entry for every layer, where the config has one, is cut to fit.
+static void set_layers(json_t *config, int64_t layers)
+{
+    json_t *types = json_object_get(config, "layer_types");
+    json_object_set_new(config, "num_hidden_layers", json_integer((json_int_t)layers));
+    while (json_array_size(types) > (size_t)layers) json_array_remove(types, json_array_size(types) - 1);
+}
+
+ft_status ft_bench_copy_config(const char *model, int64_t layers, const char *directory)
+{
+    json_error_t error;
+    char *path = ft_path_join(model, "config.json");
+    FT_ALLOC_CHECK(path);
+    json_t *config = json_load_file(path, 0, &error);
+    ft_status status = config ? FT_OK : ft_error(FT_E_INPUT, "%s:%d: %s", path, error.line, error.text);
+    ft_free(path);
+    FT_TRY(status);
+    if (layers > 0) set_layers(config, layers);
+    return write_json(config, directory);
 }
 
 // Calls visit for every tensor of the model, layer by layer.
@@ -134,9 +161,8 @@ out:
 ft_status ft_bench_write_model(const ft_bench_options *options, const char *directory)
 {
     ft_shape shape;
-    FT_TRY(shape_of(&shape, options));
-    FT_TRY(ft_make_directories(directory));
-    FT_TRY(write_config(&shape, directory));
+    FT_TRY(ft_bench_shape(&shape, options));
+    FT_TRY(ft_bench_write_config(options, directory));
     int64_t widest = shape.hidden > shape.ffn ? shape.hidden : shape.ffn;
     if (shape.q_heads * shape.head_dim > widest) widest = shape.q_heads * shape.head_dim;
     generator g = {.seed = options->seed, .row = ft_malloc((size_t)widest * 4), .out = ft_malloc((size_t)widest * 2)};
@@ -151,7 +177,7 @@ ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *repor
     ft_shape shape;
     if (options->output == NULL) return ft_error(FT_E_USAGE, "ft-bench model: give --output DIR");
     FT_TRY(ft_bench_write_model(options, options->output));
-    FT_TRY(shape_of(&shape, options));
+    FT_TRY(ft_bench_shape(&shape, options));
     ft_bench_report_add(report, &(ft_bench_result){.name = "random model", .unit = "M parameters", .value = (double)ft_shape_parameters(&shape) / 1e6});
     return FT_OK;
 }

@@ -20,7 +20,7 @@ unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE OMP_NUM_THREADS MKL_NUM_THREADS FT_THRE
 
 run=0
 while [ $run -lt "$runs" ]; do
-    "$bench" step --geometry smollm2-135m --json >"$scratch/ours-$run.json"
+    "$bench" step --device cpu --geometry smollm2-135m --json >"$scratch/ours-$run.json"
     "$python" "$here/cpu_step.py" --micro-batch-size 4 >"$scratch/whole-$run.json"
     "$python" "$here/cpu_step.py" --micro-batch-size 1 --accumulation 4 >"$scratch/split-$run.json"
     run=$((run + 1))

@@ -1,0 +1,78 @@
+#include "bench/step_report.h"
+
+#include <stdio.h>
+
+// The CPU counts in GFLOP/s and threads, a GPU in TFLOP/s.
+typedef struct {
+    const char *flops, *time, *bytes;
+    double flop_scale, byte_scale;
+} units;
+
+static units units_of(ft_device_kind kind)
+{
+    if (kind == FT_DEVICE_CPU) return (units){"GFLOP/s", "CPU ms", "GB/s a thread", 1e9, 1e9};
+    return (units){"TFLOP/s", "ms", "GB/s", 1e12, 1e9};
+}
+
+static void add(ft_bench_report *report, const char *name, const char *unit, double value, const char *bound_name, double bound)
+{
+    ft_bench_report_add(report, &(ft_bench_result){.name = name, .unit = unit, .value = value, .bound_name = bound_name, .bound = bound});
+}
+
+// Time of a class in the step with clocks, and its rate: products beside nothing, passes over memory beside a copy.
+static void add_class(ft_bench_report *report, const ft_step_report *r, int class)
+{
+    const ft_timed_sum *sum = &ft_timed_sums()[class];
+    units u = units_of(r->kind);
+    bool cpu = r->kind == FT_DEVICE_CPU;
+    char name[64];
+    if (sum->calls == 0) return;
+    snprintf(name, sizeof name, "step: %s", ft_timed_name((ft_timed_class)class));
+    add(report, name, u.time, 1e3 * sum->seconds, "all of the step", 1e3 * r->profile_seconds);
+    snprintf(name, sizeof name, "rate: %s", ft_timed_name((ft_timed_class)class));
+    if (sum->flops > 0) add(report, name, cpu ? "GFLOP/s a thread" : u.flops, sum->flops / sum->seconds / u.flop_scale, NULL, 0);
+    else if (sum->bytes > 0 && cpu) add(report, name, u.bytes, sum->bytes / sum->seconds / u.byte_scale, NULL, 0);
+    else if (sum->bytes > 0) add(report, name, u.bytes, sum->bytes / sum->seconds / u.byte_scale, "copy", r->bound.copy_rate / u.byte_scale);
+}
+
+static void add_bound(ft_bench_report *report, const ft_step_report *r)
+{
+    const ft_step_bound *b = &r->bound;
+    units u = units_of(r->kind);
+    add(report, "bound: products", "ms", 1e3 * b->gemm_seconds, NULL, 0);
+    add(report, "bound: products' rate", u.flops, b->gemm_rate / u.flop_scale, NULL, 0);
+    add(report, "bound: attention", "ms", 1e3 * b->attention_seconds, NULL, 0);
+    add(report, "bound: attention forward rate", u.flops, b->attention_forward / u.flop_scale, NULL, 0);
+    add(report, "bound: attention backward rate", u.flops, b->attention_backward / u.flop_scale, NULL, 0);
+    add(report, "bound: activation bytes", "ms", 1e3 * b->copy_seconds, NULL, 0);
+    add(report, "bound: copy rate", "GB/s", b->copy_rate / 1e9, NULL, 0);
+}
+
+void ft_step_report_add(ft_bench_report *report, const ft_step_report *r)
+{
+    units u = units_of(r->kind);
+    double executed = 0;
+    for (int i = 0; i < FT_TIMED_COUNT; i++) executed += ft_timed_sums()[i].flops;
+    add(report, "LoRA step", "tokens/s", r->tokens / r->seconds, "parts alone", r->tokens / r->bound.seconds);
+    if (r->kind == FT_DEVICE_CPU) add(report, "LoRA step, CPU time", "s", r->cpu_seconds, NULL, 0);
+    else add(report, "LoRA step, time", "ms", 1e3 * r->seconds, NULL, 0);
+    add(report, "useful", u.flops, r->useful_flops / r->seconds / u.flop_scale, NULL, 0);
+    add(report, "executed", u.flops, executed / r->seconds / u.flop_scale, NULL, 0);
+    add(report, "loss", "nats", r->loss, NULL, 0);
+    if (r->used_bytes > 0) add(report, "device memory", "GB", (double)r->used_bytes / 1e9, "plan and context", (double)r->planned_bytes / 1e9);
+    for (int i = 0; i < FT_TIMED_COUNT; i++) add_class(report, r, i);
+    add_bound(report, r);
+}
+
+int64_t ft_bench_device_used(const ft_device_info *info)
+{
+    char command[128], line[64] = "";
+    if (info->kind == FT_DEVICE_CPU) return 0;
+    snprintf(command, sizeof command, "nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits -i %d 2>/dev/null", info->ordinal);
+    FILE *pipe = popen(command, "r");
+    long long mebibytes = 0;
+    if (pipe == NULL) return 0;
+    if (fgets(line, sizeof line, pipe) == NULL || sscanf(line, "%lld", &mebibytes) != 1) mebibytes = 0;
+    pclose(pipe);
+    return mebibytes << 20;
+}

@@ -1,0 +1,24 @@
+// What a benchmarked step is worth saying, as results.
+#ifndef FT_BENCH_STEP_REPORT_H
+#define FT_BENCH_STEP_REPORT_H
+
+#include "bench/result.h"
+#include "bench/step_bound.h"
+
+typedef struct {
+    ft_device_kind kind;
+    double tokens, useful_flops;   // of a step
+    double seconds, cpu_seconds;   // medians: wall, and CPU time of all threads
+    double profile_seconds;        // of the step with clocks: CUDA wall, CPU the CPU time
+    double loss;                   // of the last step, nats a token
+    int64_t planned_bytes, used_bytes;  // of device memory, context included; used 0 = unknown
+    ft_step_bound bound;
+} ft_step_report;
+
+// Takes the op classes from ft_timed_sums.
+void ft_step_report_add(ft_bench_report *report, const ft_step_report *step);
+
+// Device memory in use by all processes, bytes; 0 where nobody says.
+int64_t ft_bench_device_used(const ft_device_info *info);
+
+#endif
