@@ -1,8 +1,9 @@
 // Attention through cuDNN's fused engines (library >= 9.15.1, found at run time): the graphs of forward and backward, their
 // plans, and their calls. Causal, bf16, head_dim 64 or 128.
 //
-// One ft_cudnn_attention belongs to one compute queue and one shape; it is made before step 0 with every plan that its shape
-// can need, and no call after that plans, allocates or waits. Two kinds of plan:
+// One ft_cudnn_attention belongs to one compute queue and one shape. A plan is for fixed leading dimensions: all plans of a pass
+// are made by ft_cudnn_attention_prepare, or by the first call that comes with other leading dimensions than the one before;
+// no further call plans, allocates device memory or waits. Two kinds of plan:
 //   dense   all documents are max_length long and fill the rows: batch rows / max_length, no mask but the causal one
 //   ragged  anything else: packed documents with lengths and offsets that a kernel derives from device_begin on each call.
 //           One plan for each power of two of documents up to max_docs; surplus entries of the batch have length 0
@@ -17,12 +18,15 @@ extern "C" {
 
 typedef struct ft_cudnn_attention ft_cudnn_attention;
 
-// Plans for the shape (forward only where options->train is false). FT_E_UNSUPPORTED, with the reason, where cuDNN is missing,
+// Finds the library and tries the largest plans of the shape (forward only where options->train is false). FT_E_UNSUPPORTED, with the reason, where cuDNN is missing,
 // too old or has no engine for the shape: the caller takes the attention of our own. FT_E_INTERNAL where a plan wants more
 // workspace than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1 in the environment each step, and each engine's
 // refusal, goes to stderr.
 ft_status ft_cudnn_attention_open(ft_cudnn_attention **attention, ft_queue *queue, const ft_ops_options *options);
 void ft_cudnn_attention_close(ft_cudnn_attention *attention);
+// All plans for views of these leading dimensions (elements), about half a second each; d_o_ld and dqkv_ld 0: forward only. Must
+// come before a graph is captured.
+ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_ld, int64_t o_ld, int64_t d_o_ld, int64_t dqkv_ld);
 
 // As ops.h has them, on the queue of open and with its shape: rows and max_length of each call are at most those of open.
 // lse, q_heads * rows floats, has a layout of cuDNN's own ([document, head, slot] or [row, head]): only

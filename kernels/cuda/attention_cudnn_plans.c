@@ -1,0 +1,87 @@
+// Which plans a shape needs, and making them.
+#include "kernels/cuda/attention_cudnn_plans.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define RAGGED_LENGTH 128  // lengths are bounds in a ragged plan: whole tiles spare the library its remainders
+
+// A plan's own workspace must fit the part of the closed form that is the library's.
+static ft_status check_workspace(const ft_cudnn_attention *attention, ft_pass pass, const ft_attention_plan *plan, bool ragged)
+{
+    const ft_cudnn_workspace *w = &attention->workspace[pass];
+    const int64_t room = w->total - (ragged ? w->ragged_library : w->dense_library);
+    if (plan->plan.workspace <= room) return FT_OK;
+    return ft_error(FT_E_INTERNAL, "%s: the plan asks for %lld bytes of workspace, %lld are set aside", plan->plan.name,
+                    (long long)plan->plan.workspace, (long long)room);
+}
+
+static ft_status make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, bool ragged, int64_t batch,
+                      ft_attention_plan *out)
+{
+    const ft_op_shape *s = &attention->shape;
+    const int64_t length = ragged ? (s->max_length + RAGGED_LENGTH - 1) / RAGGED_LENGTH * RAGGED_LENGTH : s->max_length;
+    const ft_cudnn_attention_shape shape = {.q_heads = s->q_heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim,
+                                            .batch = batch, .length = length, .ld = ld, .ragged = ragged};
+    char name[FT_CUDNN_NAME];
+    snprintf(name, sizeof name, "attention %s, %s, %lld x %lld, heads %lld/%lld x %lld", pass ? "backward" : "forward",
+             ragged ? "ragged" : "dense", (long long)batch, (long long)length, (long long)s->q_heads, (long long)s->kv_heads,
+             (long long)s->head_dim);
+    ft_cudnn_graph graph;
+    ft_cudnn_graph_init(&graph, &attention->cudnn, name);
+    memset(out, 0, sizeof *out);
+    ft_cudnn_nodes nodes = {.graph = &graph, .shape = &shape, .bind = out->bind};
+    (pass == FT_PASS_BACKWARD ? ft_cudnn_backward_nodes : ft_cudnn_forward_nodes)(&nodes);
+    ft_status status = ft_cudnn_plan_make(&out->plan, &graph, attention->handle);
+    ft_cudnn_graph_free(&graph);
+    if (status == FT_OK) status = check_workspace(attention, pass, out, ragged);
+    if (status == FT_OK) out->batch = batch;
+    else ft_cudnn_plan_free(&out->plan);
+    return status;
+}
+
+// Backward refuses documents of one slot in a dense plan; ragged ones take them.
+static int64_t dense_batch(const ft_op_shape *shape)
+{
+    return shape->max_length > 1 && shape->rows % shape->max_length == 0 ? shape->rows / shape->max_length : 0;
+}
+
+ft_status ft_attention_plans_make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld)
+{
+    ft_attention_plans *plans = &attention->plans[pass];
+    if (plans->made && memcmp(&plans->ld, &ld, sizeof ld) == 0) return FT_OK;
+    ft_attention_plans_free(plans);
+    const int64_t dense = dense_batch(&attention->shape), most = ft_cudnn_max_batch(attention->shape.max_docs);
+    ft_status status = FT_OK;
+    if (dense) FT_TRY_GOTO(status, failed, make(attention, pass, ld, false, dense, &plans->dense));
+    for (int i = 0; (int64_t)1 << i <= most; i++)
+        FT_TRY_GOTO(status, failed, make(attention, pass, ld, true, (int64_t)1 << i, &plans->ragged[i]));
+    plans->ld = ld;
+    plans->made = true;
+    return FT_OK;
+failed:
+    ft_attention_plans_free(plans);
+    return status;
+}
+
+ft_status ft_attention_plans_probe(ft_cudnn_attention *attention, ft_pass pass)
+{
+    const ft_op_shape *s = &attention->shape;
+    const int64_t o = s->q_heads * s->head_dim, qkv = o + 2 * s->kv_heads * s->head_dim, dense = dense_batch(s);
+    const ft_cudnn_ld ld = {.qkv = qkv, .o = o, .d_o = o, .dqkv = qkv};
+    ft_attention_plan plan;
+    if (dense) {
+        FT_TRY(make(attention, pass, ld, false, dense, &plan));
+        ft_cudnn_plan_free(&plan.plan);
+    }
+    FT_TRY(make(attention, pass, ld, true, ft_cudnn_max_batch(s->max_docs), &plan));
+    ft_cudnn_plan_free(&plan.plan);
+    return FT_OK;
+}
+
+void ft_attention_plans_free(ft_attention_plans *plans)
+{
+    ft_cudnn_plan_free(&plans->dense.plan);
+    for (int i = 0; i < FT_CUDNN_BUCKETS; i++) ft_cudnn_plan_free(&plans->ragged[i].plan);
+    memset(plans, 0, sizeof *plans);
+}
