@@ -14,10 +14,13 @@
 #include "common/rng.h"
 #include "device/host_memory.h"
 #include "kernels/ops.h"
+#include "offload/machine_internal.h"
 
 // Before anything could be measured on a drive: one PCIe 4 NVMe drive.
 #define DEFAULT_NVME_READ 2.0e9
 #define DEFAULT_NVME_WRITE 1.0e9
+// Device memory the libraries' kernels and handles take after the device was opened.
+#define DEVICE_LIBRARIES ((int64_t)768 << 20)
 
 int64_t ft_machine_host_available(void)
 {
@@ -159,12 +162,12 @@ ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *
     int64_t available = ft_machine_host_available();
     // A tenth stays with the system; on the CPU device both tiers are the same memory and share the rest.
     machine->host_bytes = available / 10 * (info->kind == FT_DEVICE_CPU ? 3 : 9);
-    machine->hbm_bytes = info->kind == FT_DEVICE_CPU ? available / 10 * 6 : info->memory_free;
+    machine->hbm_bytes = info->kind == FT_DEVICE_CPU ? available / 10 * 6 : info->memory_free - DEVICE_LIBRARIES;
     machine->nvme_read = DEFAULT_NVME_READ;
     machine->nvme_write = DEFAULT_NVME_WRITE;
     FT_TRY(free_space(machine, nvme, n_nvme));
     time_t seconds = time(NULL);
     struct tm day;
     strftime(machine->source, sizeof machine->source, "probed %Y-%m-%d, drives assumed", gmtime_r(&seconds, &day));
-    return info->kind == FT_DEVICE_CPU ? probe_cpu(machine, device) : FT_OK;
+    return info->kind == FT_DEVICE_CPU ? probe_cpu(machine, device) : ft_machine_probe_cuda(machine, device);
 }

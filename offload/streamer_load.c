@@ -2,6 +2,7 @@
 // stripes for the device alone pass through staging memory (64 MiB at most) that is given back before open returns.
 #include "common/log.h"
 #include "common/memory.h"
+#include "offload/store_random.h"
 #include "offload/streamer_internal.h"
 
 #define WINDOW_MAX 64
@@ -109,8 +110,41 @@ static void drain(ft_streamer *s)
     pthread_mutex_unlock(&s->lock);
 }
 
+// Records of a random store are made where they live, those of the device in a piece of staging memory.
+static ft_status make_record(ft_streamer *s, int record, char *staging, int64_t piece)
+{
+    int64_t bytes = s->plan->layout.record[record].bytes;
+    if (s->host_record[record] != NULL) ft_store_random_fill(s->store, record, 0, bytes, s->host_record[record]);
+    for (int64_t at = 0; at < bytes && s->device_record[record] != NULL; at += piece) {
+        int64_t n = bytes - at < piece ? bytes - at : piece;
+        ft_store_random_fill(s->store, record, at, n, staging);
+        FT_TRY(ft_stream_copy_in(s, s->h2d, s->device_record[record] + at, staging, n));
+        FT_TRY(ft_queue_sync(s->h2d));
+    }
+    return FT_OK;
+}
+
+static ft_status make_all(ft_streamer *s)
+{
+    const int64_t piece = 32 << 20;
+    ft_pool *pool;
+    ft_progress progress;
+    FT_TRY(ft_pool_create(&pool, s->device, piece, -1));
+    char *staging = ft_pool_take(pool, piece);
+    ft_progress_begin(&progress, "making random weights", "records", s->plan->layout.n_records);
+    ft_status status = FT_OK;
+    for (int i = 0; i < s->plan->layout.n_records && status == FT_OK; i++) {
+        status = make_record(s, i, staging, piece);
+        ft_progress_update(&progress, i + 1);
+    }
+    ft_progress_end(&progress);
+    ft_pool_destroy(pool);
+    return status;
+}
+
 ft_status ft_stream_load(ft_streamer *s)
 {
+    if (ft_store_is_random(s->store)) return make_all(s);
     int64_t staged;
     double total;
     measure(s, &total, &staged);

@@ -9,6 +9,7 @@
 #include "common/threads.h"
 #include "kernels/cpu/compute.h"
 #include "kernels/cpu/gemm.h"
+#include "offload/store_random.h"
 #include "train/trainer.h"
 
 ft_status ft_config_targets(const ft_config *config, unsigned *targets)
@@ -97,6 +98,13 @@ static ft_status open_store(ft_session *session, const ft_config *config, volati
     return FT_OK;
 }
 
+static ft_status open_random(ft_session *session, const ft_config *config)
+{
+    FT_TRY(ft_store_open_random(&session->store, &session->shape, base_format(config), (uint64_t)config->seed));
+    session->layout = session->store->layout;
+    return FT_OK;
+}
+
 // Resident bytes of this process now: libraries, tokenizer, data, BLAS buffers.
 static int64_t resident_bytes(void)
 {
@@ -119,11 +127,13 @@ static int64_t process_bytes(const ft_session *session)
 static ft_status open_machine(ft_session *session, const ft_config *config)
 {
     if (config->machine) return ft_machine_read(&session->machine, config->machine);
-    if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
+    bool random = session->store && ft_store_is_random(session->store);
+    if (config->nvme.n == 0 && !random) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) FT_TRY(ft_cpu_compute_set(session->device, config->cpu_compute));
     FT_TRY(ft_machine_detect(&session->machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
-    if (session->store == NULL) return FT_OK;
+    if (random) session->machine.nvme_bytes = INT64_MAX / 4;  // nothing is kept there: check_random
+    if (session->store == NULL || random) return FT_OK;
     // The store is on the drives already: its room is not missing.
     session->machine.nvme_bytes += session->layout.bytes;
     return ft_machine_probe_drives(&session->machine, session->store);
@@ -166,7 +176,7 @@ static ft_status make_plan(ft_session *session, const ft_config *config, const f
         .layout = &session->layout, .machine = &session->machine, .compute = compute_mode(session, config),
         .gpus = gpus,
         .sequence_len = sequence_len(config, options),
-        .micro_batch_size = config->micro_batch_size, .accumulation = accumulation, .train = options->train,
+        .micro_batch_size = config->micro_batch_size, .max_docs = options->max_docs, .accumulation = accumulation, .train = options->train,
         .lora_r = session->adapter.r, .lora_targets = session->adapter.targets, .dropout = session->adapter.dropout > 0 && options->train,
         .head_chunk = config->head_chunk, .prefetch_depth = config->prefetch_depth, .hbm_budget = config->hbm_budget,
         .host_budget = config->host_budget, .nvme_budget = config->nvme_budget, .base_placement = tier_wish(config->base_placement),
@@ -177,6 +187,15 @@ static ft_status make_plan(ft_session *session, const ft_config *config, const f
         ft_warn("sequence_len %lld is longer than the model was trained for (max_position_embeddings %lld)", (long long)request.sequence_len,
                 (long long)session->shape.max_positions);
     return ft_plan_make(&session->plan, &request);
+}
+
+// Random weights stand in memory alone.
+static ft_status check_random(const ft_session *session)
+{
+    for (int i = 0; i < session->plan.layout.n_records; i++)
+        if (session->plan.home[i] == FT_TIER_NVME)
+            return ft_error(FT_E_INPUT, "random weights must fit into device and host memory, and these do not: use fewer layers or --base-format fp8");
+    return FT_OK;
 }
 
 // The adapter a directory holds, or the config's.
@@ -194,17 +213,19 @@ static ft_status open_adapter(ft_session *session, const ft_config *config, cons
 
 static ft_status open_all(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
-    if (!options->plan_only) FT_TRY(ft_session_check(config));
+    if (!options->plan_only && !options->random_weights) FT_TRY(ft_session_check(config));
     FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(read_shape(&session->shape, config));
     FT_TRY(ft_shape_check_length(&session->shape, sequence_len(config, options)));
     FT_TRY(open_adapter(session, config, options));
     // Before the store is made, which may take long.
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
-    if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
+    if (options->random_weights) FT_TRY(open_random(session, config));
+    else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
     FT_TRY(open_machine(session, config));
-    return make_plan(session, config, options);
+    FT_TRY(make_plan(session, config, options));
+    return options->random_weights ? check_random(session) : FT_OK;
 }
 
 ft_status ft_session_open(ft_session *session, ft_settings *settings, const ft_session_options *options)
@@ -240,7 +261,8 @@ ft_status ft_session_model(ft_session *session, const ft_settings *settings, con
     bool adapted = session->adapter.n_tensors > 0;
     ft_model_options model_options = {.plan = &session->plan, .store = session->store, .device = session->device,
                                       .adapter = adapted ? &session->adapter : NULL, .train = options->train,
-                                      .seed = (uint64_t)settings->values.seed};
+                                      .seed = (uint64_t)settings->values.seed, .deterministic = settings->values.deterministic,
+                                      .gemm_table = session->gemm_table[0] ? session->gemm_table : NULL};
     ft_model *model;
     FT_TRY(ft_model_open(&model, &model_options));
     ft_status status = adapted ? load_adapter(session, settings, options, model) : FT_OK;
