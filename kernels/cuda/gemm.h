@@ -40,8 +40,8 @@ ft_status ft_cuda_gemm(ft_queue *queue, const ft_cuda_product *product, void *wo
 typedef enum { FT_FP8_TENSOR, FT_FP8_OUTER, FT_FP8_BLOCK } ft_fp8_scaling;
 
 // D = A B^T + beta C: A [m, k], B [n, k] E4M3 codes, C and D [m, n] bf16. Rows are computed in grains of 16: A, its scales, C
-// and D have room for m rounded up to FT_ROW_ALIGN, and D's extra rows are written with anything. n and k are multiples of 16,
-// pointers and leading dimensions (in bytes) multiples of 16.
+// and D have room for m rounded up to FT_ROW_ALIGN, and D's extra rows are written with anything. n and k are multiples of 16
+// (BLOCK: of 128), pointers and leading dimensions in bytes of 16.
 typedef struct {
     ft_fp8_scaling scaling;
     int64_t m, n, k;

@@ -29,7 +29,7 @@ ft_status ft_cuda_gemm_fp8(ft_queue *queue, const ft_cuda_product_fp8 *p, void *
     FT_ASSERT(workspace_bytes >= FT_CUBLASLT_WORKSPACE && (uintptr_t)workspace % FT_ARENA_ALIGN == 0);
     FT_ASSERT(p->m > 0 && p->n > 0 && p->k > 0 && p->n % 16 == 0 && p->k % 16 == 0 && p->lda >= p->k && p->ldb >= p->k &&
               p->ldd >= p->n && (p->c == NULL || p->ldc >= p->n));
-    FT_ASSERT(p->scaling != FT_FP8_BLOCK || !p->fast);
+    FT_ASSERT(p->scaling != FT_FP8_BLOCK || (!p->fast && p->n % FT_TILE == 0 && p->k % FT_TILE == 0));
     FT_ASSERT((((uintptr_t)p->a_scales | (uintptr_t)p->b_scales) & (p->scaling == FT_FP8_TENSOR ? 3 : 15)) == 0);
     ft_cuda_gemm_key key = key_of(p);
     FT_ASSERT(key.alignment >= 16, "an E4M3 product needs 16-byte alignment, got %d", (int)key.alignment);
