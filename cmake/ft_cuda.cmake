@@ -50,9 +50,14 @@ if(FT_HAVE_CUDA)
   add_library(ft::cuda INTERFACE IMPORTED)
   target_link_libraries(ft::cuda INTERFACE CUDA::cudart_static)
   target_link_options(ft::cuda INTERFACE -Wl,--as-needed)
+  if(FT_STATIC_DEPS)
+    target_link_libraries(ft::cuda INTERFACE -l:libstdc++.a)
+    target_link_options(ft::cuda INTERFACE -static-libgcc)
+  endif()
 endif()
 
-# Programs are linked by the C compiler although a library of theirs holds CUDA objects: those use nothing of C++ at run time.
+# Programs are linked by the C compiler although a library of theirs holds CUDA objects: those use next to nothing of C++'s
+# library at run time.
 function(ft_link_as_c)
   foreach(target IN LISTS ARGN)
     set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)

@@ -45,9 +45,10 @@ function(ft_compile_options target)
   if(FT_WERROR)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:C>:-Werror> $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Werror>)
   endif()
-  # -lineinfo: the sanitizer and the profiler name source lines. FMAs of kernels are formed by the compiler: one build, same bits.
+  # -lineinfo: the sanitizer and the profiler name source lines; compressed, device code with it is a sixth. FMAs of kernels are
+  # formed by the compiler: one build, same bits.
   target_compile_options(${target} PRIVATE
-    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter,-Wno-missing-field-initializers;--expt-relaxed-constexpr;-lineinfo>")
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter,-Wno-missing-field-initializers,-fno-exceptions;--expt-relaxed-constexpr;-lineinfo;--compress-mode=size>")
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   # Asserts stay on in release: they are cheap where we put them.
   target_compile_options(${target} PRIVATE -UNDEBUG)
