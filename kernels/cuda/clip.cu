@@ -1,7 +1,7 @@
 // The gradient norm: squares of all values in double, whether they are finite, and the clip factor (torch's clip_grad_norm_).
 //
-// The tree is fixed by n: thread t of all takes quads t, t + threads, ... of values in order, a block adds its threads pairwise,
-// and one block adds the blocks. The square of a finite float32 is finite in double, so the sum is finite exactly if every
+// The tree is fixed by n: thread t of all takes quads t, t + threads, ... of values in order, a block adds its threads
+// pairwise, and one block adds the blocks. The square of a finite float32 is finite in double, so the sum is finite exactly if every
 // value is.
 #include "kernels/cuda/clip.h"
 #include "kernels/cuda/launch.h"

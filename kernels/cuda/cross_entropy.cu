@@ -6,80 +6,15 @@
 // relative to it. The label's exponential is kept out of the sum of the others, so that softmax - 1 = -others / sum does not
 // cancel when the prediction is certain.
 #include <cooperative_groups.h>
-#include <cuda_bf16.h>
 
 #include "kernels/cuda/head_loss.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/logits.cuh"
 
-enum { THREADS = 512, WARPS = THREADS / 32, MAX_PARTS = 8, MAX_KEEP = 8, SUM_THREADS = 1024 };
+enum { THREADS = 512, WARPS = THREADS / 32, MAX_PARTS = 8, MAX_KEEP = 8 };
 
 static constexpr float LOG2E = 1.44269504f;
 static constexpr float FLOOR = -1e30f;  // below every logit; finite, so that -Inf - FLOOR is -Inf
-
-// --- 8 logits ----------------------------------------------------------------------------------------------------------------
-struct bf16_octet {
-    uint32_t word[4];
-};
-
-struct f32_octet {
-    float value[8];
-};
-
-static __device__ __forceinline__ float low_half(uint32_t word) { return __uint_as_float(word << 16); }
-static __device__ __forceinline__ float high_half(uint32_t word) { return __uint_as_float(word & 0xFFFF0000u); }
-
-static __device__ __forceinline__ void unpack(float value[8], const bf16_octet &octet)
-{
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        value[2 * i] = low_half(octet.word[i]);
-        value[2 * i + 1] = high_half(octet.word[i]);
-    }
-}
-
-static __device__ __forceinline__ void unpack(float value[8], const f32_octet &octet)
-{
-#pragma unroll
-    for (int i = 0; i < 8; i++) value[i] = octet.value[i];
-}
-
-static __device__ __forceinline__ bf16_octet load_aligned(const void *from)
-{
-    uint4 words = *(const uint4 *)from;
-    return {{words.x, words.y, words.z, words.w}};
-}
-
-// Logits [8 index, 8 index + 8) of a row.
-static __device__ __forceinline__ void load(bf16_octet &octet, const __nv_bfloat16 *row, int index, int vocab)
-{
-    octet = load_aligned(row + 8 * (int64_t)index);
-}
-
-static __device__ __forceinline__ void load(f32_octet &octet, const float *row, int index, int vocab)
-{
-#pragma unroll
-    for (int i = 0; i < 8; i++) octet.value[i] = 8 * index + i < vocab ? row[8 * (int64_t)index + i] : 0;
-}
-
-// The label's logit and what lies past the end become -Inf.
-static __device__ __forceinline__ void mask(bf16_octet &octet, int index, int vocab, int label)
-{
-    if (index != label >> 3 && 8 * index + 8 <= vocab) return;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        int column = 8 * index + 2 * i;
-        if (column == label || column >= vocab) octet.word[i] = (octet.word[i] & 0xFFFF0000u) | 0xFF80u;
-        if (column + 1 == label || column + 1 >= vocab) octet.word[i] = (octet.word[i] & 0xFFFFu) | 0xFF800000u;
-    }
-}
-
-static __device__ __forceinline__ void mask(f32_octet &octet, int index, int vocab, int label)
-{
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        if (8 * index + i == label || 8 * index + i >= vocab) octet.value[i] = -INFINITY;
-    }
-}
 
 // --- sums --------------------------------------------------------------------------------------------------------------------
 // Of some of a row: largest logit, sum of exp(z - maximum) without the label's, and a share of x . head[label].
@@ -115,14 +50,6 @@ static __device__ __forceinline__ partial warp_sum(partial mine)
 }
 
 template <typename octet_type>
-static __device__ __forceinline__ float largest(const octet_type &octet)
-{
-    float z[8];
-    unpack(z, octet);
-    return fmaxf(fmaxf(fmaxf(z[0], z[1]), fmaxf(z[2], z[3])), fmaxf(fmaxf(z[4], z[5]), fmaxf(z[6], z[7])));
-}
-
-template <typename octet_type>
 static __device__ __forceinline__ float exponentials(const octet_type &octet, float maximum)
 {
     float z[8];
@@ -140,7 +67,7 @@ static __device__ __forceinline__ void add_octet(partial &sum, const octet_type 
     sum.maximum = maximum;
 }
 
-// --- clusters: the blocks of a row ---------------------------------------------------------------------------------------------
+// --- clusters: the blocks of a row -------------------------------------------------------------------------------------------
 // Without the order of memory: only that this block runs.
 static __device__ __forceinline__ void cluster_started()
 {
@@ -178,8 +105,8 @@ static __device__ __forceinline__ partial *of_block(partial *mine, int block)
 }
 
 // The row's sum from every thread's, the same bits in all threads of all its blocks. A block writes into the others only once
-// all of them run, which cluster_started has told; and none of them reads or writes remotely after the second
-// barrier, so each may end when it likes.
+// all of them run, which cluster_started has told; and nothing is remote after the second barrier, so each may end when it
+// likes.
 static __device__ partial row_sum(partial mine, int part, int parts)
 {
     __shared__ partial warp[WARPS], total[MAX_PARTS];
@@ -200,7 +127,7 @@ static __device__ partial row_sum(partial mine, int part, int parts)
     return sum;
 }
 
-// --- a row ---------------------------------------------------------------------------------------------------------------------
+// --- a row -------------------------------------------------------------------------------------------------------------------
 struct arguments {
     ft_cuda_loss_chunk chunk;
     int log2_parts;          // of the blocks of a row
@@ -236,12 +163,6 @@ struct row_gradient {
     int label;
 };
 
-static __device__ __forceinline__ uint32_t pack(float low, float high)
-{
-    __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *(const uint32_t *)&pair;
-}
-
 template <typename octet_type>
 static __device__ __forceinline__ void store(__nv_bfloat16 *row, int index, const octet_type &octet, const row_gradient &g)
 {
@@ -264,10 +185,6 @@ static __device__ void clear_row(const arguments &a, int64_t row, int label, int
     __nv_bfloat16 *gradient = (__nv_bfloat16 *)a.chunk.gradient + row * a.chunk.gradient_ld;
     for (int index = first; index < octets; index += stride) *(uint4 *)(gradient + 8 * (int64_t)index) = {0, 0, 0, 0};
 }
-
-template <typename element> struct octet_of;
-template <> struct octet_of<__nv_bfloat16> { typedef bf16_octet type; };
-template <> struct octet_of<float> { typedef f32_octet type; };
 
 // Blocks [row * parts, row * parts + parts) are a cluster. Octet i of a row belongs to thread i % (parts * THREADS) of them; a
 // thread keeps its first KEEP.
@@ -332,23 +249,7 @@ static __global__ void __launch_bounds__(THREADS, KEEP <= 4 ? 3 : 2) cross_entro
     }
 }
 
-// --- the sum of the losses -----------------------------------------------------------------------------------------------------
-static __global__ void __launch_bounds__(SUM_THREADS) loss_sum(double *nll_sum, const ft_cuda_row_loss *loss, int64_t rows)
-{
-    __shared__ double sum[SUM_THREADS];
-    double mine = 0;
-    for (int64_t row = threadIdx.x; row < rows; row += SUM_THREADS) {
-        mine += log((double)loss[row].others + (double)loss[row].own) + (double)loss[row].offset;
-    }
-    sum[threadIdx.x] = mine;
-    for (int width = SUM_THREADS / 2; width > 0; width /= 2) {
-        __syncthreads();
-        if (threadIdx.x < width) sum[threadIdx.x] += sum[threadIdx.x + width];
-    }
-    if (threadIdx.x == 0) *nll_sum += sum[0];
-}
-
-// --- launchers -----------------------------------------------------------------------------------------------------------------
+// --- launchers ---------------------------------------------------------------------------------------------------------------
 typedef void (*row_kernel)(const arguments);
 
 template <bool GRADIENT>
@@ -383,8 +284,8 @@ static bool aligned16(const void *pointer, int64_t ld)
 
 extern "C" ft_status ft_cuda_cross_entropy(ft_queue *queue, const ft_cuda_loss_chunk *chunk)
 {
-    FT_ASSERT(chunk->logits_f32 || aligned16(chunk->logits, chunk->logits_ld), "head_loss: bf16 logits in 16-byte steps");
-    FT_ASSERT(chunk->gradient == NULL || aligned16(chunk->gradient, chunk->gradient_ld), "head_loss: gradient in 16-byte steps");
+    FT_ASSERT(chunk->logits_f32 || aligned16(chunk->logits, chunk->logits_ld), "head_loss: logits' alignment");
+    FT_ASSERT(chunk->gradient == NULL || aligned16(chunk->gradient, chunk->gradient_ld), "head_loss: gradient's alignment");
     FT_ASSERT(chunk->keep >= 0 && chunk->keep <= MAX_KEEP, "head_loss: keep %d", chunk->keep);
     int64_t octets = (chunk->vocab + 7) / 8;
     int most = chunk->keep > 0 ? chunk->keep : MAX_KEEP;
@@ -392,7 +293,8 @@ extern "C" ft_status ft_cuda_cross_entropy(ft_queue *queue, const ft_cuda_loss_c
                    aligned16(chunk->x, chunk->x_ld) && aligned16(chunk->head, chunk->hidden)};
     int64_t parts = (int64_t)1 << a.log2_parts, needed = (octets + parts * THREADS - 1) / (parts * THREADS);
     int keep = needed < most ? (int)needed : most;
-    row_kernel kernel = chunk->gradient != NULL ? choose<true>(chunk->logits_f32, keep) : choose<false>(chunk->logits_f32, keep);
+    row_kernel kernel = chunk->gradient != NULL ? choose<true>(chunk->logits_f32, keep)
+                                                : choose<false>(chunk->logits_f32, keep);
     cudaLaunchAttribute cluster = {};
     cluster.id = cudaLaunchAttributeClusterDimension;
     cluster.val.clusterDim = {(unsigned)parts, 1, 1};
@@ -403,11 +305,5 @@ extern "C" ft_status ft_cuda_cross_entropy(ft_queue *queue, const ft_cuda_loss_c
     config.attrs = &cluster;
     config.numAttrs = parts > 1 ? 1 : 0;
     FT_CUDA(cudaLaunchKernelEx(&config, kernel, a));
-    return ft_launched("head_loss");
-}
-
-extern "C" ft_status ft_cuda_loss_sum(ft_queue *queue, double *nll_sum, const ft_cuda_row_loss *loss, int64_t rows)
-{
-    loss_sum<<<1, SUM_THREADS, 0, ft_stream(queue)>>>(nll_sum, loss, rows);
     return ft_launched("head_loss");
 }

@@ -22,7 +22,7 @@ typedef struct {
     const void *logits;        // [rows, vocab] bf16, 16-byte aligned rows; float32 of any alignment if logits_f32
     int64_t logits_ld;
     bool logits_f32;
-    void *gradient;            // [rows, vocab] bf16, 16-byte aligned rows, up to 7 columns of room; may be bf16 logits; NULL = none
+    void *gradient;            // [rows, vocab] bf16, as bf16 logits and possibly those; up to 7 columns of room; NULL = none
     int64_t gradient_ld;
     ft_cuda_row_loss *loss;    // [rows]
     const int32_t *labels;     // [rows]; < 0 = none, >= vocab gives a loss of NaN

@@ -64,7 +64,8 @@ static void make_head(job *j)
     float *row = t_random(ROWS * j->c->hidden, 1, 3);
     for (int r = 0; r < ROWS; r++) {
         if (!has_label(j, r)) continue;
-        for (int64_t i = 0; i < j->c->hidden; i++) j->head_codes[j->labels[r] * j->c->hidden + i] = ft_f32_to_bf16(row[r * j->c->hidden + i]);
+        ft_bf16 *codes = j->head_codes + j->labels[r] * j->c->hidden;
+        for (int64_t i = 0; i < j->c->hidden; i++) codes[i] = ft_f32_to_bf16(row[r * j->c->hidden + i]);
     }
 }
 

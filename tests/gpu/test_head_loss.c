@@ -121,7 +121,8 @@ static double run(const job *j, ft_view dx, ft_head_options options)
     int64_t bytes = ft_op_workspace(FT_OP_HEAD_LOSS, &shape, FT_DEVICE_CUDA);
     double nll = 10;  // added to
     double *device = t_upload(&nll, sizeof nll);
-    ft_status status = t_ops()->head_loss(t_queue(), device, dx, j->x_view, &j->head, j->device_labels, &options, t_device(bytes), bytes);
+    ft_status status = t_ops()->head_loss(t_queue(), device, dx, j->x_view, &j->head, j->device_labels, &options, t_device(bytes),
+                                          bytes);
     if (status != FT_OK) fail_msg("%s: %s", j->text, ft_error_message());
     t_download(&nll, device, sizeof nll);
     return nll - 10;
@@ -133,7 +134,8 @@ static float *download_view(const job *j, ft_view view)
     float *rows = t_download_bf16(view.data, view.rows * view.ld), *values = t_random(view.rows * view.cols, 1, 0);
     for (int64_t r = 0; r < view.rows; r++) {
         for (int64_t i = view.cols; i < view.ld; i++) {
-            if (!isnan(rows[r * view.ld + i])) fail_msg("%s: column %lld of row %lld was written", j->text, (long long)i, (long long)r);
+            if (isnan(rows[r * view.ld + i])) continue;
+            fail_msg("%s: column %lld of row %lld was written", j->text, (long long)i, (long long)r);
         }
         memcpy(values + r * view.cols, rows + r * view.ld, (size_t)view.cols * 4);
     }
@@ -156,6 +158,11 @@ static double tolerance(void)
     return ft_op_table[FT_OP_HEAD_LOSS].tolerance_bf16;
 }
 
+static void check_gradient(const job *j, const char *what)
+{
+    t_check(what, download_view(j, j->dx_view), j->dx_ref, j->c.rows * j->c.hidden, tolerance());
+}
+
 static void loss_and_gradient_match_float64(void **state)
 {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -166,7 +173,8 @@ static void loss_and_gradient_match_float64(void **state)
         t_check(j.text, dx, j.dx_ref, j.c.rows * j.c.hidden, tolerance());
         for (int64_t r = 0; r < j.c.rows; r++) {
             for (int64_t k = 0; k < j.c.hidden && j.labels[r] < 0; k++) {
-                if (dx[r * j.c.hidden + k] != 0) fail_msg("%s: masked row %lld has dx %g", j.text, (long long)r, (double)dx[r * j.c.hidden + k]);
+                double value = (double)dx[r * j.c.hidden + k];
+                if (value != 0) fail_msg("%s: masked row %lld has dx %g", j.text, (long long)r, value);
             }
         }
         release(&j);
@@ -187,7 +195,9 @@ static void evaluation_gives_the_loss_without_a_gradient(void **state)
         job j = make(&cases[i]);
         double training_nll = run(&j, j.dx_view, training(&j));
         double nll = run(&j, (ft_view){0}, (ft_head_options){.chunk = j.c.chunk});
-        if (!(fabs(nll - training_nll) <= 1e-6 * training_nll)) fail_msg("%s: nll %.17g without and %.17g with a gradient", j.text, nll, training_nll);
+        if (!(fabs(nll - training_nll) <= 1e-6 * training_nll)) {
+            fail_msg("%s: nll %.17g without and %.17g with a gradient", j.text, nll, training_nll);
+        }
         release(&j);
     }
 }
@@ -209,7 +219,7 @@ static void logits_are_given_in_float32(void **state)
             check_nll(&j, "with float32 logits", nll, f32_step);
             t_check("logits", logits, j.logits_ref, n, 1e-5);
             for (int64_t k = n; k < n + 64; k++) assert_true(isnan(logits[k]));
-            if (gradient) t_check("gradient beside logits", download_view(&j, j.dx_view), j.dx_ref, j.c.rows * j.c.hidden, tolerance());
+            if (gradient) check_gradient(&j, "gradient beside logits");
             release(&j);
         }
     }
@@ -247,7 +257,7 @@ static void large_logits_do_not_overflow(void **state)
     finish(&j);
     double nll = run(&j, j.dx_view, training(&j));
     check_nll(&j, "logits of +-80", nll, 1e-7);
-    t_check("logits of +-80", download_view(&j, j.dx_view), j.dx_ref, j.c.rows * j.c.hidden, tolerance());
+    check_gradient(&j, "logits of +-80");
     release(&j);
 }
 
@@ -270,12 +280,12 @@ static void a_certain_prediction_keeps_its_loss_and_gradient(void **state)
     double nll = 0;
     double *device = t_upload(&nll, sizeof nll);
     ft_head_options options = training(&j);
-    assert_int_equal(t_ops()->head_loss(t_queue(), device, j.dx_view, j.x_view, &j.head, j.device_labels, &options, t_device(bytes), bytes),
-                     FT_OK);
+    assert_int_equal(t_ops()->head_loss(t_queue(), device, j.dx_view, j.x_view, &j.head, j.device_labels, &options,
+                                        t_device(bytes), bytes), FT_OK);
     t_download(&nll, device, sizeof nll);
     printf("  nll %.9g want %.9g\n", nll, j.nll);
     assert_true(fabs(nll / j.nll - 1) < 1e-4);
-    t_check("gradient of a certain prediction", download_view(&j, j.dx_view), j.dx_ref, j.c.rows * j.c.hidden, tolerance());
+    check_gradient(&j, "gradient of a certain prediction");
     release(&j);
 }
 
@@ -309,8 +319,8 @@ static void other_heads_are_refused_by_name(void **state)
     job j = make(&(head_case){2, 64, 257, 2, 0});
     ft_head_options options = training(&j);
     j.head.dtype = FT_DTYPE_F16;
-    assert_int_equal(t_ops()->head_loss(t_queue(), t_device(8), j.dx_view, j.x_view, &j.head, j.device_labels, &options, t_device(256), 256),
-                     FT_E_UNSUPPORTED);
+    assert_int_equal(t_ops()->head_loss(t_queue(), t_device(8), j.dx_view, j.x_view, &j.head, j.device_labels, &options,
+                                        t_device(256), 256), FT_E_UNSUPPORTED);
     assert_non_null(strstr(ft_error_message(), "head_loss"));
     assert_non_null(strstr(ft_error_message(), "F16"));
     release(&j);
