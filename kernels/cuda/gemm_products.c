@@ -1,8 +1,7 @@
 // Which products a linear group and the head are made of: the shapes of linear_forward.c, linear_backward.c and head_loss, for
 // calibration. A product missing here costs speed, never a result: it takes the library's first choice.
 #include "kernels/cuda/gemm_state.h"
-
-#include "kernels/ops.h"
+#include "kernels/cuda/head_loss.h"
 
 static int64_t ld_or(int64_t ld, int64_t otherwise)
 {
@@ -73,10 +72,11 @@ int ft_cuda_linear_products(const ft_cuda_linear_case *c, ft_cuda_gemm_key keys[
 
 int ft_cuda_head_products(int64_t chunk, int64_t hidden, int64_t vocab, bool backward, ft_cuda_gemm_key keys[FT_CUDA_HEAD_PRODUCTS])
 {
+    int64_t ld = FT_CUDA_LOGITS_LD(vocab);
     keys[0] = aligned((ft_cuda_gemm_key){.m = chunk, .n = vocab, .k = hidden, .b_transposed = true, .lda = hidden, .ldb = hidden,
-                                         .ldd = vocab});
+                                         .ldd = ld});
     if (!backward) return 1;
-    keys[1] = aligned((ft_cuda_gemm_key){.m = chunk, .n = hidden, .k = vocab, .lda = vocab, .ldb = hidden, .ldd = hidden});
+    keys[1] = aligned((ft_cuda_gemm_key){.m = chunk, .n = hidden, .k = vocab, .lda = ld, .ldb = hidden, .ldd = hidden});
     return 2;
 }
 
