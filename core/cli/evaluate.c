@@ -68,6 +68,8 @@ static ft_status open_evaluation(evaluation *e, const char *adapter_dir)
     if (e->samples->n == 0) return ft_error(FT_E_INPUT, "the data set is empty: nothing to evaluate");
     FT_TRY(ft_pack(&e->packs, e->samples, config->sequence_len, config->eval_sample_packing, false, 0, 0));
     e->options = (ft_session_options){.micro_batches = 1, .adapter_dir = adapter_dir, .stop = &ft_stop_requested};
+    FT_TRY(ft_pack_most_documents(e->samples, config->sequence_len, config->eval_sample_packing, &e->options.max_docs));
+    e->options.max_docs *= config->micro_batch_size;
     FT_TRY(ft_session_open(&e->session, e->settings, &e->options));
     FT_TRY(ft_session_model(&e->session, e->settings, &e->options, &e->model));
     return ft_batch_alloc(&e->batch, config->micro_batch_size * config->sequence_len);

@@ -146,6 +146,8 @@ typedef struct {
 ft_status ft_pack(ft_packs *packs, const ft_samples *samples, int64_t sequence_len, bool packing, bool shuffle, uint64_t seed,
                   uint32_t epoch);
 void ft_packs_free(ft_packs *packs);
+// The most documents a row of any epoch may hold, the masked rest of the row included.
+ft_status ft_pack_most_documents(const ft_samples *samples, int64_t sequence_len, bool packing, int64_t *most);
 
 // One micro-batch: `rows` rows flattened to tokens = rows * sequence_len slots. Arrays are the caller's, sized once.
 typedef struct {

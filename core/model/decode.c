@@ -11,23 +11,28 @@ typedef struct {
     ft_model *model;
     const ft_shape *shape;
     int64_t length;                  // positions the cache has room for
-    int64_t width;                   // floats of k (and of v) at one position
-    float *cache;                    // [layers][k, v][length, width]
-    float *logits;                   // [vocab]
+    int64_t width;                   // values of k (and of v) at one position
+    char *cache;                     // device: [layers][k, v][length, width]
+    float *device_logits, *logits;   // [vocab]
     ft_candidate *candidates;        // [vocab]
     int32_t *labels, *positions;     // of the prompt
     ft_activation_layout prompt, single;  // blocks of the prompt and of one token, inside the plan's
     int64_t sweeps_left;             // announced and not yet run
 } generation;
 
-int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length)
+int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length, ft_repr repr)
 {
-    return shape->layers * 2 * length * shape->kv_heads * shape->head_dim * (int64_t)sizeof(float);
+    return shape->layers * 2 * length * shape->kv_heads * shape->head_dim * ft_repr_bytes(repr);
 }
 
-static float *cache_of(const generation *g, int64_t layer, bool v)
+static int64_t row_bytes(const generation *g)
 {
-    return g->cache + (2 * layer + v) * g->length * g->width;
+    return g->width * ft_repr_bytes(g->model->plan->repr);
+}
+
+static char *cache_of(const generation *g, int64_t layer, bool v)
+{
+    return g->cache + (2 * layer + v) * g->length * row_bytes(g);
 }
 
 static ft_activation_layout layout_of(const ft_plan *plan, int64_t tokens)
@@ -38,7 +43,9 @@ static ft_activation_layout layout_of(const ft_plan *plan, int64_t tokens)
                                      .lora_r = plan->request.lora_r,
                                      .lora_targets = plan->request.lora_targets,
                                      .repr = plan->repr,
-                                     .device = FT_DEVICE_CPU};
+                                     .fp8 = plan->activation.twins,
+                                     .max_docs = 1,
+                                     .device = plan->machine.device};
     ft_activation_layout layout;
     ft_activation_layout_make(&layout, &plan->layout.shape, &options);
     FT_ASSERT(layout.saved_bytes <= plan->activation.saved_bytes && layout.scratch_bytes <= plan->activation.scratch_bytes);
@@ -57,16 +64,18 @@ static ft_view row_of(const generation *g, ft_act act)
     return ft_activation_view(&g->single, act, act < FT_ACT_SAVED ? g->model->recompute : g->model->scratch);
 }
 
-// k and v of `rows` positions from a qkv block (device memory is host memory) into the cache.
-static void remember(const generation *g, int64_t layer, const float *qkv, int64_t rows, int64_t position)
+// k and v of `rows` positions from a qkv block into the cache.
+static ft_status remember(const generation *g, int64_t layer, ft_view qkv, int64_t position)
 {
-    int64_t q = g->shape->q_heads * g->shape->head_dim, ld = q + 2 * g->width;
-    float *k = cache_of(g, layer, false) + position * g->width, *v = cache_of(g, layer, true) + position * g->width;
-    size_t bytes = (size_t)g->width * sizeof *k;
-    for (int64_t row = 0; row < rows; row++) {
-        memcpy(k + row * g->width, qkv + row * ld + q, bytes);
-        memcpy(v + row * g->width, qkv + row * ld + q + g->width, bytes);
+    ft_queue *queue = g->model->queue;
+    int64_t bytes = row_bytes(g), element = ft_repr_bytes(qkv.repr), q = g->shape->q_heads * g->shape->head_dim * element;
+    char *k = cache_of(g, layer, false) + position * bytes, *v = cache_of(g, layer, true) + position * bytes;
+    for (int64_t row = 0; row < qkv.rows; row++) {
+        const char *from = (const char *)qkv.data + row * qkv.ld * element + q;
+        FT_TRY(ft_copy_d2d(queue, k + row * bytes, from, bytes));
+        FT_TRY(ft_copy_d2d(queue, v + row * bytes, from + bytes, bytes));
     }
+    return FT_OK;
 }
 
 static ft_status prompt_layer(const generation *g, ft_layer_visit *visit, int64_t layer, int64_t n)
@@ -75,9 +84,7 @@ static ft_status prompt_layer(const generation *g, ft_layer_visit *visit, int64_
     ft_view x = ft_model_view(model, model->stream[0], n);
     visit->activation = &g->prompt;
     FT_TRY(ft_layer_forward(visit, &model->slot[0].layer, model->recompute, x, x));
-    FT_TRY(ft_queue_sync(model->queue));
-    remember(g, layer, (const float *)(const void *)(model->recompute + g->prompt.offset[FT_ACT_QKV]), n, 0);
-    return FT_OK;
+    return remember(g, layer, ft_activation_view(&g->prompt, FT_ACT_QKV, model->recompute), 0);
 }
 
 static ft_status linear(const generation *g, const ft_layer_visit *v, ft_group group, ft_act low_rank, ft_view y, ft_act x, ft_view residual)
@@ -105,8 +112,7 @@ static ft_status token_attention(const generation *g, const ft_layer_visit *v, i
         FT_TRY(v->ops->qk_norm_forward(v->queue, qkv, row_of(g, FT_ACT_QK_RAW), address(g, FT_ACT_QK_RSTD), &attention, v->q_norm, v->k_norm,
                                        (float)s->norm_eps));
     FT_TRY(v->ops->rope(v->queue, qkv, &attention, v->rope, g->model->slot[0].positions, +1));
-    FT_TRY(ft_queue_sync(v->queue));
-    remember(g, layer, qkv.data, 1, position);
+    FT_TRY(remember(g, layer, qkv, position));
     return v->ops->attention_decode(v->queue, row_of(g, FT_ACT_ATTN), q, cache_of(g, layer, false), cache_of(g, layer, true), position + 1,
                                     &attention, v->workspace, g->single.workspace_bytes);
 }
@@ -128,11 +134,12 @@ static ft_status head(const generation *g, int64_t n)
 {
     ft_model *model = g->model;
     ft_view x = ft_model_view(model, model->stream[0] + (n - 1) * model->plan->activation.stream_ld * ft_repr_bytes(model->plan->repr), 1), none = {0};
-    ft_head_options options = {.chunk = model->plan->request.head_chunk, .logits = g->logits};
+    ft_head_options options = {.chunk = model->plan->request.head_chunk, .logits = g->device_logits};
     FT_TRY(model->ops->rmsnorm_forward(model->queue, row_of(g, FT_ACT_NORMED), none, model->final_rstd, x, none, model->final_norm,
                                        (float)g->shape->norm_eps));
     FT_TRY(model->ops->head_loss(model->queue, &model->scalars->nll, none, row_of(g, FT_ACT_NORMED), &model->head, model->slot[0].labels, &options,
                                  model->workspace, model->plan->activation.head_workspace_bytes));
+    FT_TRY(ft_copy_d2h(model->queue, g->logits, g->device_logits, g->shape->vocab * 4));
     return ft_queue_sync(model->queue);
 }
 
@@ -193,7 +200,11 @@ static ft_status leave(generation *g, ft_status status)
 
 static ft_status take_memory(generation *g, int64_t n_prompt)
 {
-    FT_ALLOC_CHECK(g->cache = ft_malloc((size_t)ft_generate_cache_bytes(g->shape, g->length)));
+    void *cache, *logits;
+    FT_TRY(ft_device_alloc(g->model->device, ft_generate_cache_bytes(g->shape, g->length, g->model->plan->repr), &cache));
+    g->cache = cache;
+    FT_TRY(ft_device_alloc(g->model->device, g->shape->vocab * 4, &logits));
+    g->device_logits = logits;
     FT_ALLOC_CHECK(g->logits = FT_NEW_ARRAY(float, g->shape->vocab));
     FT_ALLOC_CHECK(g->candidates = FT_NEW_ARRAY(ft_candidate, g->shape->vocab));
     FT_ALLOC_CHECK(g->labels = FT_NEW_ARRAY(int32_t, n_prompt));
@@ -205,7 +216,8 @@ static ft_status take_memory(generation *g, int64_t n_prompt)
 
 static void free_memory(generation *g)
 {
-    ft_free(g->cache);
+    ft_device_free(g->model->device, g->cache);
+    ft_device_free(g->model->device, g->device_logits);
     ft_free(g->logits);
     ft_free(g->candidates);
     ft_free(g->labels);
@@ -216,8 +228,6 @@ static ft_status check(const ft_model *model, int64_t n_prompt, const ft_generat
 {
     const ft_sampling sampling = {options->temperature, options->top_p, options->seed};
     int64_t limit = model->plan->request.sequence_len;
-    if (ft_device_get_info(model->device)->kind != FT_DEVICE_CPU)
-        return ft_error(FT_E_UNSUPPORTED, "generation runs on the CPU device only; add --device cpu");
     if (n_prompt < 1) return ft_error(FT_E_USAGE, "the prompt is empty: generation needs at least one token");
     if (n_prompt > limit)
         return ft_error(FT_E_INPUT, "the prompt has %lld tokens, sequence_len is %lld", (long long)n_prompt, (long long)limit);

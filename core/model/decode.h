@@ -1,5 +1,5 @@
 // Generation: a KV cache, prompts of any length up to the plan's sequence_len, one sequence at a time, weights through the
-// same streamer (forward-only sweeps). On the CPU device; FT_E_UNSUPPORTED elsewhere.
+// same streamer (forward-only sweeps).
 #ifndef FT_MODEL_DECODE_H
 #define FT_MODEL_DECODE_H
 
@@ -22,7 +22,7 @@ typedef struct {
 // the vocabulary. FT_E_NUMERIC: logits that are not numbers.
 ft_status ft_generate(ft_model *model, const int32_t *prompt, int64_t n_prompt, const ft_generate_options *options, int32_t *out,
                       int64_t *n_out);
-// Bytes of the KV cache for `length` positions (taken from the heap before the first token).
-int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length);
+// Bytes of the KV cache for `length` positions, in device memory of its own beside the plan's.
+int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length, ft_repr repr);
 
 #endif

@@ -115,9 +115,21 @@ static ft_status count_steps(trainer *t)
     return ft_pack(&t->eval_packs, &t->data.eval, t->config->sequence_len, t->config->eval_sample_packing, false, 0, 0);
 }
 
+// Documents of a micro-batch in any epoch or evaluation: attention on CUDA is planned for so many.
+static ft_status most_documents(const trainer *t, int64_t *most)
+{
+    const ft_config *config = t->config;
+    int64_t eval;
+    FT_TRY(ft_pack_most_documents(&t->data.train, config->sequence_len, config->sample_packing, most));
+    FT_TRY(ft_pack_most_documents(&t->data.eval, config->sequence_len, config->eval_sample_packing, &eval));
+    *most = config->micro_batch_size * (*most > eval ? *most : eval);
+    return FT_OK;
+}
+
 static ft_status open_model(trainer *t)
 {
     ft_session_options options = {.train = true, .stop = t->options->stop};
+    FT_TRY(most_documents(t, &options.max_docs));
     FT_TRY(ft_session_open(&t->session, t->settings, &options));
     ft_text table = {0};
     ft_status status = ft_plan_print(&t->session.plan, &table);

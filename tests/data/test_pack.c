@@ -34,6 +34,15 @@ static void assert_valid(const ft_packs *packs, const ft_samples *samples, int64
     ft_free(seen);
 }
 
+// A row's documents are its samples and the rest; no row has more than the bound, which the shortest samples would reach.
+static void assert_bounded(const ft_packs *packs, const ft_samples *samples, int64_t sequence_len, bool packing)
+{
+    int64_t most;
+    t_ok(ft_pack_most_documents(samples, sequence_len, packing, &most));
+    for (int64_t row = 0; row < packs->n_rows; row++) assert_true(packs->row_begin[row + 1] - packs->row_begin[row] + 1 <= most);
+    assert_true(most <= (packing ? sequence_len / 2 + 1 : 2) && most >= 2);
+}
+
 static bool same(const ft_packs *a, const ft_packs *b)
 {
     return a->n_rows == b->n_rows && memcmp(a->row_begin, b->row_begin, (size_t)(a->n_rows + 1) * sizeof *a->row_begin) == 0 &&
@@ -53,6 +62,7 @@ static void every_sample_is_in_one_row_that_holds_it(void **state)
             t_ok(ft_pack(&packs, &samples, rows[i].sequence_len, mode & 1, mode & 2, 9, (uint32_t)i));
             assert_valid(&packs, &samples, rows[i].sequence_len);
             if (!(mode & 1)) assert_int_equal(packs.n_rows, rows[i].n);
+            assert_bounded(&packs, &samples, rows[i].sequence_len, mode & 1);
             ft_packs_free(&packs);
         }
         ft_samples_free(&samples);

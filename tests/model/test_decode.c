@@ -310,10 +310,11 @@ static void errors_leave_the_model_usable(void **state)
     close_variant(f);
 }
 
-static void cache_bytes_are_two_floats_a_head_a_position(void **state)
+static void cache_bytes_are_k_and_v_a_head_a_position(void **state)
 {
     ft_shape shape = {.layers = 126, .kv_heads = 8, .head_dim = 128};
-    assert_int_equal(ft_generate_cache_bytes(&shape, 8192), (int64_t)126 * 8192 * 8 * 128 * 2 * 4);
+    assert_int_equal(ft_generate_cache_bytes(&shape, 8192, FT_REPR_F32), (int64_t)126 * 8192 * 8 * 128 * 2 * 4);
+    assert_int_equal(ft_generate_cache_bytes(&shape, 8192, FT_REPR_BF16), (int64_t)126 * 8192 * 8 * 128 * 2 * 2);
 }
 
 int main(void)
@@ -335,7 +336,7 @@ int main(void)
         cmocka_unit_test(the_context_ends_at_sequence_len),
         cmocka_unit_test(sampling_follows_the_seed),
         cmocka_unit_test(errors_leave_the_model_usable),
-        cmocka_unit_test(cache_bytes_are_two_floats_a_head_a_position),
+        cmocka_unit_test(cache_bytes_are_k_and_v_a_head_a_position),
     };
     ft_log_set_level(FT_LOG_WARNING);
     ok(ft_threads_init(2));
