@@ -6,7 +6,6 @@
 // Throughput is the median over steps after warm-up, by the clock on the wall, without clocks around ops; one more step has those.
 #include <time.h>
 
-#include "bench/gemm_table_path.h"
 #include "bench/step_report.h"
 #include "bench/training.h"
 #include "common/log.h"
@@ -68,11 +67,11 @@ static ft_status profile_step(ft_bench_training *t, ft_step_report *r)
 static ft_status measure_bound(ft_bench_training *t, ft_step_report *r)
 {
     const ft_config *c = &t->settings->values;
-    char *table = ft_gemm_table_path();
+    const char *table = t->session.gemm_table;
     ft_step_work work = {.sums = ft_timed_sums(), .sequence_len = c->sequence_len,
                          .ops = {.attention = ft_layer_attention(&t->session.shape), .rows = c->micro_batch_size * c->sequence_len,
                                  .max_length = c->sequence_len, .max_docs = c->micro_batch_size, .train = true,
-                                 .deterministic = c->deterministic, .gemm_table = table}};
+                                 .deterministic = c->deterministic, .gemm_table = table[0] ? table : NULL}};
     work.products = ft_timed_products(&work.n_products);
     ft_rig rig;
     ft_status status = ft_rig_attach(&rig, t->session.device);
@@ -80,7 +79,6 @@ static ft_status measure_bound(ft_bench_training *t, ft_step_report *r)
         status = ft_step_bound_measure(&rig, &work, t->options->repeat, &r->bound);
         ft_rig_close(&rig);
     }
-    ft_free(table);
     return status;
 }
 

@@ -51,8 +51,11 @@ static void add_bound(ft_bench_report *report, const ft_step_report *r)
 void ft_step_report_add(ft_bench_report *report, const ft_step_report *r)
 {
     units u = units_of(r->kind);
-    double executed = 0;
-    for (int i = 0; i < FT_TIMED_COUNT; i++) executed += ft_timed_sums()[i].flops;
+    double executed = 0, in_ops = 0;
+    for (int i = 0; i < FT_TIMED_COUNT; i++) {
+        executed += ft_timed_sums()[i].flops;
+        in_ops += ft_timed_sums()[i].seconds;
+    }
     add(report, "LoRA step", "tokens/s", r->tokens / r->seconds, "parts alone", r->tokens / r->bound.seconds);
     if (r->kind == FT_DEVICE_CPU) add(report, "LoRA step, CPU time", "s", r->cpu_seconds, NULL, 0);
     else add(report, "LoRA step, time", "ms", 1e3 * r->seconds, NULL, 0);
@@ -61,6 +64,7 @@ void ft_step_report_add(ft_bench_report *report, const ft_step_report *r)
     add(report, "loss", "nats", r->loss, NULL, 0);
     if (r->used_bytes > 0) add(report, "device memory", "GB", (double)r->used_bytes / 1e9, "plan and context", (double)r->planned_bytes / 1e9);
     for (int i = 0; i < FT_TIMED_COUNT; i++) add_class(report, r, i);
+    add(report, "step: between ops", u.time, 1e3 * (r->profile_seconds - in_ops), "all of the step", 1e3 * r->profile_seconds);
     add_bound(report, r);
 }
 

@@ -6,7 +6,7 @@
 #include "bench/op_cost.h"
 
 // Calls in flight on the device before their clocks are read.
-enum { PAIRS = 2048, MAX_PRODUCTS = 64 };
+enum { PAIRS = 8192, MAX_PRODUCTS = 64 };
 
 typedef struct {
     ft_event *begin, *end;
@@ -71,11 +71,7 @@ static call_clock begin(ft_queue *queue)
         return clock;
     }
     if (n_pairs == PAIRS) clock.status = read_pairs();
-    pair *p = &pairs[n_pairs];
-    ft_device *device = ft_queue_device(queue);
-    if (clock.status == FT_OK && p->begin == NULL) clock.status = ft_event_create(device, &p->begin);
-    if (clock.status == FT_OK && p->end == NULL) clock.status = ft_event_create(device, &p->end);
-    if (clock.status == FT_OK) clock.status = ft_event_record(p->begin, queue);
+    if (clock.status == FT_OK) clock.status = ft_event_record(pairs[n_pairs].begin, queue);
     return clock;
 }
 
@@ -281,8 +277,18 @@ const ft_ops *ft_timed_ops(const ft_ops *ops)
     return &timed;
 }
 
+static ft_status make_pairs(ft_device *device)
+{
+    for (int i = 0; i < PAIRS; i++) {
+        if (pairs[i].begin == NULL) FT_TRY(ft_event_create(device, &pairs[i].begin));
+        if (pairs[i].end == NULL) FT_TRY(ft_event_create(device, &pairs[i].end));
+    }
+    return FT_OK;
+}
+
 ft_status ft_timed_start(ft_queue *queue)
 {
+    if (!on_cpu()) FT_TRY(make_pairs(ft_queue_device(queue)));
     FT_TRY(ft_queue_sync(queue));
     memset(sums, 0, sizeof sums);
     n_products = n_pairs = 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/gemm_table_path.h"
 #include "bench/timed_ops.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -32,9 +33,7 @@ static ft_status own_drives(ft_bench_training *t, const char *name)
         }
         FT_TRY(status);
     }
-    if (t->drives == NULL) t->drives = ft_path_join(t->directory, "drive");
-    FT_ALLOC_CHECK(t->drives);
-    return ft_settings_set(t->settings, "nvme", t->drives, "ft-bench");
+    return t->drives ? ft_settings_set(t->settings, "nvme", t->drives, "ft-bench") : FT_OK;
 }
 
 static ft_status make_directories(ft_bench_training *t)
@@ -102,13 +101,23 @@ static ft_status make_batches(ft_bench_training *t)
     return FT_OK;
 }
 
+// The table of measured algorithms that a run of this user would read.
+static void name_table(ft_session *session)
+{
+    char *path = ft_gemm_table_path();
+    if (path && session->gemm_table[0] == 0 && ft_path_exists(path)) snprintf(session->gemm_table, sizeof session->gemm_table, "%s", path);
+    ft_free(path);
+}
+
 static ft_status open_model(ft_bench_training *t)
 {
     ft_session *s = &t->session;
-    ft_session_options options = {.train = true};
+    ft_session_options options = {.train = true, .random_weights = t->drives == NULL};
     FT_TRY(ft_session_open(s, t->settings, &options));
+    name_table(s);
     ft_model_options model = {.plan = &s->plan, .store = s->store, .device = s->device, .adapter = &s->adapter, .train = true,
                               .deterministic = t->settings->values.deterministic, .seed = t->options->seed,
+                              .gemm_table = s->gemm_table[0] ? s->gemm_table : NULL,
                               .ops = ft_timed_ops(ft_ops_for(ft_device_get_info(s->device)->kind))};
     FT_TRY(ft_model_open(&t->model, &model));
     float *host = ft_model_snapshot(t->model, 0);
