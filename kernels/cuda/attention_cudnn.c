@@ -46,7 +46,9 @@ static ft_status open_library(ft_cudnn_attention *attention)
     FT_TRY(ft_cudnn_open(&attention->cudnn));
     FT_TRY(check_version(&attention->cudnn));
     ft_cudnn_log(&attention->cudnn, "version %s", found_version);
-    FT_TRY(ft_cudnn_check(&attention->cudnn, attention->cudnn.create(&attention->handle), "create"));
+    // A library that can not start here (a driver too old for it, a part of it missing) is as good as none.
+    if (ft_cudnn_check(&attention->cudnn, attention->cudnn.create(&attention->handle), "create") != FT_OK)
+        return ft_error_prefix(FT_E_UNSUPPORTED, "cuDNN %s", found_version);
     const cudaStream_t stream = (cudaStream_t)ft_queue_cuda_stream(attention->queue);
     return ft_cudnn_check(&attention->cudnn, attention->cudnn.set_stream(attention->handle, stream), "stream");
 }
@@ -91,7 +93,7 @@ ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_
 
 static ft_status check_view(const char *name, ft_view view, int64_t rows, int64_t cols)
 {
-    if (view.repr == FT_REPR_BF16 && view.rows == rows && view.cols >= cols && view.ld >= cols && view.ld % 8 == 0 &&
+    if (view.repr == FT_REPR_BF16 && view.rows >= rows && view.cols >= cols && view.ld >= cols && view.ld % 8 == 0 &&
         (uintptr_t)view.data % 16 == 0)
         return FT_OK;
     return ft_error(FT_E_INTERNAL, "cuDNN attention: view %s [%lld, %lld] ld %lld at %p: want bf16 [%lld, %lld], 16-byte rows",
@@ -126,8 +128,8 @@ static ft_status choose(const ft_cudnn_attention *attention, ft_pass pass, const
     for (int32_t d = 0; d < documents->n; d++) {
         const int64_t length = begin[d + 1] - begin[d];
         even = even && length == attention->shape.max_length;
-        if (length <= 0 || length > attention->shape.max_length)
-            return ft_error(FT_E_INTERNAL, "cuDNN attention: document %d has %lld slots, opened for 1 to %lld", (int)d,
+        if (length < 0 || length > attention->shape.max_length)
+            return ft_error(FT_E_INTERNAL, "cuDNN attention: document %d has %lld slots, opened for up to %lld", (int)d,
                             (long long)length, (long long)attention->shape.max_length);
     }
     int bucket = 0;
@@ -196,7 +198,7 @@ ft_status ft_cudnn_attention_forward(ft_cudnn_attention *attention, ft_queue *qu
     const ft_op_shape *s = &attention->shape;
     FT_TRY(check_call(attention, FT_PASS_FORWARD, queue, shape, documents, workspace_bytes));
     FT_TRY(check_view("qkv", qkv, documents->begin[documents->n], (s->q_heads + 2 * s->kv_heads) * s->head_dim));
-    FT_TRY(check_view("o", o, qkv.rows, s->q_heads * s->head_dim));
+    FT_TRY(check_view("o", o, documents->begin[documents->n], s->q_heads * s->head_dim));
     FT_TRY(ft_attention_plans_make(attention, FT_PASS_FORWARD, (ft_cudnn_ld){.qkv = qkv.ld, .o = o.ld}));
     const ft_attention_plan *plan;
     FT_TRY(choose(attention, FT_PASS_FORWARD, documents, &plan));
@@ -260,6 +262,7 @@ ft_status ft_cudnn_attention_backward(ft_cudnn_attention *attention, ft_queue *q
     if (ragged) FT_TRY(make_offsets(attention, FT_PASS_BACKWARD, plan, documents, workspace, memory));
     FT_TRY(run(plan, memory, (char *)workspace + (ragged ? w->ragged_library : w->dense_library)));
     if (!ragged) return FT_OK;
+    dqkv.rows = documents->begin[documents->n];
     return ft_cudnn_gradients_place(queue, dqkv, memory[FT_BIND_DQ], memory[FT_BIND_DK], memory[FT_BIND_DV],
                                     s->q_heads * s->head_dim, s->kv_heads * s->head_dim);
 }

@@ -28,7 +28,8 @@ void ft_cudnn_attention_close(ft_cudnn_attention *attention);
 // come before a graph is captured.
 ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_ld, int64_t o_ld, int64_t d_o_ld, int64_t dqkv_ld);
 
-// As ops.h has them, on the queue of open and with its shape: rows and max_length of each call are at most those of open.
+// As ops.h has them, on the queue of open and with its shape: rows, documents and their lengths are at most those of open. Rows
+// after the last document are neither read nor written; documents of no slots are allowed.
 // lse, q_heads * rows floats, has a layout of cuDNN's own ([document, head, slot] or [row, head]): only
 // ft_cudnn_attention_backward, called with the same documents, can read it. Data pointers and row strides are multiples of
 // 16 bytes. dqkv may not overlap qkv.

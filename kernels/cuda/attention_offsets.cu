@@ -23,19 +23,17 @@ static __global__ void offsets_kernel(int32_t *__restrict__ lengths, targets to,
         if (to.at[k]) to.at[k][i] = first * to.stride[k];
 }
 
-// One thread 8 columns (16 bytes) of a row.
+// One block a row, 8 columns (16 bytes) at a time.
 static __global__ void place_kernel(uint4 *__restrict__ dqkv, int64_t ld, const uint4 *__restrict__ dq,
-                                    const uint4 *__restrict__ dk, const uint4 *__restrict__ dv, int64_t rows, int64_t q_cols,
-                                    int64_t kv_cols)
+                                    const uint4 *__restrict__ dk, const uint4 *__restrict__ dv, int q_cols, int kv_cols)
 {
-    const int64_t cols = q_cols + 2 * kv_cols, i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (i >= rows * cols) return;
-    const int64_t row = i / cols, col = i - row * cols;
-    uint4 value;
-    if (col < q_cols) value = dq[row * q_cols + col];
-    else if (col < q_cols + kv_cols) value = dk[row * kv_cols + col - q_cols];
-    else value = dv[row * kv_cols + col - q_cols - kv_cols];
-    dqkv[row * ld + col] = value;
+    const int64_t row = blockIdx.x;
+    dqkv += row * ld;
+    for (int i = threadIdx.x; i < q_cols; i += THREADS) dqkv[i] = dq[row * q_cols + i];
+    for (int i = threadIdx.x; i < kv_cols; i += THREADS) {
+        dqkv[q_cols + i] = dk[row * kv_cols + i];
+        dqkv[q_cols + kv_cols + i] = dv[row * kv_cols + i];
+    }
 }
 
 extern "C" ft_status ft_cudnn_offsets_make(ft_queue *queue, const ft_cudnn_offsets *offsets, const int32_t *begin, int32_t n)
@@ -54,9 +52,8 @@ extern "C" ft_status ft_cudnn_offsets_make(ft_queue *queue, const ft_cudnn_offse
 extern "C" ft_status ft_cudnn_gradients_place(ft_queue *queue, ft_view dqkv, const void *dq, const void *dk, const void *dv,
                                               int64_t q_cols, int64_t kv_cols)
 {
-    const int64_t blocks = (dqkv.rows * ((q_cols + 2 * kv_cols) / 8) + THREADS - 1) / THREADS;
-    place_kernel<<<(unsigned)blocks, THREADS, 0, ft_stream(queue)>>>((uint4 *)dqkv.data, dqkv.ld / 8, (const uint4 *)dq,
-                                                                     (const uint4 *)dk, (const uint4 *)dv, dqkv.rows, q_cols / 8,
-                                                                     kv_cols / 8);
+    place_kernel<<<(unsigned)dqkv.rows, THREADS, 0, ft_stream(queue)>>>((uint4 *)dqkv.data, dqkv.ld / 8, (const uint4 *)dq,
+                                                                        (const uint4 *)dk, (const uint4 *)dv, (int)(q_cols / 8),
+                                                                        (int)(kv_cols / 8));
     return ft_launched("attention gradients");
 }
