@@ -47,39 +47,52 @@ static __device__ __forceinline__ char *chunk_at(char *tile, int row, int chunk)
     return tile + row * ROW_BYTES + ((chunk ^ (row & 7)) << 4);
 }
 
-// The thread's chunks of x's tile are i * threads + thread, here and in drop_unit.
-template <int NT> static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, int unit)
+// A unit's tile of x and of fold_a.
+typedef struct {
+    work_place place;
+    int64_t token;
+    int low;                  // first column of S
+} down_unit;
+
+static __device__ __forceinline__ void enter_tile(const down_args &args, down_unit &unit, int columns)
 {
-    int tile = unit / args.work.steps, window = tile / args.token_tiles;
-    int64_t first = (int64_t)(unit % args.work.steps) * FEATURES, token = (int64_t)(tile % args.token_tiles) * TOKENS;
-    int chunk = threadIdx.x % ROW_CHUNKS;
-    int64_t feature = first + chunk * 8;
+    int window = unit.place.tile / args.token_tiles;
+    unit.token = (int64_t)(unit.place.tile - window * args.token_tiles) * TOKENS;
+    unit.low = window * columns;
+}
+
+// A thread copies one chunk of each row i * ROWS_AT_ONCE + thread / ROW_CHUNKS, here and in drop_unit; the row's number modulo 8, and
+// so the place of the chunk, is the same in all.
+enum { ROWS_AT_ONCE = FT_LORA_THREADS / ROW_CHUNKS };
+static_assert(ROWS_AT_ONCE % 8 == 0, "chunks keep their place");
+
+template <int NT> static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, const down_unit &unit)
+{
+    int chunk = threadIdx.x % ROW_CHUNKS, first = threadIdx.x / ROW_CHUNKS;
+    int64_t feature = (int64_t)unit.place.step * FEATURES + chunk * 8, tokens = args.rows - unit.token, lows = args.fold - unit.low;
+    int rows = feature >= args.in ? 0 : tokens < TOKENS ? (int)tokens : TOKENS;
+    int a_rows = feature >= args.in ? 0 : lows < NT * 8 ? (int)lows : NT * 8;
+    const bf16 *x = args.x + (unit.token + first) * args.x_ld + feature;
+    const bf16 *a = args.fold_a + (unit.low + first) * args.fold_a_ld + feature;
+    char *dst = chunk_at(stage, first, chunk);
 #pragma unroll
-    for (int i = 0; i < TOKENS * ROW_CHUNKS / FT_LORA_THREADS; i++) {
-        int row = (i * FT_LORA_THREADS + threadIdx.x) / ROW_CHUNKS;
-        bool inside = token + row < args.rows && feature < args.in;
-        copy16(chunk_at(stage, row, chunk), args.x + (inside ? (token + row) * args.x_ld + feature : 0), inside);
-    }
+    for (int row = 0; row < TOKENS; row += ROWS_AT_ONCE, x += ROWS_AT_ONCE * args.x_ld)
+        copy16(dst + row * ROW_BYTES, x, first + row < rows);
+    dst += down_shape<NT>::X_BYTES;
 #pragma unroll
-    for (int i = 0; i < NT * 8 * ROW_CHUNKS / FT_LORA_THREADS; i++) {
-        int row = (i * FT_LORA_THREADS + threadIdx.x) / ROW_CHUNKS;
-        int64_t low = (int64_t)window * NT * 8 + row;
-        bool inside = low < args.fold && feature < args.in;
-        copy16(chunk_at(stage + down_shape<NT>::X_BYTES, row, chunk), args.fold_a + (inside ? low * args.fold_a_ld + feature : 0),
-               inside);
-    }
+    for (int row = 0; row < NT * 8; row += ROWS_AT_ONCE, a += ROWS_AT_ONCE * args.fold_a_ld)
+        copy16(dst + row * ROW_BYTES, a, first + row < a_rows);
 }
 
 // Drops what this thread itself has copied, so that only its own copies need have arrived.
-static __device__ __forceinline__ void drop_unit(const down_args &args, char *stage, int unit)
+static __device__ __forceinline__ void drop_unit(const down_args &args, char *stage, const down_unit &unit)
 {
-    int tile = unit / args.work.steps, chunk = threadIdx.x % ROW_CHUNKS;
-    uint32_t token = (uint32_t)(tile % args.token_tiles) * TOKENS;
-    uint32_t feature = (uint32_t)(unit % args.work.steps) * FEATURES + chunk * 8;
-    for (int i = 0; i < TOKENS * ROW_CHUNKS / FT_LORA_THREADS; i++) {
-        int row = (i * FT_LORA_THREADS + threadIdx.x) / ROW_CHUNKS;
-        uint4 *value = (uint4 *)chunk_at(stage, row, chunk);
-        *value = drop_eight(*value, args.mask, token + row, feature);
+    int chunk = threadIdx.x % ROW_CHUNKS, first = threadIdx.x / ROW_CHUNKS;
+    uint32_t feature = (uint32_t)unit.place.step * FEATURES + chunk * 8;
+    char *at = chunk_at(stage, first, chunk);
+    for (int row = 0; row < TOKENS; row += ROWS_AT_ONCE) {
+        uint4 *value = (uint4 *)(at + row * ROW_BYTES);
+        *value = drop_eight(*value, args.mask, (uint32_t)unit.token + first + row, feature);
     }
 }
 
@@ -106,24 +119,30 @@ template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA
     enum { STAGE = down_shape<NT>::STAGE, STAGES = down_shape<NT>::STAGES };
     extern __shared__ __align__(128) char shared[];
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    int begin = work_begin(args.work, blockIdx.x), end = work_begin(args.work, blockIdx.x + 1);
+    int left = work_begin(args.work, blockIdx.x + 1) - work_begin(args.work, blockIdx.x), stage = 0;
+    down_unit unit = {work_at(args.work, work_begin(args.work, blockIdx.x))};
+    enter_tile(args, unit, NT * 8);
+    down_unit ahead = unit;
     for (int s = 0; s < STAGES - 1; s++) {
-        if (begin + s < end) load_unit<NT>(args, shared + s * STAGE, begin + s);
+        if (s < left) load_unit<NT>(args, shared + s * STAGE, ahead);
+        if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
         copies_commit();
     }
     float4 sum[NT];
     for (int n = 0; n < NT; n++) sum[n] = make_float4(0, 0, 0, 0);
-    for (int unit = begin; unit < end; unit++) {
-        char *stage = shared + (unit - begin) % STAGES * STAGE;
+    for (; left > 0; left--) {
         copies_wait<STAGES - 2>();
-        if (DROPOUT) drop_unit(args, stage, unit);
+        if (DROPOUT) drop_unit(args, shared + stage * STAGE, unit);
         __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
-        int ahead = unit + STAGES - 1;
-        if (ahead < end) load_unit<NT>(args, shared + (ahead - begin) % STAGES * STAGE, ahead);
+        if (left >= STAGES) load_unit<NT>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
+        if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
         copies_commit();
-        multiply_unit<NT>(sum, stage, warp, lane);
-        if (unit + 1 < end && (unit + 1) % args.work.steps != 0) continue;
-        int64_t slot = blockIdx.x + unit / args.work.steps;
+        multiply_unit<NT>(sum, shared + stage * STAGE, warp, lane);
+        if (++stage == STAGES) stage = 0;
+        int64_t slot = blockIdx.x + unit.place.tile;
+        bool tile_ends = work_next(args.work, unit.place);
+        if (!tile_ends && left > 1) continue;
+        if (tile_ends) enter_tile(args, unit, NT * 8);
 #pragma unroll
         for (int n = 0; n < NT; n++) {
             args.pieces[((slot * WARPS + warp) * NT + n) * 32 + lane] = sum[n];

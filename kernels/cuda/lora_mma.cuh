@@ -17,7 +17,7 @@ static __device__ __forceinline__ uint32_t shared_address(const void *pointer)
     return (uint32_t)__cvta_generic_to_shared(pointer);
 }
 
-// 16 bytes to shared memory; zeros where not `inside` (nothing is read then, but `src` must be an address of the tensor).
+// 16 bytes to shared memory; zeros where not `inside`: nothing is read then.
 static __device__ __forceinline__ void copy16(void *dst, const void *src, bool inside)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(dst)), "l"(src), "r"(inside ? 16 : 0)
@@ -138,6 +138,25 @@ static inline work_list work_deal(int64_t tiles, int64_t steps)
 static __device__ __forceinline__ int work_begin(const work_list &work, int block)
 {
     return (int)((int64_t)work.units * block / work.blocks);
+}
+
+// A place in the list. Going on to the next unit needs no division.
+typedef struct {
+    int tile, step;
+} work_place;
+
+static __device__ __forceinline__ work_place work_at(const work_list &work, int unit)
+{
+    return {unit / work.steps, unit % work.steps};
+}
+
+// Returns whether it is another tile's.
+static __device__ __forceinline__ bool work_next(const work_list &work, work_place &place)
+{
+    if (++place.step < work.steps) return false;
+    place.step = 0;
+    place.tile++;
+    return true;
 }
 
 // The block that has a unit: the greatest b with units b / blocks < unit + 1.

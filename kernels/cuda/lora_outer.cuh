@@ -88,42 +88,51 @@ static __device__ __forceinline__ char *outer_chunk(char *tile, int row, int chu
     return tile + row * (OUTER_STRIPE * 2) + ((chunk ^ (row & 7)) << 4);
 }
 
-template <int NT> static __device__ __forceinline__ void outer_load(const outer_args &args, char *stage, int unit)
+typedef struct {
+    work_place place;
+    outer_stripe stripe;
+} outer_unit;
+
+// A thread copies one chunk of each row i * OUTER_ROWS_AT_ONCE + thread / OUTER_ROW_CHUNKS, here and in outer_drop. With four rows at
+// once the place of the chunk in its row alternates between two, 64 bytes apart.
+enum { OUTER_ROWS_AT_ONCE = FT_LORA_THREADS / OUTER_ROW_CHUNKS };
+static_assert(OUTER_ROWS_AT_ONCE == 4, "chunks alternate");
+
+static __device__ __forceinline__ int outer_offset(int row) { return row * (OUTER_STRIPE * 2); }
+static __device__ __forceinline__ int outer_place(int row, int first, int chunk) { return ((chunk ^ first) << 4) ^ (row & 4) << 4; }
+
+template <int NT> static __device__ __forceinline__ void outer_load(const outer_args &args, char *stage, const outer_unit &unit)
 {
-    outer_stripe stripe = outer_stripe_of(args, unit / args.work.steps, NT * 8);
-    int64_t token = (int64_t)(unit % args.work.steps) * OUTER_TOKENS;
-    int chunk = threadIdx.x % OUTER_ROW_CHUNKS;
+    int chunk = threadIdx.x % OUTER_ROW_CHUNKS, first = threadIdx.x / OUTER_ROW_CHUNKS;
+    int64_t token = (int64_t)unit.place.step * OUTER_TOKENS, tokens = args.rows - token;
+    int here = tokens < OUTER_TOKENS ? (int)tokens : OUTER_TOKENS, rows = chunk * 8 < unit.stripe.cols ? here : 0;
+    const bf16 *m = args.m + (token + first) * args.m_ld + unit.stripe.column + chunk * 8;
+    char *dst = stage + outer_offset(first);
 #pragma unroll
-    for (int i = 0; i < OUTER_TOKENS * OUTER_ROW_CHUNKS / FT_LORA_THREADS; i++) {
-        int row = (i * FT_LORA_THREADS + threadIdx.x) / OUTER_ROW_CHUNKS;
-        bool inside = token + row < args.rows && chunk * 8 < stripe.cols;
-        copy16(outer_chunk(stage, row, chunk), args.m + (inside ? (token + row) * args.m_ld + stripe.column + chunk * 8 : 0), inside);
-    }
+    for (int row = 0; row < OUTER_TOKENS; row += OUTER_ROWS_AT_ONCE, m += OUTER_ROWS_AT_ONCE * args.m_ld)
+        copy16(dst + outer_offset(row) + outer_place(row, first, chunk), m, first + row < rows);
     if (threadIdx.x >= OUTER_TOKENS * NT) return;
     int row = threadIdx.x / NT, low = threadIdx.x % NT;
-    bool inside = token + row < args.rows && low * 8 < stripe.width;
     copy16(stage + OUTER_TILE + row * outer_shape<NT, false>::LOW_BYTES + low * 16,
-           args.s + (inside ? (token + row) * args.s_ld + stripe.low + low * 8 : 0), inside);
+           args.s + (token + row) * args.s_ld + unit.stripe.low + low * 8, row < here && low * 8 < unit.stripe.width);
 }
 
 // Drops what this thread itself has copied, so that only its own copies need have arrived.
-static __device__ __forceinline__ void outer_drop(const outer_args &args, char *stage, int unit, int window_width)
+static __device__ __forceinline__ void outer_drop(const outer_args &args, char *stage, const outer_unit &unit)
 {
-    outer_stripe stripe = outer_stripe_of(args, unit / args.work.steps, window_width);
-    uint32_t token = (uint32_t)(unit % args.work.steps) * OUTER_TOKENS;
-    int chunk = threadIdx.x % OUTER_ROW_CHUNKS;
-    if (chunk * 8 >= stripe.cols) return;
-    for (int i = 0; i < OUTER_TOKENS * OUTER_ROW_CHUNKS / FT_LORA_THREADS; i++) {
-        int row = (i * FT_LORA_THREADS + threadIdx.x) / OUTER_ROW_CHUNKS;
-        uint4 *value = (uint4 *)outer_chunk(stage, row, chunk);
-        *value = drop_eight(*value, args.mask, token + row, (uint32_t)stripe.column + chunk * 8);
+    int chunk = threadIdx.x % OUTER_ROW_CHUNKS, first = threadIdx.x / OUTER_ROW_CHUNKS;
+    if (chunk * 8 >= unit.stripe.cols) return;
+    uint32_t token = (uint32_t)unit.place.step * OUTER_TOKENS + first, feature = (uint32_t)unit.stripe.column + chunk * 8;
+    for (int row = 0; row < OUTER_TOKENS; row += OUTER_ROWS_AT_ONCE) {
+        uint4 *value = (uint4 *)(stage + outer_offset(first) + outer_offset(row) + outer_place(row, first, chunk));
+        *value = drop_eight(*value, args.mask, token + row, feature);
     }
 }
 
 // The stripe's rows of fold_b, its window's columns.
-template <int NT> static __device__ __forceinline__ void outer_load_fold_b(const outer_args &args, char *fold_b, int tile)
+template <int NT>
+static __device__ __forceinline__ void outer_load_fold_b(const outer_args &args, char *fold_b, const outer_stripe &stripe)
 {
-    outer_stripe stripe = outer_stripe_of(args, tile, NT * 8);
     for (int i = threadIdx.x; i < OUTER_STRIPE * NT; i += FT_LORA_THREADS) {
         int row = i / NT, low = i % NT;
         uint4 value = make_uint4(0, 0, 0, 0);
@@ -179,39 +188,36 @@ static __device__ __forceinline__ void outer_ds(char *stage, const char *fold_b,
     for (int n = 0; n < NT; n++) sums[(warp * NT + n) * 32 + lane] = ds[n];
 }
 
-// The warps' sums of 16 tokens, in ascending order, to a piece of dS.
-template <int NT> static __device__ __forceinline__ void outer_write_ds(float4 *piece, const float4 *sums)
+// The warps' sums of `halves` * 16 tokens, in ascending order, to a piece of dS.
+template <int NT> static __device__ __forceinline__ void outer_write_ds(float4 *piece, const float4 *sums, int halves)
 {
-    for (int i = threadIdx.x; i < NT * 32; i += FT_LORA_THREADS) {
-        float4 sum = sums[i];
+    for (int i = threadIdx.x; i < halves * NT * 32; i += FT_LORA_THREADS) {
+        const float4 *from = sums + i / (NT * 32) * (OUTER_WARPS * NT * 32) + i % (NT * 32);
+        float4 sum = *from;
 #pragma unroll
         for (int warp = 1; warp < OUTER_WARPS; warp++) {
-            float4 v = sums[warp * NT * 32 + i];
+            float4 v = from[warp * NT * 32];
             sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
         }
         piece[i] = sum;
     }
 }
 
-// Both halves of the tile's tokens. The sums of the tile before have been read: the caller has passed a barrier since.
+// dS of the tile's tokens, both halves. The sums of the tile before have been read: the caller has passed a barrier since.
 template <int NT>
-static __device__ __forceinline__ void outer_tile_ds(const outer_args &args, char *stage, const char *fold_b, float4 *sums, int unit,
-                                                     int warp, int lane)
+static __device__ __forceinline__ void outer_tile_ds(float4 *piece, char *stage, const char *fold_b, float4 *sums, int warp, int lane)
 {
-    enum { HALF = NT * 32, SPAN = OUTER_WARPS * HALF };
-    float4 *piece = args.ds_pieces + (int64_t)unit * (2 * HALF);
     if constexpr (outer_shape<NT, true>::HALVES == 2) {
         outer_ds<NT>(stage, fold_b, sums, 0, warp, lane);
-        outer_ds<NT>(stage, fold_b, sums + SPAN, 1, warp, lane);
+        outer_ds<NT>(stage, fold_b, sums + OUTER_WARPS * NT * 32, 1, warp, lane);
         __syncthreads();
-        outer_write_ds<NT>(piece, sums);
-        outer_write_ds<NT>(piece + HALF, sums + SPAN);
+        outer_write_ds<NT>(piece, sums, 2);
     } else {
         for (int half = 0; half < 2; half++) {
             if (half == 1) __syncthreads();
             outer_ds<NT>(stage, fold_b, sums, half, warp, lane);
             __syncthreads();
-            outer_write_ds<NT>(piece + half * HALF, sums);
+            outer_write_ds<NT>(piece + half * NT * 32, sums, 1);
         }
     }
 }
@@ -224,31 +230,41 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
     extern __shared__ __align__(128) char shared[];
     char *fold_b = shared + STAGE * STAGES;
     float4 *sums = (float4 *)(fold_b + shape::FOLD_B);
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, held = -1;
-    int begin = work_begin(args.work, blockIdx.x), end = work_begin(args.work, blockIdx.x + 1);
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32, stage = 0, held = -1;
+    int begin = work_begin(args.work, blockIdx.x), left = work_begin(args.work, blockIdx.x + 1) - begin;
+    float4 *ds_piece = args.ds_pieces + (int64_t)begin * (2 * NT * 32);
+    outer_unit unit;
+    unit.place = work_at(args.work, begin);
+    unit.stripe = outer_stripe_of(args, unit.place.tile, NT * 8);
+    outer_unit ahead = unit;
     for (int s = 0; s < STAGES - 1; s++) {
-        if (begin + s < end) outer_load<NT>(args, shared + s * STAGE, begin + s);
+        if (s < left) outer_load<NT>(args, shared + s * STAGE, ahead);
+        if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, NT * 8);
         copies_commit();
     }
     float4 c[4][NT];
     for (int i = 0; i < 4 * NT; i++) c[i / NT][i % NT] = make_float4(0, 0, 0, 0);
-    for (int unit = begin; unit < end; unit++) {
-        char *stage = shared + (unit - begin) % STAGES * STAGE;
-        int tile = unit / args.work.steps;
+    for (; left > 0; left--) {
+        char *here = shared + stage * STAGE;
         copies_wait<STAGES - 2>();
-        if (DROPOUT) outer_drop(args, stage, unit, NT * 8);
+        if (DROPOUT) outer_drop(args, here, unit);
         __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
-        int ahead = unit + STAGES - 1;
-        if (ahead < end) outer_load<NT>(args, shared + (ahead - begin) % STAGES * STAGE, ahead);
+        if (left >= STAGES) outer_load<NT>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
+        if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, NT * 8);
         copies_commit();
-        if (DS && tile != held) {
-            outer_load_fold_b<NT>(args, fold_b, tile);
-            held = tile;
+        if (DS && unit.place.tile != held) {
+            outer_load_fold_b<NT>(args, fold_b, unit.stripe);
+            held = unit.place.tile;
             __syncthreads();
         }
-        outer_multiply<NT>(c, stage, warp, lane);
-        if (DS) outer_tile_ds<NT>(args, stage, fold_b, sums, unit, warp, lane);
-        if (unit + 1 < end && (unit + 1) % args.work.steps != 0) continue;
+        if (DS) outer_tile_ds<NT>(ds_piece, here, fold_b, sums, warp, lane);
+        ds_piece += 2 * NT * 32;
+        outer_multiply<NT>(c, here, warp, lane);
+        if (++stage == STAGES) stage = 0;
+        int tile = unit.place.tile;
+        bool tile_ends = work_next(args.work, unit.place);
+        if (!tile_ends && left > 1) continue;
+        if (tile_ends) unit.stripe = outer_stripe_of(args, unit.place.tile, NT * 8);
         float4 *piece = args.pieces + ((int64_t)(blockIdx.x + tile) * OUTER_WARPS + warp) * (4 * NT * 32) + lane;
 #pragma unroll
         for (int i = 0; i < 4 * NT; i++) {
