@@ -33,7 +33,7 @@ __device__ __forceinline__ void differentiate(float (&s)[QUERIES / 8][4], float 
         l.y *= LOG2E;
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            float p = exp2f(fmaf(s[j][e], scale_log2, e & 1 ? -l.y : -l.x));
+            float p = fast_exp2(fmaf(s[j][e], scale_log2, e & 1 ? -l.y : -l.x));
             if (masked && 8 * j + column + (e & 1) < behind + (e >> 1) * 8) p = 0;
             s[j][e] = p;
             if (WANT_DS) dp[j][e] = p * (dp[j][e] - (e & 1 ? d.y : d.x));
@@ -55,49 +55,62 @@ __global__ void __launch_bounds__(ROWS * 2, 1) backward_kv_kernel(const heads h)
     uint32_t base = shared_base();
     int64_t first_row = p.document_row + p.first, k_column = (int64_t)(h.q_heads + kv_head) * h.head_dim;
     int64_t v_column = k_column + (int64_t)h.kv_heads * h.head_dim;
-    int first_tile = p.first / QUERIES, tiles = (p.length + QUERIES - 1) / QUERIES - first_tile, steps = tiles * h.group;
+    int first_query = p.first, steps = (p.length - first_query + QUERIES - 1) / QUERIES * h.group;
     float scale_log2 = h.scale * LOG2E;
-    auto q_tile = [&](int i) { return base + layout::Q + i % 3 * layout::QUERY_TILE; };
-    auto d_o_tile = [&](int i) { return base + layout::D_O + i % 3 * layout::QUERY_TILE; };
-    auto load = [&](int i) {
-        if (i >= steps) return;
-        int head = kv_head * h.group + i / tiles, query = (first_tile + i % tiles) * QUERIES, valid = p.length - query;
-        int64_t at = p.document_row + query;
-        load_tile<QUERIES, D, THREADS>(q_tile(i), h.qkv + at * h.ld + (int64_t)head * h.head_dim, h.ld, valid, h.head_dim);
-        load_tile<QUERIES, D, THREADS>(d_o_tile(i), h.d_o + at * h.d_o_ld + (int64_t)head * h.head_dim, h.d_o_ld, valid, h.head_dim);
+    auto q_tile = [&](int slot) { return base + layout::Q + slot * layout::QUERY_TILE; };
+    auto d_o_tile = [&](int slot) { return base + layout::D_O + slot * layout::QUERY_TILE; };
+    auto lse_of = [&](int slot) { return base + layout::LSE + slot * layout::STATISTICS; };
+    auto delta_of = [&](int slot) { return base + layout::DELTA + slot * layout::STATISTICS; };
+    auto next_slot = [](int slot) { return slot == 2 ? 0 : slot + 1; };
+    // What is loaded next: a head's tiles in ascending order, then the next head's.
+    int load_head = kv_head * h.group, load_query = first_query, load_slot = 0;
+    auto load = [&] {
+        if (load_head == (kv_head + 1) * h.group) return;
+        int valid = p.length - load_query;
+        int64_t at = p.document_row + load_query, column = (int64_t)load_head * h.head_dim, statistic = load_head * h.rows + at;
+        load_tile<QUERIES, D, THREADS>(q_tile(load_slot), h.qkv + at * h.ld + column, h.ld, valid, h.head_dim);
+        load_tile<QUERIES, D, THREADS>(d_o_tile(load_slot), h.d_o + at * h.d_o_ld + column, h.d_o_ld, valid, h.head_dim);
         // Queries past the end have zero Q and dO: any finite lse will do.
-        load_floats<QUERIES>(base + layout::LSE + i % 3 * layout::STATISTICS, h.lse + (int64_t)head * h.rows + at, valid);
-        load_floats<QUERIES>(base + layout::DELTA + i % 3 * layout::STATISTICS, h.delta + (int64_t)head * h.rows + at, valid);
+        load_floats<QUERIES>(lse_of(load_slot), h.lse + statistic, valid);
+        load_floats<QUERIES>(delta_of(load_slot), h.delta + statistic, valid);
+        load_slot = next_slot(load_slot);
+        load_query += QUERIES;
+        if (load_query >= p.length) {
+            load_query = first_query;
+            load_head++;
+        }
     };
 
     load_tile<ROWS, D, THREADS>(base + layout::K, h.qkv + first_row * h.ld + k_column, h.ld, p.length - p.first, h.head_dim);
-    load_tile<ROWS, D, THREADS>(base + layout::V, h.qkv + first_row * h.ld + v_column, h.ld, p.length - p.first, h.head_dim);
-    load(0);
+    if constexpr (WANT_K)
+        load_tile<ROWS, D, THREADS>(base + layout::V, h.qkv + first_row * h.ld + v_column, h.ld, p.length - p.first, h.head_dim);
+    load();
     loads_commit();
-    load(1);
+    load();
     loads_commit();
 
     float dk[WANT_K ? D / 8 : 1][4], dv[WANT_V ? D / 8 : 1][4], s[QUERIES / 8][4], dp[QUERIES / 8][4];
     uint32_t weights[QUERIES / 16][4], ds[QUERIES / 16][4];
     clear(dk);
     clear(dv);
-    auto start_scores = [&](int i) {
-        multiply_tiles<WGMMA, ROWS, QUERIES, D>(s, base + layout::K, q_tile(i));
-        if constexpr (WANT_K) multiply_tiles<WGMMA, ROWS, QUERIES, D>(dp, base + layout::V, d_o_tile(i));
+    auto start_scores = [&](int slot) {
+        multiply_tiles<WGMMA, ROWS, QUERIES, D>(s, base + layout::K, q_tile(slot));
+        if constexpr (WANT_K) multiply_tiles<WGMMA, ROWS, QUERIES, D>(dp, base + layout::V, d_o_tile(slot));
         products_commit<WGMMA>();
     };
-    auto start_sums = [&](int i) {
-        if constexpr (WANT_V) add_product<WGMMA, QUERIES, D>(dv, weights, d_o_tile(i));
-        if constexpr (WANT_K) add_product<WGMMA, QUERIES, D>(dk, ds, q_tile(i));
+    auto start_sums = [&](int slot) {
+        if constexpr (WANT_V) add_product<WGMMA, QUERIES, D>(dv, weights, d_o_tile(slot));
+        if constexpr (WANT_K) add_product<WGMMA, QUERIES, D>(dk, ds, q_tile(slot));
         products_commit<WGMMA>();
     };
-    auto finish_scores = [&](int i) {
+    int query = first_query;
+    auto finish_scores = [&](int slot) {
+        differentiate<QUERIES, WANT_K>(s, dp, query < p.first + ROWS - 1, p.first + lane_row() - query, lse_of(slot),
+                                       delta_of(slot), scale_log2);
+    };
+    auto pin_products = [&] {
         pin(s);
         if constexpr (WANT_K) pin(dp);
-        int query = (first_tile + i % tiles) * QUERIES;
-        differentiate<QUERIES, WANT_K>(s, dp, query < p.first + ROWS - 1, p.first + lane_row() - query,
-                                       base + layout::LSE + i % 3 * layout::STATISTICS,
-                                       base + layout::DELTA + i % 3 * layout::STATISTICS, scale_log2);
     };
     auto pin_sums = [&] {
         if constexpr (WANT_K) pin(dk);
@@ -117,30 +130,40 @@ __global__ void __launch_bounds__(ROWS * 2, 1) backward_kv_kernel(const heads h)
     products_begin<WGMMA>();
     start_scores(0);
     products_wait<WGMMA, 0>();
+    pin_products();
     finish_scores(0);
     pack_scores();
 
+    int slot = 0;
     for (int i = 0; i < steps - 1; i++) {
-        loads_wait<WGMMA, 0>();  // queries of i + 1
-        __syncthreads();         // and nobody reads those of i - 1 any more
-        load(i + 2);
+        int next = next_slot(slot);
+        loads_wait<WGMMA, 0>();  // queries of the next step
+        __syncthreads();         // and nobody reads those of the last one any more
+        load();
         loads_commit();
         pin_sums();
         pin_scores();
         products_begin<WGMMA>();
-        start_scores(i + 1);
-        start_sums(i);
+        start_scores(next);
+        start_sums(slot);
+        query = query + QUERIES < p.length ? query + QUERIES : first_query;
         products_wait<WGMMA, 1>();
-        finish_scores(i + 1);
+        pin_products();
+        FT_BESIDE_PRODUCTS(h)
+        {
+            finish_scores(next);
+            pin_products();
+        }
         products_wait<WGMMA, 0>();
         pin_sums();
         pack_scores();
+        slot = next;
     }
 
     pin_sums();
     pin_scores();
     products_begin<WGMMA>();
-    start_sums(steps - 1);
+    start_sums(slot);
     products_wait<WGMMA, 0>();
     pin_sums();
     __syncthreads();  // K and V are free

@@ -25,7 +25,7 @@ __device__ __forceinline__ void differentiate(const float (&s)[KEYS / 8][4], flo
     for (int j = 0; j < KEYS / 8; j++) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            float p = exp2f(fmaf(s[j][e], scale_log2, -lse_log2[e >> 1]));
+            float p = fast_exp2(fmaf(s[j][e], scale_log2, -lse_log2[e >> 1]));
             if (masked && 8 * j + column + (e & 1) > ahead + (e >> 1) * 8) p = 0;
             dp[j][e] = p * (dp[j][e] - delta[e >> 1]);
         }
@@ -107,7 +107,11 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_q_kernel(const head
         pin(s);
         pin(dp);
         int key = (t + 1) * KEYS;
-        differentiate<KEYS>(s, dp, key + KEYS - 1 > p.first, row - key, lse_log2, delta, scale_log2);
+        FT_BESIDE_PRODUCTS(h)
+        {
+            differentiate<KEYS>(s, dp, key + KEYS - 1 > p.first, row - key, lse_log2, delta, scale_log2);
+            pin(dp);
+        }
         products_wait<WGMMA, 0>();
         pin(dq);
         pack_tiles<KEYS>(ds, dp);

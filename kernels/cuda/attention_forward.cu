@@ -54,13 +54,13 @@ __device__ __forceinline__ void weigh(float (&s)[KEYS / 8][4], softmax *state, f
 #pragma unroll
         for (int j = 0; j < KEYS / 8; j++) largest = fmaxf(largest, fmaxf(s[j][2 * r], s[j][2 * r + 1]));
         largest = quad_max(largest);
-        factor[r] = exp2f((state->maximum[r] - largest) * scale_log2);
+        factor[r] = fast_exp2((state->maximum[r] - largest) * scale_log2);
         state->maximum[r] = largest;
         float shift = largest * scale_log2, sum = 0;
 #pragma unroll
         for (int j = 0; j < KEYS / 8; j++) {
-            s[j][2 * r] = exp2f(fmaf(s[j][2 * r], scale_log2, -shift));
-            s[j][2 * r + 1] = exp2f(fmaf(s[j][2 * r + 1], scale_log2, -shift));
+            s[j][2 * r] = fast_exp2(fmaf(s[j][2 * r], scale_log2, -shift));
+            s[j][2 * r + 1] = fast_exp2(fmaf(s[j][2 * r + 1], scale_log2, -shift));
             sum += s[j][2 * r] + s[j][2 * r + 1];
         }
         state->sum[r] = state->sum[r] * factor[r] + sum;
@@ -133,7 +133,11 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) forward_kernel(const heads h
         pin(s);
         int key = (t + 1) * KEYS;
         if (key + KEYS - 1 > p.first) mask_future<KEYS>(s, row - key);
-        weigh<KEYS>(s, &state, factor, scale_log2);
+        FT_BESIDE_PRODUCTS(h)
+        {
+            weigh<KEYS>(s, &state, factor, scale_log2);
+            pin(s);
+        }
         products_wait<WGMMA, 0>();
         pin(o);
 #pragma unroll

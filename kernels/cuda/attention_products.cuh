@@ -87,11 +87,21 @@ __device__ __forceinline__ void add_product_mma(float (&acc)[D / 8][4], const ui
 // Descriptor (PTX ISA, "Matrix descriptor"): address / 16 in bits 0-13, leading byte offset / 16 in 16-29, stride byte offset / 16
 // in 32-45, swizzle 1 = 128 bytes in 62-63. Rows along K: 8 rows every 1024 bytes, the leading offset unused. Rows along M or N
 // (transposed B): 8 rows of K every 1024 bytes, the next 64 columns one panel away.
-__device__ __forceinline__ uint64_t descriptor(uint32_t address, uint32_t panel_bytes)
+constexpr uint32_t DESCRIPTOR_HIGH = (1024 >> 4) | 1u << 30;
+
+__device__ __forceinline__ uint32_t descriptor_low(uint32_t address, uint32_t panel_bytes)
 {
-    return (uint64_t)((address & 0x3FFFF) >> 4) | (uint64_t)(panel_bytes >> 4) << 16 | (uint64_t)(1024 >> 4) << 32 |
-           (uint64_t)1 << 62;
+    return ((address & 0x3FFFF) >> 4) | (panel_bytes >> 4) << 16;
 }
+
+// The descriptor `bytes` further on.
+__device__ __forceinline__ uint64_t descriptor(uint32_t low, uint32_t bytes)
+{
+    return (uint64_t)DESCRIPTOR_HIGH << 32 | (low + (bytes >> 4));
+}
+
+// Makes the compiler forget what a value is: descriptors are an addition each, and kept over a loop they would fill the registers.
+__device__ __forceinline__ void forget(uint32_t &x) { asm volatile("" : "+r"(x)); }
 
 #define FT_D4(d, j) "+f"(d[j][0]), "+f"(d[j][1]), "+f"(d[j][2]), "+f"(d[j][3])
 #define FT_D16(d, j) FT_D4(d, j), FT_D4(d, j + 1), FT_D4(d, j + 2), FT_D4(d, j + 3)
@@ -135,8 +145,8 @@ __device__ __forceinline__ void wgmma_registers(float (&d)[TILES][4], const uint
 #endif
 }
 
-// Keeps the compiler from moving reads and writes of an accumulator across this point: it does not know that a started product
-// still writes it.
+// Keeps the compiler from moving reads and writes of registers across this point. It does not know that a started product still
+// writes its accumulator, nor that work put between start and wait is meant to run there.
 template <int TILES> __device__ __forceinline__ void pin(float (&acc)[TILES][4])
 {
 #pragma unroll
@@ -154,25 +164,25 @@ template <int STEPS> __device__ __forceinline__ void pin(uint32_t (&p)[STEPS][4]
 template <int ROWS_A, int N, int D>
 __device__ __forceinline__ void multiply_tiles_wgmma(float (&acc)[N / 8][4], uint32_t a_tile, int row, uint32_t b_tile)
 {
+    uint32_t a = descriptor_low(a_tile + row * ROW_BYTES, 16), b = descriptor_low(b_tile, 16);
+    forget(a);
+    forget(b);
 #pragma unroll
-    for (int k = 0; k < D / 16; k++) {
-        uint32_t a = a_tile + row * ROW_BYTES + (k / 4) * (ROWS_A * ROW_BYTES) + (k % 4) * 32;
-        uint32_t b = b_tile + (k / 4) * (N * ROW_BYTES) + (k % 4) * 32;
-        wgmma_tiles<N>(acc, descriptor(a, 16), descriptor(b, 16), k > 0);
-    }
+    for (int k = 0; k < D / 16; k++)
+        wgmma_tiles<N>(acc, descriptor(a, (k / 4) * (ROWS_A * ROW_BYTES) + (k % 4) * 32),
+                       descriptor(b, (k / 4) * (N * ROW_BYTES) + (k % 4) * 32), k > 0);
 }
 
 template <int K, int D>
 __device__ __forceinline__ void add_product_wgmma(float (&acc)[D / 8][4], const uint32_t (&p)[K / 16][4], uint32_t b_tile)
 {
-    constexpr uint32_t PANEL_BYTES = K * ROW_BYTES;
+    constexpr uint32_t PANEL_BYTES = K * ROW_BYTES, STEP_BYTES = 16 * ROW_BYTES;
+    uint32_t b = descriptor_low(b_tile, PANEL_BYTES);
+    forget(b);
 #pragma unroll
     for (int k = 0; k < K / 16; k++) {
-        uint64_t b = descriptor(b_tile + k * 16 * ROW_BYTES, PANEL_BYTES);
-        if constexpr (D == 64) wgmma_registers<64, 0>(acc, p[k], b);
-        else wgmma_registers<128, 0>(acc, p[k], b);
-        if constexpr (D == 256)
-            wgmma_registers<128, 16>(acc, p[k], descriptor(b_tile + 2 * PANEL_BYTES + k * 16 * ROW_BYTES, PANEL_BYTES));
+        wgmma_registers<D == 64 ? 64 : 128, 0>(acc, p[k], descriptor(b, k * STEP_BYTES));
+        if constexpr (D == 256) wgmma_registers<128, 16>(acc, p[k], descriptor(b, 2 * PANEL_BYTES + k * STEP_BYTES));
     }
 }
 

@@ -106,6 +106,14 @@ template <bool WGMMA, int PENDING> __device__ __forceinline__ void loads_wait()
 #endif
 }
 
+// 2^x to 2^-22; exp2f would also keep results below 2^-126, which no sum here sees.
+__device__ __forceinline__ float fast_exp2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 __device__ __forceinline__ float2 shared_float2(uint32_t address)
 {
     float2 v;
@@ -130,6 +138,10 @@ template <int N> __device__ __forceinline__ void pack_tiles(uint32_t (&p)[N / 16
         p[k][3] = pack(s[2 * k + 1][2], s[2 * k + 1][3]);
     }
 }
+
+// Runs what follows once, beside products under way. ptxas would move the wait for them to the start of its basic block and so
+// ahead of that work; a loop whose end it cannot foresee (group <= q_heads) keeps the work in a block of its own.
+#define FT_BESIDE_PRODUCTS(h) _Pragma("unroll 1") for (int ft_once_ = 0; ft_once_ < (h).group; ft_once_ += (h).q_heads)
 
 template <int TILES> __device__ __forceinline__ void clear(float (&acc)[TILES][4])
 {
