@@ -180,6 +180,10 @@ static void calibration_is_kept_saved_and_read_again(void **state)
                1e6 * timing.best_s, 1e-12 * timing.flops / timing.best_s);
         assert_true(timing.candidates >= 1 && timing.best_s > 0 && timing.best_s <= timing.first_s);
     }
+    // The same group with E4M3 weights: a narrow product and one for each weight, both ways.
+    linear.fp8 = true;
+    assert_int_equal(ft_cuda_linear_products(&linear, keys), 6);
+    must(ft_cuda_calibrate_linear(t_queue(), &linear, 4, scratch, bytes));
     assert_non_null(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/gemm", directory);
     must(ft_cuda_gemm_save(t_queue(), path));
@@ -187,7 +191,7 @@ static void calibration_is_kept_saved_and_read_again(void **state)
     t_open(&(ft_ops_options){.rows = 256, .gemm_table = path});
     printf("  %s\n", t_ops()->describe(t_queue()));
     assert_non_null(strstr(before, " 0 measured algorithms"));
-    assert_non_null(strstr(t_ops()->describe(t_queue()), " 2 measured algorithms"));
+    assert_non_null(strstr(t_ops()->describe(t_queue()), " 8 measured algorithms"));
     unlink(path);
     rmdir(directory);
     t_free();
@@ -196,6 +200,8 @@ static void calibration_is_kept_saved_and_read_again(void **state)
     ft_cuda_gemm_key seen[8];
     int n_seen = ft_cuda_gemm_products(t_queue(), seen, 8);
     assert_int_equal(n_seen, 1);
+    linear.fp8 = false;
+    ft_cuda_linear_products(&linear, keys);
     assert_true(same_kind(&seen[0], &keys[0]));
 }
 
