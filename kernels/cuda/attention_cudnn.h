@@ -18,14 +18,14 @@ extern "C" {
 
 typedef struct ft_cudnn_attention ft_cudnn_attention;
 
-// Finds the library and tries the largest plans of the shape (forward only where options->train is false). FT_E_UNSUPPORTED, with the reason, where cuDNN is missing,
-// too old or has no engine for the shape: the caller takes the attention of our own. FT_E_INTERNAL where a plan wants more
-// workspace than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1 in the environment each step, and each engine's
-// refusal, goes to stderr.
+// Finds the library and tries the largest plans of the shape (forward only where options->train is false). FT_E_UNSUPPORTED,
+// with the reason, where cuDNN is missing, too old or has no engine for the shape: the caller takes the attention of our own.
+// FT_E_INTERNAL where a plan wants more workspace than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1 in the
+// environment each step, and each engine's refusal, goes to stderr.
 ft_status ft_cudnn_attention_open(ft_cudnn_attention **attention, ft_queue *queue, const ft_ops_options *options);
 void ft_cudnn_attention_close(ft_cudnn_attention *attention);
-// All plans for views of these leading dimensions (elements), about half a second each; d_o_ld and dqkv_ld 0: forward only. Must
-// come before a graph is captured.
+// All plans for views of these leading dimensions (elements): a second or a few, as each is compiled. d_o_ld and dqkv_ld 0:
+// forward only. Must come before a graph is captured.
 ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_ld, int64_t o_ld, int64_t d_o_ld, int64_t dqkv_ld);
 
 // As ops.h has them, on the queue of open and with its shape: rows, documents and their lengths are at most those of open. Rows

@@ -39,8 +39,8 @@ static ft_status rank(const ft_cudnn *cudnn, cudnnBackendDescriptor_t graph, cud
     FT_TRY(ft_cudnn_check(cudnn, cudnn->finalize(*heuristic), "heuristic"));
     for (int i = 0; i < CANDIDATES; i++)
         FT_TRY(ft_cudnn_check(cudnn, cudnn->create_descriptor(CUDNN_BACKEND_ENGINECFG_DESCRIPTOR, &configs[i]), "engine"));
-    return ft_cudnn_check(cudnn, cudnn->get(*heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR, CANDIDATES,
-                                            count, configs), "heuristic, results");
+    return ft_cudnn_check(cudnn, cudnn->get(*heuristic, CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                                            CANDIDATES, count, configs), "heuristic, results");
 }
 
 // Finalizing is where an engine compiles or refuses.
@@ -84,7 +84,8 @@ static ft_status first_accepted(ft_cudnn_plan *plan, const char *mode, cudnnBack
     return status;
 }
 
-static ft_status plan_by(ft_cudnn_plan *plan, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode, const char *mode_name)
+static ft_status plan_by(ft_cudnn_plan *plan, cudnnBackendDescriptor_t graph, cudnnBackendHeurMode_t mode,
+                         const char *mode_name)
 {
     cudnnBackendDescriptor_t heuristic = NULL, configs[CANDIDATES] = {NULL};
     int64_t count = 0;
@@ -101,17 +102,20 @@ ft_status ft_cudnn_plan_make(ft_cudnn_plan *plan, const ft_cudnn_graph *graph, c
 {
     *plan = (ft_cudnn_plan){.cudnn = graph->cudnn, .handle = handle};
     snprintf(plan->name, sizeof plan->name, "%s", graph->name);
-    if (graph->status != FT_OK) return graph->status;
+    if (graph->status != FT_OK) return ft_error_prefix(FT_E_UNSUPPORTED, "cuDNN graph");
     const struct { cudnnBackendHeurMode_t mode; const char *name; } modes[] = {
         {CUDNN_HEUR_MODE_A, "A"}, {CUDNN_HEUR_MODE_B, "B"}, {CUDNN_HEUR_MODE_FALLBACK, "fallback"}};
+    char reason[512];  // that of the first heuristic, or of the graph as a whole: the later ones know fewer engines
     cudnnBackendDescriptor_t descriptor = NULL;
     ft_status status = operation_graph(graph, handle, &descriptor);
+    if (status != FT_OK) snprintf(reason, sizeof reason, "%s", ft_error_message());
     bool planned = false;
-    for (size_t i = 0; status == FT_OK && !planned && i < sizeof modes / sizeof *modes; i++)
+    for (size_t i = 0; status == FT_OK && !planned && i < sizeof modes / sizeof *modes; i++) {
         planned = plan_by(plan, descriptor, modes[i].mode, modes[i].name) == FT_OK;
+        if (!planned && i == 0) snprintf(reason, sizeof reason, "%s", ft_error_message());
+    }
     destroy(graph->cudnn, &descriptor);
-    if (status == FT_OK && planned) return FT_OK;
-    return ft_error_prefix(FT_E_UNSUPPORTED, "%s", plan->name);
+    return planned ? FT_OK : ft_error(FT_E_UNSUPPORTED, "%s: %s", plan->name, reason);
 }
 
 void ft_cudnn_plan_free(ft_cudnn_plan *plan)
