@@ -67,6 +67,7 @@ ft_status ft_bench_attention(const ft_bench_options *options, ft_bench_report *r
     work.begin = begin;
     ft_status status = ft_rig_open(&rig, options->device);
     if (status == FT_OK) {
+        ft_bench_report_device(report, ft_device_get_info(rig.device));
         status = measure(&rig, &work, options, false, report);
         if (status == FT_OK && rig.ops->kind != FT_DEVICE_CPU) status = measure(&rig, &work, options, true, report);
         ft_rig_close(&rig);

@@ -51,6 +51,7 @@ static ft_status measure_one(gemm_bench *g, const ft_cuda_gemm_key *key, const f
 
 static ft_status measure_all(gemm_bench *g, const ft_cuda_gemm_key *keys, int n, const ft_bench_options *options, bool keep, ft_bench_report *report)
 {
+    ft_bench_report_device(report, ft_device_get_info(g->rig.device));
     FT_TRY(open_scratch(g, keys, n));
     for (int i = 0; i < n; i++) FT_TRY(measure_one(g, &keys[i], options, keep, report));
     ft_bench_report_add(report, &(ft_bench_result){.name = "all of these, each once", .unit = "ms", .value = 1e3 * g->best_s,

@@ -364,6 +364,7 @@ ft_status ft_bench_ops(const ft_bench_options *options, ft_bench_report *report)
     ft_rig rig;
     FT_TRY(ft_bench_shape(&shape, options));
     FT_TRY(ft_rig_open(&rig, options->device));
+    ft_bench_report_device(report, ft_device_get_info(rig.device));
     ft_status status = measure(&rig, &shape, options, report);
     ft_rig_close(&rig);
     return status;

@@ -20,8 +20,8 @@ ft_status ft_bench_report_begin(ft_bench_report *report, bool json, const char *
     return report->array ? FT_OK : FT_E_NOMEM;
 }
 
-// "AMD EPYC, 2 threads": the processor's name and the threads this process may use.
-static void machine_name(char *text, size_t size)
+// "NVIDIA H100 80GB HBM3; AMD EPYC, 2 threads": the GPU if one is measured, the processor and the threads this process may use.
+static void machine_name(const ft_bench_report *report, char *text, size_t size)
 {
     char line[256] = "", *name = "unknown processor";
     FILE *file = fopen("/proc/cpuinfo", "r");
@@ -32,7 +32,7 @@ static void machine_name(char *text, size_t size)
             break;
         }
     if (file) fclose(file);
-    snprintf(text, size, "%s, %d threads", name, ft_threads_count());
+    snprintf(text, size, "%s%s%s, %d threads", report->device, report->device[0] ? "; " : "", name, ft_threads_count());
 }
 
 static json_t *number_or_null(bool there, double value)
@@ -42,11 +42,11 @@ static json_t *number_or_null(bool there, double value)
 
 static void add_json(ft_bench_report *report, const ft_bench_result *r)
 {
-    char machine[320], date[32];
+    char machine[448], date[32];
     time_t now = time(NULL);
     struct tm day;
     strftime(date, sizeof date, "%Y-%m-%d", gmtime_r(&now, &day));
-    machine_name(machine, sizeof machine);
+    machine_name(report, machine, sizeof machine);
     bool peer = r->peer_name != NULL, bound = r->bound_name != NULL;
     json_array_append_new(report->array,
                           json_pack("{s:s, s:s, s:s, s:s, s:f, s:s, s:s?, s:o, s:s?, s:o, s:o, s:o}", "name", r->name, "date", date, "machine", machine,
@@ -54,6 +54,11 @@ static void add_json(ft_bench_report *report, const ft_bench_result *r)
                                     number_or_null(peer, r->peer_value), "bound_name", r->bound_name, "bound", number_or_null(bound, r->bound),
                                     "ratio_peer", number_or_null(peer, r->value / r->peer_value), "ratio_bound",
                                     number_or_null(bound, r->value / r->bound)));
+}
+
+void ft_bench_report_device(ft_bench_report *report, const ft_device_info *info)
+{
+    if (info->kind != FT_DEVICE_CPU) snprintf(report->device, sizeof report->device, "%s", info->name);
 }
 
 void ft_bench_report_add(ft_bench_report *report, const ft_bench_result *r)

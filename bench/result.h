@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "common/status.h"
+#include "device/device.h"
 
 typedef struct {
     const char *name, *unit;
@@ -18,11 +18,14 @@ typedef struct {
 typedef struct {
     bool json;
     const char *command;     // the command line, as typed
+    char device[96];         // the GPU that was measured on, "" = none
     json_t *array;
 } ft_bench_report;
 
 // argv: what followed the verb on the command line.
 ft_status ft_bench_report_begin(ft_bench_report *report, bool json, const char *verb, int argc, char *const *argv);
+// Results from here on are those of this device.
+void ft_bench_report_device(ft_bench_report *report, const ft_device_info *info);
 void ft_bench_report_add(ft_bench_report *report, const ft_bench_result *result);  // text is printed at once
 void ft_bench_report_end(ft_bench_report *report);                                 // prints the JSON
 

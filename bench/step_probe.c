@@ -87,6 +87,7 @@ static ft_status measure(ft_bench_training *t, ft_bench_report *report)
     const ft_device_info *info = ft_device_get_info(t->session.device);
     ft_step_report r = {.kind = info->kind, .tokens = (double)t->tokens, .useful_flops = useful_flops(t),
                         .planned_bytes = t->session.plan.tier_bytes[FT_TIER_HBM] + info->context_bytes};
+    ft_bench_report_device(report, info);
     FT_TRY(measure_steps(t, &r));
     FT_TRY(profile_step(t, &r));
     r.used_bytes = ft_bench_device_used(info);

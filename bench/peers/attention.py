@@ -13,11 +13,14 @@ import statistics
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from geometries import GEOMETRIES
+
 EIGHTHS = [3, 8, 1, 5, 2, 7, 4, 6]  # of the longest document, as bench/attention_probe.c
 
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--geometry", choices=GEOMETRIES, help="in place of the next three")
     parser.add_argument("--heads", type=int, default=32)
     parser.add_argument("--kv-heads", type=int, default=8)
     parser.add_argument("--head-dim", type=int, default=128)
@@ -25,7 +28,11 @@ def parse():
     parser.add_argument("--micro-batch-size", type=int, default=1)
     parser.add_argument("--packed", action="store_true")
     parser.add_argument("--repeat", type=int, default=5)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.geometry:
+        known = GEOMETRIES[options.geometry]
+        options.heads, options.kv_heads, options.head_dim = known["num_attention_heads"], known["num_key_value_heads"], known["head_dim"]
+    return options
 
 
 def documents(options):

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Our LoRA steps and attention beside the peers', on one GPU in one run: bf16 and fp8, and the ratios as one table at the end.
+#
+#   compare.sh OUTPUT [MINUTES]      all results are files of OUTPUT; default 20 minutes, of which the peers get what is left
+#
+# In the environment:
+#   FT          one program that is all of ours (FT ft-bench ...); else FT_BENCH, default ft-bench
+#   PYTHON      has torch, transformers and peft; default python3
+#   LIGER       a wheel of liger-kernel where PYTHON has none
+#   GEOMETRY    default llama3-8b; SEQUENCE_LEN default 4096; MICRO_BATCH_SIZE of ours, default 2; LAYERS default all
+#   DEVICE      default cuda; cpu is for trying the script out
+# A part that fails or runs out of time leaves its message in OUTPUT/*.log and an empty place in the table.
+set -eu
+if [ $# -lt 1 ]; then
+    echo "usage: compare.sh OUTPUT [MINUTES]" >&2
+    exit 2
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+deadline=$(($(date +%s) + ${2:-20} * 60))
+python=${PYTHON:-python3} geometry=${GEOMETRY:-llama3-8b} length=${SEQUENCE_LEN:-4096} rows=${MICRO_BATCH_SIZE:-2}
+layers=${LAYERS:+--layers $LAYERS}
+FT_GEMM_TABLE=$out/gemm.txt PYTHONDONTWRITEBYTECODE=1
+export FT_GEMM_TABLE PYTHONDONTWRITEBYTECODE
+
+# part NAME COMMAND...: its output is OUTPUT/NAME.json, within the time left.
+part() {
+    name=$1
+    shift
+    left=$((deadline - $(date +%s)))
+    if [ $left -le 5 ]; then
+        echo "$name: no time left" | tee "$out/$name.log"
+        return
+    fi
+    begin=$(date +%s)
+    if timeout -k 5 $left "$@" >"$out/$name.json" 2>"$out/$name.log"; then
+        echo "$name: $(($(date +%s) - begin)) s"
+    else
+        echo "$name: failed: $(tail -n 1 "$out/$name.log")"
+    fi
+}
+ours() {
+    name=$1
+    shift
+    if [ -n "${FT:-}" ]; then part "$name" "$FT" ft-bench "$@" --json; else part "$name" "${FT_BENCH:-ft-bench}" "$@" --json; fi
+}
+
+if [ -n "${LIGER:-}" ]; then
+    "$python" -m zipfile -e "$LIGER" "$out/liger"
+    PYTHONPATH=$out/liger${PYTHONPATH:+:$PYTHONPATH}
+    export PYTHONPATH
+fi
+device=${DEVICE:-cuda}
+work="--device $device --geometry $geometry $layers --sequence-len $length --micro-batch-size $rows"
+for compute in bf16 fp8; do
+    # shellcheck disable=SC2086  # flags are words
+    ours "calibrate-$compute" calibrate --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --compute $compute
+    # shellcheck disable=SC2086
+    ours "step-$compute" step $work --compute $compute
+done
+ours ops ops --device "$device" --geometry "$geometry"
+ours attention attention --device "$device" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows"
+ours attention-packed attention --device "$device" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --packed
+part peer-attention "$python" "$here/peers/attention.py" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows"
+part peer-attention-packed "$python" "$here/peers/attention.py" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --packed
+left=$((deadline - $(date +%s) - 60))
+# shellcheck disable=SC2086
+[ $left -le 30 ] || part peer-lora "$python" "$here/peers/peft_lora.py" --geometry "$geometry" $layers --sequence-len "$length" --sweep --seconds $left
+"$python" "$here/peers/compare_table.py" "$out" | tee "$out/table.md"
