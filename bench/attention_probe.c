@@ -2,6 +2,7 @@
 // implementations: cuDNN's, and the kernels of our own that a deterministic run takes. FLOPs are those of the causal half: 2
 // products per pair of a query and a key it sees forward, 5 backward.
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/probes.h"
 #include "bench/step_bound.h"
@@ -22,6 +23,15 @@ static ft_status pack(int64_t rows, int64_t longest, int32_t **begin, int32_t *n
     return FT_OK;
 }
 
+// "attention: cuDNN 9.19.0; GEMM: ..." -> "cuDNN 9.19.0"
+static const char *attention_of(const char *description, int *length)
+{
+    const char *begin = strstr(description, "attention: ");
+    begin = begin ? begin + strlen("attention: ") : description;
+    *length = (int)strcspn(begin, ";");
+    return begin;
+}
+
 static ft_status measure(ft_rig *rig, const ft_attention_case *work, const ft_bench_options *o, bool deterministic, ft_bench_report *report)
 {
     double forward, backward, unit = rig->ops->kind == FT_DEVICE_CPU ? 1e9 : 1e12;
@@ -32,8 +42,10 @@ static ft_status measure(ft_rig *rig, const ft_attention_case *work, const ft_be
     FT_TRY(ft_rig_new_queue(rig));
     FT_TRY(rig->ops->open(rig->queue, &options));
     FT_TRY(ft_bench_attention_rate(rig, work, o->repeat, &forward, &backward));
-    snprintf(forward_name, sizeof forward_name, "forward: %s", rig->ops->describe(rig->queue));
-    snprintf(backward_name, sizeof backward_name, "backward: %s", rig->ops->describe(rig->queue));
+    int length;
+    const char *kernel = attention_of(rig->ops->describe(rig->queue), &length);
+    snprintf(forward_name, sizeof forward_name, "forward: %.*s", length, kernel);
+    snprintf(backward_name, sizeof backward_name, "backward: %.*s", length, kernel);
     ft_bench_report_add(report, &(ft_bench_result){.name = forward_name, .unit = flops, .value = forward / unit});
     ft_bench_report_add(report, &(ft_bench_result){.name = backward_name, .unit = flops, .value = backward / unit});
     return FT_OK;

@@ -1,119 +1,20 @@
 #include "bench/timed_ops.h"
 
-#include <string.h>
-#include <time.h>
-
 #include "bench/op_cost.h"
-
-// Calls in flight on the device before their clocks are read.
-enum { PAIRS = 8192, MAX_PRODUCTS = 64 };
-
-typedef struct {
-    ft_event *begin, *end;
-    ft_timed_class class;
-} pair;
 
 static const ft_ops *inner;
 static ft_ops timed;
-static ft_timed_sum sums[FT_TIMED_COUNT];
-static ft_timed_product products[MAX_PRODUCTS];
-static int n_products;
-static ft_queue *recording;  // NULL outside start and stop
-static pair pairs[PAIRS];
-static int n_pairs;
-
-const char *ft_timed_name(ft_timed_class class)
-{
-    static const char *const names[FT_TIMED_COUNT] = {"weights to compute form", "norms", "linears forward", "linears backward", "LoRA dA", "rope",
-                                                      "attention forward", "attention backward", "swiglu", "head and loss", "optimizer", "other"};
-    return names[class];
-}
-
-static double cpu_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static bool on_cpu(void)
-{
-    return inner->kind == FT_DEVICE_CPU;
-}
-
-// ---- clocks
-
-static ft_status read_pairs(void)
-{
-    FT_TRY(ft_queue_sync(recording));
-    for (int i = 0; i < n_pairs; i++) {
-        double seconds;
-        FT_TRY(ft_event_elapsed(pairs[i].begin, pairs[i].end, &seconds));
-        sums[pairs[i].class].seconds += seconds;
-    }
-    n_pairs = 0;
-    return FT_OK;
-}
-
-// The clock of one call: the CPU time at its begin, or a pair of events.
-typedef struct {
-    ft_status status;
-    double from;
-} call_clock;
-
-static call_clock begin(ft_queue *queue)
-{
-    call_clock clock = {.status = FT_OK};
-    if (recording == NULL) return clock;
-    FT_ASSERT(queue == recording, "one queue is timed at a time");
-    if (on_cpu()) {
-        clock.from = cpu_now();
-        return clock;
-    }
-    if (n_pairs == PAIRS) clock.status = read_pairs();
-    if (clock.status == FT_OK) clock.status = ft_event_record(pairs[n_pairs].begin, queue);
-    return clock;
-}
-
-static ft_status end(ft_queue *queue, call_clock clock, ft_timed_class class, double flops, double bytes)
-{
-    if (recording == NULL) return FT_OK;
-    sums[class].calls++;
-    sums[class].flops += flops;
-    sums[class].bytes += bytes;
-    if (on_cpu()) {
-        sums[class].seconds += cpu_now() - clock.from;
-        return FT_OK;
-    }
-    pairs[n_pairs].class = class;
-    return ft_event_record(pairs[n_pairs++].end, queue);
-}
-
-static void add_product(bool backward, ft_repr repr, int64_t rows, int64_t in, int64_t out)
-{
-    if (recording == NULL || rows == 0) return;
-    int i = 0;
-    while (i < n_products && !(products[i].backward == backward && products[i].repr == repr && products[i].rows == rows &&
-                               products[i].in == in && products[i].out == out))
-        i++;
-    if (i == MAX_PRODUCTS) return;
-    if (i == n_products) products[n_products++] = (ft_timed_product){.backward = backward, .repr = repr, .rows = rows, .in = in, .out = out};
-    products[i].calls++;
-}
 
 static void add_group(const ft_linear_group *group, bool backward, int64_t rows)
 {
     for (int i = 0; i < group->n_weights; i++)
-        add_product(backward, group->weight[i].repr, rows, group->weight[i].cols, group->weight[i].rows);
+        ft_op_clock_product(backward, group->weight[i].repr, rows, group->weight[i].cols, group->weight[i].rows);
 }
 
-// ---- ops
-
-#define TIMED(class, flops, bytes, call)                         \
-    call_clock clock_ = begin(queue);                            \
-    FT_TRY(clock_.status);                                       \
-    FT_TRY(inner->call);                                         \
-    return end(queue, clock_, class, flops, bytes)
+#define TIMED(class, flops, bytes, call)             \
+    FT_TRY(ft_op_clock_begin(queue));                \
+    FT_TRY(inner->call);                             \
+    return ft_op_clock_end(queue, class, flops, bytes)
 
 static ft_status weight_prepare(ft_queue *queue, const ft_weight *dst, const ft_matrix *src)
 {
@@ -221,7 +122,7 @@ static ft_status swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view y, f
 static int64_t trained_rows(ft_view x, const int32_t *labels)
 {
     int64_t trained = 0;
-    if (!on_cpu()) return x.rows;
+    if (inner->kind != FT_DEVICE_CPU) return x.rows;
     for (int64_t i = 0; i < x.rows; i++) trained += labels[i] >= 0;
     return trained;
 }
@@ -233,7 +134,7 @@ static ft_status head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view
     double products_each = options->want_gradient ? 2 : 1;
     for (int64_t at = 0; at < x.rows; at += rows)
         for (int backward = 0; backward < (options->want_gradient ? 2 : 1); backward++)
-            add_product(backward, x.repr, x.rows - at < rows ? x.rows - at : rows, head->cols, head->rows);
+            ft_op_clock_product(backward, x.repr, x.rows - at < rows ? x.rows - at : rows, head->cols, head->rows);
     double logits = (double)(x.rows * head->rows * ft_repr_bytes(x.repr));
     TIMED(FT_TIMED_HEAD, 2 * products_each * (double)trained_rows(x, labels) * (double)(head->rows * head->cols), 2 * logits,
           head_loss(queue, nll_sum, dx, x, head, labels, options, workspace, bytes));
@@ -275,50 +176,4 @@ const ft_ops *ft_timed_ops(const ft_ops *ops)
     timed.clip = clip;
     timed.adamw = adamw;
     return &timed;
-}
-
-static ft_status make_pairs(ft_device *device)
-{
-    for (int i = 0; i < PAIRS; i++) {
-        if (pairs[i].begin == NULL) FT_TRY(ft_event_create(device, &pairs[i].begin));
-        if (pairs[i].end == NULL) FT_TRY(ft_event_create(device, &pairs[i].end));
-    }
-    return FT_OK;
-}
-
-ft_status ft_timed_start(ft_queue *queue)
-{
-    if (!on_cpu()) FT_TRY(make_pairs(ft_queue_device(queue)));
-    FT_TRY(ft_queue_sync(queue));
-    memset(sums, 0, sizeof sums);
-    n_products = n_pairs = 0;
-    recording = queue;
-    return FT_OK;
-}
-
-ft_status ft_timed_stop(void)
-{
-    ft_status status = read_pairs();
-    recording = NULL;
-    return status;
-}
-
-void ft_timed_free(void)
-{
-    for (int i = 0; i < PAIRS; i++) {
-        if (pairs[i].begin) ft_event_destroy(pairs[i].begin);
-        if (pairs[i].end) ft_event_destroy(pairs[i].end);
-        pairs[i] = (pair){0};
-    }
-}
-
-const ft_timed_sum *ft_timed_sums(void)
-{
-    return sums;
-}
-
-const ft_timed_product *ft_timed_products(int *n)
-{
-    *n = n_products;
-    return products;
 }

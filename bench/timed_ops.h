@@ -1,50 +1,10 @@
-// The operations of a device with a clock around each, added up per class, and the list of the products that were asked for.
-// On the CPU device the clock is the CPU time of all threads, which a busy machine distorts less than the wall's; on CUDA it is
-// a pair of events. Outside start and stop a call only passes through. One model and one queue at a time.
+// The operations of a device with a clock around each (bench/op_clock.h), their FLOPs and their least bytes (bench/op_cost.h).
 #ifndef FT_BENCH_TIMED_OPS_H
 #define FT_BENCH_TIMED_OPS_H
 
-#include "kernels/ops.h"
+#include "bench/op_clock.h"
 
-typedef enum {
-    FT_TIMED_PREPARE,       // weights into compute form
-    FT_TIMED_NORM,
-    FT_TIMED_LINEAR_FORWARD,
-    FT_TIMED_LINEAR_BACKWARD,
-    FT_TIMED_LORA_A,        // dA
-    FT_TIMED_ROPE,
-    FT_TIMED_ATTENTION_FORWARD,
-    FT_TIMED_ATTENTION_BACKWARD,
-    FT_TIMED_SWIGLU,
-    FT_TIMED_HEAD,
-    FT_TIMED_OPTIMIZER,     // gradient norm, AdamW, bf16 copies of the adapters
-    FT_TIMED_OTHER,         // embedding
-    FT_TIMED_COUNT,
-} ft_timed_class;
-
-typedef struct {
-    int64_t calls;
-    double seconds;         // CUDA: of the device; CPU: of all threads of the process
-    double flops;           // of products: linear, attention (causal half), head
-    double bytes;           // least traffic of activations (bench/op_cost.h); of weights for FT_TIMED_PREPARE
-} ft_timed_sum;
-
-// Products y = x W^T or dX = dy W of one shape with a frozen matrix [out, in], LoRA left out.
-typedef struct {
-    bool backward;
-    ft_repr repr;           // of the weight
-    int64_t rows, in, out;
-    int64_t calls;
-} ft_timed_product;
-
-const char *ft_timed_name(ft_timed_class class);
-// `inner` with clocks.
+// One set at a time.
 const ft_ops *ft_timed_ops(const ft_ops *inner);
-// From here on, all calls on `queue` count; the sums start at zero.
-ft_status ft_timed_start(ft_queue *queue);
-ft_status ft_timed_stop(void);              // waits for the queue
-void ft_timed_free(void);                   // the events; before their device is closed
-const ft_timed_sum *ft_timed_sums(void);    // [FT_TIMED_COUNT]
-const ft_timed_product *ft_timed_products(int *n);
 
 #endif
