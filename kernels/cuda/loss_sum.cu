@@ -10,7 +10,8 @@ static __global__ void __launch_bounds__(THREADS) loss_sum(double *nll_sum, cons
     __shared__ double sum[THREADS];
     double mine = 0;
     for (int64_t row = threadIdx.x; row < rows; row += THREADS) {
-        mine += log((double)loss[row].others + (double)loss[row].own) + (double)loss[row].offset;
+        double others = (double)loss[row].others, own = (double)loss[row].own;
+        mine += (own == 1 ? log1p(others) : log(others + own)) + (double)loss[row].offset;
     }
     sum[threadIdx.x] = mine;
     for (int width = THREADS / 2; width > 0; width /= 2) {

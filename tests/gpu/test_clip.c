@@ -50,8 +50,9 @@ static void check_length(int64_t n, double max_norm)
 {
     float *x = values(n);
     const float *device = t_upload(x, (n + 64) * 4);
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    long double exact = 0;
+    for (int64_t i = 0; i < n; i++) exact += (long double)x[i] * (long double)x[i];
+    double sum = (double)exact;
     double factor = max_norm > 0 ? fmin(1, max_norm / (sqrt(sum) + 1e-6)) : 1;
     ft_clip got = run(device, n, max_norm), again = run(device, n, max_norm), cpu = run_cpu(x, n, max_norm);
     printf("  n %lld, max_norm %g: sum %.17g want %.17g, finite %d, factor %.9g want %.9g, CPU %.17g %d %.9g\n", (long long)n, max_norm,

@@ -136,7 +136,7 @@ static double reference_row(const job *j, int row, double *z, double *largest)
     return sum;
 }
 
-// Each value is rounded to bf16 once: 2^-9 of it, and what float32 exponentials miss. Columns from the last octet's end on are
+// Each value is rounded to bf16 once: 2^-8 of it, and what float32 exponentials miss. Columns from the last octet's end on are
 // nobody's.
 static void check_gradient(const job *j, int row, const ft_bf16 *got, const double *z, double largest, double sum)
 {
@@ -144,9 +144,8 @@ static void check_gradient(const job *j, int row, const ft_bf16 *got, const doub
     for (int64_t v = 0; v < j->gradient_ld; v++) {
         double others = sum - exp(z[v < vocab ? v : 0] - largest), want = 0;
         if (v < vocab && has_label(j, row)) want = (double)loss_scale * (v == j->labels[row] ? -others : exp(z[v] - largest)) / sum;
-        double value = (double)ft_bf16_to_f32(got[v]), limit = 0.0021 * fabs(want) + 1e-37;
+        double value = (double)ft_bf16_to_f32(got[v]), limit = 0.003915 * fabs(want) + 1e-37;
         bool right = v < (vocab + 7) / 8 * 8 ? fabs(value - want) <= limit : got[v] == 0xFFFF;
-        if (v == j->labels[row] && vocab == 1) right = fabs(value) < 1e-10;  // certain: 0 up to double's own cancellation
         if (!right && wrong++ < 8) printf("    %s: row %d column %lld got %.9g want %.9g\n", j->text, row, (long long)v, value, want);
     }
     if (wrong > 0) fail_msg("%s: row %d, label %d: %lld wrong values of the gradient", j->text, row, j->labels[row], (long long)wrong);
