@@ -118,13 +118,11 @@ static ft_status check_call(const ft_cudnn_attention *attention, ft_pass pass, c
     return FT_OK;
 }
 
-// The dense plan where it is exactly these documents, else the smallest ragged one that has room for them.
-static ft_status choose(const ft_cudnn_attention *attention, ft_pass pass, const ft_documents *documents,
-                        const ft_attention_plan **out)
+// The bucket of these documents: -1, the dense plan, where it is exactly theirs, else the smallest ragged one with room.
+static ft_status choose(const ft_cudnn_attention *attention, const ft_documents *documents, int *bucket)
 {
-    const ft_attention_plans *plans = &attention->plans[pass];
     const int32_t *begin = documents->begin;
-    bool even = documents->n == plans->dense.batch;
+    bool even = documents->n == ft_attention_dense_batch(&attention->shape);
     for (int32_t d = 0; d < documents->n; d++) {
         const int64_t length = begin[d + 1] - begin[d];
         even = even && length == attention->shape.max_length;
@@ -132,9 +130,7 @@ static ft_status choose(const ft_cudnn_attention *attention, ft_pass pass, const
             return ft_error(FT_E_INTERNAL, "cuDNN attention: document %d has %lld slots, opened for up to %lld", (int)d,
                             (long long)length, (long long)attention->shape.max_length);
     }
-    int bucket = 0;
-    while ((int64_t)1 << bucket < documents->n) bucket++;
-    *out = even ? &plans->dense : &plans->ragged[bucket];
+    *bucket = even ? -1 : ft_attention_bucket(documents->n);
     return FT_OK;
 }
 
@@ -199,10 +195,11 @@ ft_status ft_cudnn_attention_forward(ft_cudnn_attention *attention, ft_queue *qu
     FT_TRY(check_call(attention, FT_PASS_FORWARD, queue, shape, documents, workspace_bytes));
     FT_TRY(check_view("qkv", qkv, documents->begin[documents->n], (s->q_heads + 2 * s->kv_heads) * s->head_dim));
     FT_TRY(check_view("o", o, documents->begin[documents->n], s->q_heads * s->head_dim));
-    FT_TRY(ft_attention_plans_make(attention, FT_PASS_FORWARD, (ft_cudnn_ld){.qkv = qkv.ld, .o = o.ld}));
     const ft_attention_plan *plan;
-    FT_TRY(choose(attention, FT_PASS_FORWARD, documents, &plan));
-    const bool ragged = plan != &attention->plans[FT_PASS_FORWARD].dense;
+    int bucket;
+    FT_TRY(choose(attention, documents, &bucket));
+    FT_TRY(ft_attention_plan_get(attention, FT_PASS_FORWARD, (ft_cudnn_ld){.qkv = qkv.ld, .o = o.ld}, bucket, &plan));
+    const bool ragged = bucket >= 0;
     const ft_cudnn_workspace *w = &attention->workspace[FT_PASS_FORWARD];
     void *memory[FT_BIND_COUNT] = {NULL};
     constants values;
@@ -245,11 +242,12 @@ ft_status ft_cudnn_attention_backward(ft_cudnn_attention *attention, ft_queue *q
     const ft_op_shape *s = &attention->shape;
     FT_TRY(check_call(attention, FT_PASS_BACKWARD, queue, shape, documents, workspace_bytes));
     FT_TRY(check_backward(s, dqkv, d_o, o, qkv, documents->begin[documents->n]));
-    FT_TRY(ft_attention_plans_make(attention, FT_PASS_BACKWARD,
-                                   (ft_cudnn_ld){.qkv = qkv.ld, .o = o.ld, .d_o = d_o.ld, .dqkv = dqkv.ld}));
+    const ft_cudnn_ld ld = {.qkv = qkv.ld, .o = o.ld, .d_o = d_o.ld, .dqkv = dqkv.ld};
     const ft_attention_plan *plan;
-    FT_TRY(choose(attention, FT_PASS_BACKWARD, documents, &plan));
-    const bool ragged = plan != &attention->plans[FT_PASS_BACKWARD].dense;
+    int bucket;
+    FT_TRY(choose(attention, documents, &bucket));
+    FT_TRY(ft_attention_plan_get(attention, FT_PASS_BACKWARD, ld, bucket, &plan));
+    const bool ragged = bucket >= 0;
     const ft_cudnn_workspace *w = &attention->workspace[FT_PASS_BACKWARD];
     void *memory[FT_BIND_COUNT] = {NULL};
     constants values;

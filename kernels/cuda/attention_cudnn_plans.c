@@ -16,8 +16,8 @@ static ft_status check_workspace(const ft_cudnn_attention *attention, ft_pass pa
                     (long long)plan->plan.workspace, (long long)room);
 }
 
-static ft_status make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, bool ragged, int64_t batch,
-                      ft_attention_plan *out)
+static void make_graph(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, bool ragged, int64_t batch,
+                       ft_cudnn_graph *graph, ft_cudnn_tensor bind[FT_BIND_COUNT])
 {
     const ft_op_shape *s = &attention->shape;
     const int64_t length = ragged ? (s->max_length + RAGGED_LENGTH - 1) / RAGGED_LENGTH * RAGGED_LENGTH : s->max_length;
@@ -27,11 +27,17 @@ static ft_status make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld l
     snprintf(name, sizeof name, "attention %s, %s, %lld x %lld, heads %lld/%lld x %lld", pass ? "backward" : "forward",
              ragged ? "ragged" : "dense", (long long)batch, (long long)length, (long long)s->q_heads, (long long)s->kv_heads,
              (long long)s->head_dim);
-    ft_cudnn_graph graph;
-    ft_cudnn_graph_init(&graph, &attention->cudnn, name);
-    memset(out, 0, sizeof *out);
-    ft_cudnn_nodes nodes = {.graph = &graph, .shape = &shape, .bind = out->bind};
+    ft_cudnn_graph_init(graph, &attention->cudnn, name);
+    ft_cudnn_nodes nodes = {.graph = graph, .shape = &shape, .bind = bind};
     (pass == FT_PASS_BACKWARD ? ft_cudnn_backward_nodes : ft_cudnn_forward_nodes)(&nodes);
+}
+
+static ft_status make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, bool ragged, int64_t batch,
+                      ft_attention_plan *out)
+{
+    ft_cudnn_graph graph;
+    memset(out, 0, sizeof *out);
+    make_graph(attention, pass, ld, ragged, batch, &graph, out->bind);
     ft_status status = ft_cudnn_plan_make(&out->plan, &graph, attention->handle);
     ft_cudnn_graph_free(&graph);
     if (status == FT_OK) status = check_workspace(attention, pass, out, ragged);
@@ -40,41 +46,63 @@ static ft_status make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld l
     return status;
 }
 
+static ft_status supported(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, bool ragged, int64_t batch)
+{
+    ft_cudnn_graph graph;
+    ft_cudnn_tensor bind[FT_BIND_COUNT] = {0};
+    make_graph(attention, pass, ld, ragged, batch, &graph, bind);
+    ft_status status = ft_cudnn_graph_supported(&graph, attention->handle);
+    ft_cudnn_graph_free(&graph);
+    return status;
+}
+
 // Backward refuses documents of one slot in a dense plan; ragged ones take them.
-static int64_t dense_batch(const ft_op_shape *shape)
+int64_t ft_attention_dense_batch(const ft_op_shape *shape)
 {
     return shape->max_length > 1 && shape->rows % shape->max_length == 0 ? shape->rows / shape->max_length : 0;
 }
 
-ft_status ft_attention_plans_make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld)
+int ft_attention_bucket(int64_t n)
+{
+    int bucket = 0;
+    while ((int64_t)1 << bucket < n) bucket++;
+    return bucket;
+}
+
+ft_status ft_attention_plan_get(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, int bucket,
+                                const ft_attention_plan **out)
 {
     ft_attention_plans *plans = &attention->plans[pass];
-    if (plans->made && memcmp(&plans->ld, &ld, sizeof ld) == 0) return FT_OK;
-    ft_attention_plans_free(plans);
-    const int64_t dense = dense_batch(&attention->shape), most = ft_cudnn_max_batch(attention->shape.max_docs);
-    ft_status status = FT_OK;
-    if (dense) FT_TRY_GOTO(status, failed, make(attention, pass, ld, false, dense, &plans->dense));
-    for (int i = 0; (int64_t)1 << i <= most; i++)
-        FT_TRY_GOTO(status, failed, make(attention, pass, ld, true, (int64_t)1 << i, &plans->ragged[i]));
-    plans->ld = ld;
-    plans->made = true;
+    if (memcmp(&plans->ld, &ld, sizeof ld) != 0) {
+        ft_attention_plans_free(plans);
+        plans->ld = ld;
+    }
+    ft_attention_plan *plan = bucket < 0 ? &plans->dense : &plans->ragged[bucket];
+    const int64_t batch = bucket < 0 ? ft_attention_dense_batch(&attention->shape) : (int64_t)1 << bucket;
+    if (plan->batch == 0) FT_TRY(make(attention, pass, ld, bucket >= 0, batch, plan));
+    *out = plan;
     return FT_OK;
-failed:
-    ft_attention_plans_free(plans);
-    return status;
+}
+
+ft_status ft_attention_plans_make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld)
+{
+    const ft_attention_plan *plan;
+    const int last = ft_attention_bucket(attention->shape.max_docs);
+    for (int bucket = ft_attention_dense_batch(&attention->shape) ? -1 : 0; bucket <= last; bucket++)
+        FT_TRY(ft_attention_plan_get(attention, pass, ld, bucket, &plan));
+    return FT_OK;
 }
 
 ft_status ft_attention_plans_probe(ft_cudnn_attention *attention, ft_pass pass)
 {
     const ft_op_shape *s = &attention->shape;
-    const int64_t o = s->q_heads * s->head_dim, qkv = o + 2 * s->kv_heads * s->head_dim, dense = dense_batch(s);
+    const int64_t o = s->q_heads * s->head_dim, qkv = o + 2 * s->kv_heads * s->head_dim;
+    const int64_t dense = ft_attention_dense_batch(s), most = ft_cudnn_max_batch(s->max_docs);
     const ft_cudnn_ld ld = {.qkv = qkv, .o = o, .d_o = o, .dqkv = qkv};
+    if (dense) FT_TRY(supported(attention, pass, ld, false, dense));
+    if (pass == FT_PASS_BACKWARD) return supported(attention, pass, ld, true, most);
     ft_attention_plan plan;
-    if (dense) {
-        FT_TRY(make(attention, pass, ld, false, dense, &plan));
-        ft_cudnn_plan_free(&plan.plan);
-    }
-    FT_TRY(make(attention, pass, ld, true, ft_cudnn_max_batch(s->max_docs), &plan));
+    FT_TRY(make(attention, pass, ld, true, most, &plan));
     ft_cudnn_plan_free(&plan.plan);
     return FT_OK;
 }

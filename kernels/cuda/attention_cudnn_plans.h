@@ -15,11 +15,10 @@ typedef struct {
 
 #define FT_CUDNN_BUCKETS 20  // 2^19 documents
 
-// The plans of one pass for views of the leading dimensions ld. ragged[i] is for up to 2^i documents.
+// The plans of one pass for views of the leading dimensions ld, made when first wanted. ragged[i] is for up to 2^i documents.
 typedef struct {
     ft_cudnn_ld ld;
     ft_attention_plan dense, ragged[FT_CUDNN_BUCKETS];
-    bool made;
 } ft_attention_plans;
 
 struct ft_cudnn_attention {
@@ -31,9 +30,16 @@ struct ft_cudnn_attention {
     ft_attention_plans plans[2];
 };
 
-// Makes the plans of a pass, unless they are there for just these leading dimensions.
+// Documents of the dense plan, 0 where the shape has none; the ragged plan for n documents.
+int64_t ft_attention_dense_batch(const ft_op_shape *shape);
+int ft_attention_bucket(int64_t n);
+// The plan for these leading dimensions: the dense one (bucket < 0) or a ragged one. Made if it is not there; plans for other
+// leading dimensions are dropped first.
+ft_status ft_attention_plan_get(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld, int bucket,
+                                const ft_attention_plan **out);
+// Every plan of the pass.
 ft_status ft_attention_plans_make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld);
-// One plan of the pass, made and thrown away: whether the library takes the shape at all.
+// Whether the library has engines for both kinds of plan; the forward pass also compiles one, which shows that it can here.
 ft_status ft_attention_plans_probe(ft_cudnn_attention *attention, ft_pass pass);
 void ft_attention_plans_free(ft_attention_plans *plans);
 

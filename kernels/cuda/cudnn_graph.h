@@ -82,7 +82,9 @@ typedef struct {
     char name[FT_CUDNN_NAME];
 } ft_cudnn_plan;
 
-// The first engine of the library's own ranking that takes the graph. FT_E_UNSUPPORTED where none does.
+// FT_E_UNSUPPORTED, with the reason, where the library has no engine for the graph. Compiles nothing.
+ft_status ft_cudnn_graph_supported(const ft_cudnn_graph *graph, cudnnHandle_t handle);
+// The first engine of the library's own ranking that takes the graph, compiled. FT_E_UNSUPPORTED where none does.
 ft_status ft_cudnn_plan_make(ft_cudnn_plan *plan, const ft_cudnn_graph *graph, cudnnHandle_t handle);
 void ft_cudnn_plan_free(ft_cudnn_plan *plan);
 // Asynchronous on the handle's stream. ids and pointers: every MEMORY (device) and SCALAR (host) tensor of the graph.

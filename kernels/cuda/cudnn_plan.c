@@ -98,6 +98,22 @@ static ft_status plan_by(ft_cudnn_plan *plan, cudnnBackendDescriptor_t graph, cu
     return status;
 }
 
+ft_status ft_cudnn_graph_supported(const ft_cudnn_graph *graph, cudnnHandle_t handle)
+{
+    if (graph->status != FT_OK) return ft_error_prefix(FT_E_UNSUPPORTED, "cuDNN graph");
+    const ft_cudnn *cudnn = graph->cudnn;
+    cudnnBackendDescriptor_t descriptor = NULL, heuristic = NULL, configs[CANDIDATES] = {NULL};
+    int64_t count = 0;
+    ft_status status = operation_graph(graph, handle, &descriptor);
+    if (status == FT_OK) status = rank(cudnn, descriptor, CUDNN_HEUR_MODE_A, &heuristic, configs, &count);
+    for (int i = 0; i < CANDIDATES; i++) destroy(cudnn, &configs[i]);
+    destroy(cudnn, &heuristic);
+    destroy(cudnn, &descriptor);
+    if (status == FT_OK && count == 0) status = ft_error(FT_E_UNSUPPORTED, "cuDNN: no engine for this graph");
+    ft_cudnn_log(cudnn, "%s: %d engines%s%s", graph->name, (int)count, status ? ": " : "", status ? ft_error_message() : "");
+    return status == FT_OK ? FT_OK : ft_error_prefix(FT_E_UNSUPPORTED, "%s", graph->name);
+}
+
 ft_status ft_cudnn_plan_make(ft_cudnn_plan *plan, const ft_cudnn_graph *graph, cudnnHandle_t handle)
 {
     *plan = (ft_cudnn_plan){.cudnn = graph->cudnn, .handle = handle};
