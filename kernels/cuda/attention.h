@@ -1,7 +1,7 @@
 // Attention of a CUDA queue: which kernels compute it, chosen once before step 0, and the kernels of our own.
 //
 // cuDNN where it can be had and bits may differ between runs; otherwise the kernels of attention_*.cu, whose sums have a fixed
-// order. The environment variable FT_ATTENTION=own|own-mma|cudnn forces one, for tests and benchmarks.
+// order. The environment variable FT_ATTENTION=own|own-2|own-mma|cudnn forces one, for tests and benchmarks.
 #ifndef FT_KERNELS_CUDA_ATTENTION_H
 #define FT_KERNELS_CUDA_ATTENTION_H
 
@@ -19,9 +19,10 @@ void ft_cuda_attention_close(struct ft_cuda_attention *attention);  // NULL is a
 // "cuDNN 9.19.0", "own kernel (deterministic)", "own kernel (cuDNN: reason)"; NULL is the own kernel. Lives as long as the state.
 const char *ft_cuda_attention_describe(const struct ft_cuda_attention *attention);
 
-// How our kernels multiply: warpgroup products (sm_90a) or warp products (sm_80 and newer). AUTO takes the best the device has.
-// Both hold their sums in the same registers, but in an order of their own: bits differ between the two, never within one.
-typedef enum { FT_PRODUCTS_AUTO, FT_PRODUCTS_MMA, FT_PRODUCTS_WGMMA } ft_products;
+// How our kernels multiply: warpgroup products (sm_90a), in two choices of tiles, or warp products (sm_80 and newer). AUTO takes
+// the best the device has. All hold their sums in the same registers, but in an order of their own: bits differ between them, never
+// within one.
+typedef enum { FT_PRODUCTS_AUTO, FT_PRODUCTS_MMA, FT_PRODUCTS_WGMMA, FT_PRODUCTS_WGMMA_2 } ft_products;
 
 // The kernels of our own, with the arguments of ops.h. head_dim: a multiple of 8 up to 256; every row stride a multiple of 8 and
 // every pointer 16-byte aligned. The forward pass needs no workspace, the backward ft_own_attention_backward_workspace.

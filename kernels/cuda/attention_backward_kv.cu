@@ -41,8 +41,8 @@ __device__ __forceinline__ void differentiate(float (&s)[QUERIES / 8][4], float 
     }
 }
 
-template <int D, int ROWS, int QUERIES, part PART, bool WGMMA>
-__global__ void __launch_bounds__(ROWS * 2, 1) backward_kv_kernel(const heads h)
+template <int D, int ROWS, int QUERIES, int BLOCKS, part PART, bool WGMMA>
+__global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_kv_kernel(const heads h)
 {
     constexpr int THREADS = ROWS * 2;
     constexpr bool WANT_K = PART != PART_V, WANT_V = PART != PART_K;
@@ -174,19 +174,23 @@ __global__ void __launch_bounds__(ROWS * 2, 1) backward_kv_kernel(const heads h)
         store_tile<ROWS, D>(out + v_column, h.out_ld, p.length - p.first, h.head_dim, base + layout::V, dv, 1, 1);
 }
 
-template <int D, int ROWS, int QUERIES, part PART, bool WGMMA>
+template <int D, int ROWS, int QUERIES, int BLOCKS, part PART, bool WGMMA>
 ft_status backward_kv(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
-    return launch("attention_backward", backward_kv_kernel<D, ROWS, QUERIES, PART, WGMMA>,
+    return launch("attention_backward", backward_kv_kernel<D, ROWS, QUERIES, BLOCKS, PART, WGMMA>,
                   tile_slots(documents, ROWS) * h.kv_heads, ROWS * 2, backward_kv_layout<D, ROWS, QUERIES>::BYTES, stream, h);
 }
 
-template <bool WGMMA> ft_status backward_kv_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
+// TILES: which choice of tile sizes.
+template <bool WGMMA, int TILES> ft_status backward_kv_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
-    if (h.head_dim <= 64) return backward_kv<64, 128, 64, PART_BOTH, WGMMA>(h, documents, stream);
-    if (h.head_dim <= 128) return backward_kv<128, 128, 64, PART_BOTH, WGMMA>(h, documents, stream);
-    FT_TRY((backward_kv<256, 128, 32, PART_V, WGMMA>(h, documents, stream)));
-    return backward_kv<256, 128, 32, PART_K, WGMMA>(h, documents, stream);
+    if (h.head_dim <= 64) {
+        if constexpr (TILES == 1) return backward_kv<64, 128, 64, 1, PART_BOTH, WGMMA>(h, documents, stream);
+        else return backward_kv<64, 64, 64, 2, PART_BOTH, WGMMA>(h, documents, stream);
+    }
+    if (h.head_dim <= 128) return backward_kv<128, 128, 64, 1, PART_BOTH, WGMMA>(h, documents, stream);
+    FT_TRY((backward_kv<256, 128, 32, 1, PART_V, WGMMA>(h, documents, stream)));
+    return backward_kv<256, 128, 32, 1, PART_K, WGMMA>(h, documents, stream);
 }
 
 }  // namespace
@@ -197,6 +201,8 @@ extern "C" ft_status ft_own_attention_backward_kv(ft_queue *queue, ft_products p
 {
     heads h;
     FT_TRY(make_backward_heads(&h, dqkv, d_o, lse, delta, qkv, shape, documents));
-    if (use_wgmma(queue, products)) return backward_kv_by_size<true>(h, documents, ft_stream(queue));
-    return backward_kv_by_size<false>(h, documents, ft_stream(queue));
+    ft_products kind = resolve(queue, products);
+    if (kind == FT_PRODUCTS_MMA) return backward_kv_by_size<false, 1>(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_WGMMA) return backward_kv_by_size<true, 1>(h, documents, ft_stream(queue));
+    return backward_kv_by_size<true, 2>(h, documents, ft_stream(queue));
 }

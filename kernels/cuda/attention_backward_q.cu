@@ -136,9 +136,13 @@ ft_status backward_q(const heads &h, const ft_documents *documents, cudaStream_t
                   ROWS * 2, backward_q_layout<D, ROWS, KEYS>::BYTES, stream, h);
 }
 
-template <bool WGMMA> ft_status backward_q_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
+// TILES: which choice of tile sizes.
+template <bool WGMMA, int TILES> ft_status backward_q_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
-    if (h.head_dim <= 64) return backward_q<64, 128, 128, 1, WGMMA>(h, documents, stream);
+    if (h.head_dim <= 64) {
+        if constexpr (TILES == 1) return backward_q<64, 128, 128, 1, WGMMA>(h, documents, stream);
+        else return backward_q<64, 192, 64, 1, WGMMA>(h, documents, stream);
+    }
     if (h.head_dim <= 128) return backward_q<128, 128, 64, 1, WGMMA>(h, documents, stream);
     return backward_q<256, 128, 32, 1, WGMMA>(h, documents, stream);
 }
@@ -151,6 +155,8 @@ extern "C" ft_status ft_own_attention_backward_q(ft_queue *queue, ft_products pr
 {
     heads h;
     FT_TRY(make_backward_heads(&h, dqkv, d_o, lse, delta, qkv, shape, documents));
-    if (use_wgmma(queue, products)) return backward_q_by_size<true>(h, documents, ft_stream(queue));
-    return backward_q_by_size<false>(h, documents, ft_stream(queue));
+    ft_products kind = resolve(queue, products);
+    if (kind == FT_PRODUCTS_MMA) return backward_q_by_size<false, 1>(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_WGMMA) return backward_q_by_size<true, 1>(h, documents, ft_stream(queue));
+    return backward_q_by_size<true, 2>(h, documents, ft_stream(queue));
 }

@@ -23,7 +23,8 @@ __device__ __forceinline__ float dot8(uint4 a, uint4 b)
 // LANES neighbouring lanes, 8 columns each, take one head of one row; heads of a row follow each other in memory and in threads.
 template <int LANES>
 __global__ void __launch_bounds__(THREADS) delta_kernel(float *delta, const __nv_bfloat16 *d_o, int64_t d_o_ld,
-                                                        const __nv_bfloat16 *o, int64_t o_ld, int64_t rows, int q_heads, int head_dim)
+                                                        const __nv_bfloat16 *o, int64_t o_ld, int64_t rows, int q_heads,
+                                                        int head_dim)
 {
     int64_t unit = ((int64_t)blockIdx.x * THREADS + threadIdx.x) / LANES;
     int column = threadIdx.x % LANES * 8;

@@ -178,10 +178,17 @@ ft_status forward(const heads &h, const ft_documents *documents, cudaStream_t st
                   ROWS * 2, forward_layout<D, ROWS, KEYS>::BYTES, stream, h);
 }
 
-template <bool WGMMA> ft_status forward_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
+// TILES: which choice of tile sizes.
+template <bool WGMMA, int TILES> ft_status forward_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
-    if (h.head_dim <= 64) return forward<64, 128, 128, 1, WGMMA>(h, documents, stream);
-    if (h.head_dim <= 128) return forward<128, 128, 128, 1, WGMMA>(h, documents, stream);
+    if (h.head_dim <= 64) {
+        if constexpr (TILES == 1) return forward<64, 128, 128, 1, WGMMA>(h, documents, stream);
+        else return forward<64, 128, 64, 2, WGMMA>(h, documents, stream);
+    }
+    if (h.head_dim <= 128) {
+        if constexpr (TILES == 1) return forward<128, 128, 128, 1, WGMMA>(h, documents, stream);
+        else return forward<128, 192, 64, 1, WGMMA>(h, documents, stream);
+    }
     return forward<256, 128, 64, 1, WGMMA>(h, documents, stream);
 }
 
@@ -195,6 +202,8 @@ extern "C" ft_status ft_own_attention_forward(ft_queue *queue, ft_products produ
     h.out = static_cast<__nv_bfloat16 *>(o.data);
     h.out_ld = o.ld;
     h.lse_out = lse;
-    if (use_wgmma(queue, products)) return forward_by_size<true>(h, documents, ft_stream(queue));
-    return forward_by_size<false>(h, documents, ft_stream(queue));
+    ft_products kind = resolve(queue, products);
+    if (kind == FT_PRODUCTS_MMA) return forward_by_size<false, 1>(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_WGMMA) return forward_by_size<true, 1>(h, documents, ft_stream(queue));
+    return forward_by_size<true, 2>(h, documents, ft_stream(queue));
 }

@@ -73,11 +73,12 @@ template <int ROWS, int D, int THREADS>
 __device__ __forceinline__ void load_tile(uint32_t tile, const __nv_bfloat16 *source, int64_t ld, int valid, int head_dim)
 {
     constexpr int PIECES = D / 8;
-    static_assert(ROWS * PIECES % THREADS == 0 && THREADS % PIECES == 0, "every thread copies as many pieces");
+    static_assert(THREADS % PIECES == 0, "a thread copies the same piece of every row");
     int piece = threadIdx.x % PIECES, row = threadIdx.x / PIECES;
     bool inside = piece * 8 < head_dim;
 #pragma unroll
-    for (int i = 0; i < ROWS * PIECES / THREADS; i++, row += THREADS / PIECES) {
+    for (int i = 0; i < (ROWS * PIECES + THREADS - 1) / THREADS; i++, row += THREADS / PIECES) {
+        if (ROWS * PIECES % THREADS != 0 && row >= ROWS) break;
         bool real = inside && row < valid;
         const __nv_bfloat16 *from = real ? source + row * ld + piece * 8 : source;
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
@@ -232,10 +233,10 @@ static inline ft_status launch(const char *op, Kernel *kernel, int64_t blocks, i
 }
 
 // FT_PRODUCTS_AUTO resolved for the queue's device.
-static inline bool use_wgmma(ft_queue *queue, ft_products products)
+static inline ft_products resolve(ft_queue *queue, ft_products products)
 {
-    return products == FT_PRODUCTS_WGMMA ||
-           (products == FT_PRODUCTS_AUTO && ft_device_get_info(ft_queue_device(queue))->compute_capability == 90);
+    if (products != FT_PRODUCTS_AUTO) return products;
+    return ft_device_get_info(ft_queue_device(queue))->compute_capability == 90 ? FT_PRODUCTS_WGMMA : FT_PRODUCTS_MMA;
 }
 
 }  // namespace ft_attn

@@ -56,7 +56,8 @@ typedef struct {
 
 static const char *name_of(ft_products products)
 {
-    return products == FT_PRODUCTS_WGMMA ? "wgmma" : "mma";
+    static const char *const names[] = {"auto", "mma", "wgmma", "wgmma2"};
+    return names[products];
 }
 
 static bool can_run(ft_products products)
@@ -122,7 +123,8 @@ static void describe(char *text, size_t size, const attention *a, ft_products pr
 {
     int used = snprintf(text, size, "%s %s %lld/%lld d%lld, lengths", name_of(products), what, (long long)a->c->q_heads,
                         (long long)a->c->kv_heads, (long long)a->c->head_dim);
-    for (int d = 0; d < a->c->n && used < (int)size - 8; d++) used += snprintf(text + used, size - (size_t)used, " %d", a->c->lengths[d]);
+    for (int d = 0; d < a->c->n && used < (int)size - 8; d++)
+        used += snprintf(text + used, size - (size_t)used, " %d", a->c->lengths[d]);
 }
 
 static void require(ft_status status, const attention *a, ft_products products)
@@ -324,7 +326,7 @@ static void large_scores_stay_finite(void **state)
 {
     (void)state;
     static const attention_case large = {4, 2, 128, 2, {300, 129}};
-    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA; products++) {
+    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA_2; products++) {
         if (!can_run(products)) continue;
         attention a;
         make(&a, &large, 60);
@@ -359,7 +361,7 @@ static void repetition_has_equal_bits(void **state)
 {
     (void)state;
     static const attention_case repeated = {8, 2, 128, 5, {700, 1, 333, 64, 900}};
-    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA; products++) {
+    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA_2; products++) {
         if (!can_run(products)) continue;
         attention a;
         make(&a, &repeated, 1);
@@ -486,14 +488,15 @@ static void print_speed(const char *what, const attention_case *c)
     double squares = 0;
     for (int d = 0; d < c->n; d++) squares += (double)c->lengths[d] * c->lengths[d];
     double flops = 4 * squares / 2 * (double)(c->q_heads * c->head_dim);
-    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA; products++) {
+    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA_2; products++) {
         if (!can_run(products)) continue;
         timed t = {.products = products};
         make_timed(&t.a, c);
         double forward = t_time(time_forward, &t, 5), backward = t_time(time_backward, &t, 5);
-        printf("attention %-32s %-5s forward %7.3f ms %6.1f TFLOP/s, backward %7.3f ms %6.1f TFLOP/s (delta %.3f, kv %.3f, q %.3f ms)\n",
-               what, name_of(products), forward * 1e3, flops / forward * 1e-12, backward * 1e3, 2.5 * flops / backward * 1e-12,
-               t_time(time_delta, &t, 5) * 1e3, t_time(time_kv, &t, 5) * 1e3, t_time(time_q, &t, 5) * 1e3);
+        printf("attention %-32s %-6s forward %7.3f ms %6.1f TFLOP/s, backward %7.3f ms %6.1f TFLOP/s", what, name_of(products),
+               forward * 1e3, flops / forward * 1e-12, backward * 1e3, 2.5 * flops / backward * 1e-12);
+        printf(" (delta %.3f, kv %.3f, q %.3f ms)\n", t_time(time_delta, &t, 5) * 1e3, t_time(time_kv, &t, 5) * 1e3,
+               t_time(time_q, &t, 5) * 1e3);
         fflush(stdout);
         t_free();
     }
@@ -504,7 +507,8 @@ static void speed_is_printed(void **state)
     (void)state;
     static const attention_case llama8 = {32, 8, 128, 2, {4096, 4096}}, llama70 = {64, 8, 128, 1, {8192}};
     static const attention_case smol = {9, 3, 64, 4, {2048, 2048, 2048, 2048}};
-    static const attention_case packed = {32, 8, 128, 16, {911, 37, 1450, 212, 64, 799, 5, 388, 1203, 130, 641, 98, 1017, 256, 479, 502}};
+    static const attention_case packed = {32, 8, 128, 16, {911, 37, 1450, 212, 64, 799, 5, 388, 1203, 130, 641, 98, 1017, 256,
+                                                           479, 502}};
     print_speed("32/8 d128 2 x 4096", &llama8);
     print_speed("64/8 d128 1 x 8192", &llama70);
     print_speed("9/3 d64 4 x 2048", &smol);
@@ -518,22 +522,26 @@ static const struct CMUnitTest other_tests[] = {
     cmocka_unit_test_teardown(speed_is_printed, free_case),
 };
 
-enum { CASES = sizeof cases / sizeof *cases, OTHERS = sizeof other_tests / sizeof *other_tests };
+enum {
+    KINDS = FT_PRODUCTS_WGMMA_2 - FT_PRODUCTS_AUTO,
+    CASES = sizeof cases / sizeof *cases,
+    OTHERS = sizeof other_tests / sizeof *other_tests,
+};
 
 int main(void)
 {
-    static case_test case_tests[2 * CASES];
-    static struct CMUnitTest tests[2 * CASES + OTHERS];
+    static case_test case_tests[KINDS * CASES];
+    static struct CMUnitTest tests[KINDS * CASES + OTHERS];
     unsetenv("FT_ATTENTION");
-    for (int i = 0; i < 2 * CASES; i++) {
+    for (int i = 0; i < KINDS * CASES; i++) {
         case_test *test = &case_tests[i];
         test->c = &cases[i % CASES];
-        test->products = i < CASES ? FT_PRODUCTS_MMA : FT_PRODUCTS_WGMMA;
+        test->products = (ft_products)(FT_PRODUCTS_MMA + i / CASES);
         snprintf(test->name, sizeof test->name, "%s_matches_float64_%lld_%lld_d%lld_%d_documents_from_%d", name_of(test->products),
                  (long long)test->c->q_heads, (long long)test->c->kv_heads, (long long)test->c->head_dim, test->c->n,
                  test->c->lengths[0]);
         tests[i] = (struct CMUnitTest){test->name, matches_float64, NULL, free_case, test};
     }
-    memcpy(tests + 2 * CASES, other_tests, sizeof other_tests);
+    memcpy(tests + KINDS * CASES, other_tests, sizeof other_tests);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

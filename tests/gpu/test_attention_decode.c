@@ -50,7 +50,8 @@ static double *reference(const decode_case *c, const float *q, const float *k, c
 static void check_case(const decode_case *c)
 {
     int64_t q_cols = c->q_heads * c->head_dim, ld = c->kv_heads * c->head_dim;
-    float *q = t_random(q_cols, c->magnitude, 1), *k = t_random(c->length * ld, c->magnitude, 2), *v = t_random(c->length * ld, 1, 3);
+    float *q = t_random(q_cols, c->magnitude, 1), *k = t_random(c->length * ld, c->magnitude, 2);
+    float *v = t_random(c->length * ld, 1, 3);
     ft_attention shape = {c->q_heads, c->kv_heads, c->head_dim, 1 / sqrtf((float)c->head_dim)};
     ft_op_shape op_shape = {.q_heads = c->q_heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim, .max_length = c->max_length};
     int64_t bytes = ft_op_workspace(FT_OP_ATTENTION_DECODE, &op_shape, FT_DEVICE_CUDA);
@@ -107,7 +108,8 @@ static void speed_is_printed(void **state)
     t.workspace = t_device(t.bytes);
     t.k = t_device(cache);
     t.v = t_device(cache);
-    t.q = (ft_view){.data = t_upload_bf16(t_random(q_cols, 1, 1), q_cols), .repr = FT_REPR_BF16, .rows = 1, .cols = q_cols, .ld = q_cols};
+    t.q = (ft_view){.data = t_upload_bf16(t_random(q_cols, 1, 1), q_cols), .repr = FT_REPR_BF16, .rows = 1, .cols = q_cols,
+                    .ld = q_cols};
     t.o = t.q;
     t.o.data = t_device(q_cols * 2);
     double seconds = t_time(decode_once, &t, 9);
