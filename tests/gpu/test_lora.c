@@ -392,116 +392,11 @@ static void gradients_not_asked_for_are_skipped(void **state)
     t_free();
 }
 
-// --- Speed --------------------------------------------------------------------------------------------------------------------
-
-typedef struct {
-    ft_linear_group group;
-    ft_view x, dy, low_rank;
-    void *workspace;
-    int64_t workspace_bytes;
-} big;
-
-// Small positive numbers: no NaN, and something to switch.
-static void *filled(int64_t bytes)
-{
-    void *data = t_device(bytes);
-    must(ft_fill(t_queue(), data, 0x3C, bytes));
-    return data;
-}
-
-static ft_view filled_view(int64_t rows, int64_t cols, int64_t ld)
-{
-    return (ft_view){.data = filled(rows * ld * 2), .repr = FT_REPR_BF16, .rows = rows, .cols = cols, .ld = ld};
-}
-
-static void make_big(big *b, const lora_case *c)
-{
-    *b = (big){.group = {.n_parts = c->n_parts, .dropout = {.p = c->p, .seed = 1}}};
-    ft_op_shape shape = {.rows = c->rows, .in = c->in, .parts = c->n_parts, .dropout = c->p > 0};
-    for (int p = 0; p < c->n_parts; p++) {
-        shape.out += b->group.out[p] = c->out[p];
-        shape.rank += c->r[p];
-        b->group.lora[p] = (ft_lora){.da = filled(c->r[p] * c->in * 4), .db = filled(c->r[p] * c->out[p] * 4), .r = c->r[p], .scale = 1};
-    }
-    int64_t fold = b->group.fold = FT_FOLD(shape.rank);
-    b->group.fold_a = filled(fold * c->in * 2), b->group.fold_a_ld = c->in;
-    b->group.fold_b = filled(shape.out * fold * 2), b->group.fold_b_ld = fold;
-    b->x = filled_view(c->rows, c->in, c->in + fold), b->dy = filled_view(c->rows, shape.out, shape.out + fold);
-    b->low_rank = filled_view(c->rows, fold, fold);
-    b->workspace_bytes = ft_cuda_lora_workspace(&shape);
-    b->workspace = t_device(b->workspace_bytes);
-}
-
-static ft_view fold_of(const big *b, ft_view view)
-{
-    return (ft_view){(ft_bf16 *)view.data + view.cols, NULL, NULL, FT_REPR_BF16, view.rows, b->group.fold, view.ld};
-}
-
-static void run_down(void *context)
-{
-    const big *b = context;
-    must(ft_cuda_lora_down(t_queue(), &b->group, b->x, b->low_rank, b->workspace, b->workspace_bytes));
-}
-
-static void run_up(void *context)
-{
-    const big *b = context;
-    must(ft_cuda_lora_up_backward(t_queue(), &b->group, b->dy, b->low_rank, fold_of(b, b->dy), b->workspace, b->workspace_bytes));
-}
-
-static void run_a(void *context)
-{
-    const big *b = context;
-    must(ft_cuda_lora_backward_a(t_queue(), &b->group, b->x, fold_of(b, b->dy), b->workspace, b->workspace_bytes));
-}
-
-static void run_dx(void *context)
-{
-    const big *b = context;
-    must(ft_cuda_lora_dropout_dx(t_queue(), &b->group, b->x, fold_of(b, b->dy)));
-}
-
-// Prints the rate at which `view` is passed over. Where it is much larger than the L2 cache, half of an H100's memory rate is the
-// least.
-static void time_pass(const char *name, void (*run)(void *), big *b, ft_view view, int passes, double least)
-{
-    double bytes = (double)(view.rows * view.cols) * 2 * passes, seconds = t_time(run, b, 9);
-    printf("  %-12s [%lld, %lld] %8.1f us %8.0f GB/s\n", name, (long long)view.rows, (long long)view.cols, seconds * 1e6, bytes / seconds * 1e-9);
-    if (bytes > 300e6 && bytes / seconds < least) fail_msg("%s is slower than %.1f GB/s", name, least * 1e-9);
-}
-
-static void the_big_operand_is_read_at_memory_speed(void **state)
-{
-    static const lora_case shapes[] = {
-        {1, 4096, {4096}, {16}, 0, 8192, 0},
-        {3, 4096, {4096, 1024, 1024}, {16, 16, 16}, 0, 8192, 0},
-        {2, 8192, {28672, 28672}, {16, 16}, 0, 8192, 0},
-        {1, 28672, {8192}, {16}, 0, 8192, 0},
-        {1, 28672, {8192}, {16}, 0, 8192, 0.1f},
-        {1, 8192, {28672}, {64}, 0, 8192, 0},
-        {3, 16384, {16384, 2048, 2048}, {16, 16, 16}, 0, 4096, 0},
-    };
-    const ft_device_info *info = ft_device_get_info(ft_queue_device(t_queue()));
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        const lora_case *c = &shapes[i];
-        double least = info->compute_capability == 90 && info->sm_count >= 132 && c->p <= 0 && c->r[0] <= 16 ? 1.5e12 : 0;
-        big b;
-        make_big(&b, c);
-        printf("parts %d r %lld p %.1f, workspace %.1f MB\n", c->n_parts, (long long)c->r[0], (double)c->p, (double)b.workspace_bytes * 1e-6);
-        time_pass("down", run_down, &b, b.x, 1, least);
-        time_pass("up_backward", run_up, &b, b.dy, 1, least);
-        time_pass("backward_a", run_a, &b, b.x, 1, least);
-        if (c->p > 0) time_pass("dropout_dx", run_dx, &b, b.x, 2, least);
-        t_free();
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_products_match_float64),
         cmocka_unit_test(gradients_not_asked_for_are_skipped),
-        cmocka_unit_test(the_big_operand_is_read_at_memory_speed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
