@@ -8,6 +8,7 @@
 #   PYTHON      has torch, transformers and peft; default python3
 #   LIGER       a wheel of liger-kernel where PYTHON has none
 #   GEOMETRY    default llama3-8b; SEQUENCE_LEN default 4096; MICRO_BATCH_SIZE of ours, default 2; LAYERS default all
+#   STREAMED    1: steps whose layers all come from host memory, beside a one-layer prefetch hook in PyTorch, too
 #   DEVICE      default cuda; cpu is for trying the script out
 # A part that fails or runs out of time leaves its message in OUTPUT/*.log and an empty place in the table.
 set -eu
@@ -64,6 +65,12 @@ ours attention attention --device "$device" --geometry "$geometry" --sequence-le
 ours attention-packed attention --device "$device" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --packed
 part peer-attention "$python" "$here/peers/attention.py" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows"
 part peer-attention-packed "$python" "$here/peers/attention.py" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --packed
+if [ -n "${STREAMED:-}" ]; then
+    # shellcheck disable=SC2086
+    ours step-streamed step $work --base-format fp8 --base-placement host
+    # shellcheck disable=SC2086
+    part peer-streamed "$python" "$here/peers/host_prefetch.py" --geometry "$geometry" $layers --sequence-len "$length" --micro-batch-size "$rows"
+fi
 left=$((deadline - $(date +%s) - 60))
 # shellcheck disable=SC2086
 [ $left -le 30 ] || part peer-lora "$python" "$here/peers/peft_lora.py" --geometry "$geometry" $layers --sequence-len "$length" --sweep --seconds $left

@@ -51,6 +51,13 @@ def print_steps(directory):
                   memory.get("bound"))
 
 
+def print_streamed(directory):
+    ours, peers = rows_of(directory, "step-streamed").get("LoRA step"), lines_of(directory, "peer-streamed")
+    if ours or peers:
+        print_row("LoRA step, every layer from host memory", "tokens/s", ours and ours["value"], peers[0]["peer"] if peers else "",
+                  peers[0]["tokens_per_s"] if peers else None, ours and ours["bound"])
+
+
 def print_attention(directory, packed):
     ours = rows_of(directory, "attention" + packed)
     peers = lines_of(directory, "peer-attention" + packed)
@@ -72,6 +79,7 @@ def main():
     directory = sys.argv[1]
     print("| what | ours | peer | peer's value | ratio | limit | ratio |\n|---|---|---|---|---|---|---|")
     print_steps(directory)
+    print_streamed(directory)
     for packed in ("", "-packed"):
         print_attention(directory, packed)
     print_ops(directory)

@@ -95,8 +95,7 @@ def adapted(options, case, weights, device):
     return model.train()
 
 
-def run(options, case, weights, device):
-    model = adapted(options, case, weights, device)
+def time_steps(options, case, model, device):
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trainable, lr=2e-4, fused=device.type == "cuda")
     vocab = GEOMETRIES[options.geometry]["vocab_size"]
@@ -126,7 +125,7 @@ def measure(options, case, weights, device):
     """The result, or the error's first line; out of memory is a result like any other."""
     try:
         with liger_kernels(options.geometry, case["liger"]):
-            return run(options, case, weights, device)
+            return time_steps(options, case, adapted(options, case, weights, device), device)
     except ImportError as error:
         return {"error": f"not installed: {error}"}
     except (RuntimeError, ValueError, AttributeError) as error:
