@@ -21,7 +21,7 @@ function(ft_find_nvcc found why)
   endif()
   execute_process(COMMAND ${compiler} --version OUTPUT_VARIABLE text ERROR_QUIET)
   if(NOT text MATCHES "release ([0-9]+\\.[0-9]+)" OR CMAKE_MATCH_1 VERSION_LESS 12.9)
-    set(${why} "${compiler} is older than CUDA 12.9, which the FP8 products need" PARENT_SCOPE)
+    set(${why} "${compiler} is not nvcc of CUDA 12.9 or newer, which the FP8 products need" PARENT_SCOPE)
     return()
   endif()
   set(${found} ${compiler} PARENT_SCOPE)
@@ -55,14 +55,6 @@ if(FT_HAVE_CUDA)
     target_link_options(ft::cuda INTERFACE -static-libgcc)
   endif()
 endif()
-
-# Programs are linked by the C compiler although a library of theirs holds CUDA objects: those use next to nothing of C++'s
-# library at run time.
-function(ft_link_as_c)
-  foreach(target IN LISTS ARGN)
-    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
-  endforeach()
-endfunction()
 
 if(FT_HAVE_MPI)
   set(ft_communication "threads and MPI")

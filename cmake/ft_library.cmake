@@ -50,6 +50,11 @@ function(ft_compile_options target)
   target_compile_options(${target} PRIVATE
     "$<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra,-Wno-unused-parameter,-Wno-missing-field-initializers,-fno-exceptions;--expt-relaxed-constexpr;-lineinfo;--compress-mode=size>")
   target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
+  # A program is linked by the C compiler although a library of its holds CUDA objects: those want next to nothing of C++'s own.
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL EXECUTABLE)
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
+  endif()
   # Asserts stay on in release: they are cheap where we put them.
   target_compile_options(${target} PRIVATE -UNDEBUG)
 endfunction()
