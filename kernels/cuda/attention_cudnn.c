@@ -3,9 +3,8 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "common/memory.h"
 #include "device/device_cuda.h"
 #include "kernels/cuda/attention_cudnn_plans.h"
 
@@ -57,8 +56,8 @@ ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, con
 {
     *out = NULL;
     FT_TRY(check_shape(options));
-    ft_cudnn_attention *attention = calloc(1, sizeof *attention);
-    if (!attention) return ft_error(FT_E_NOMEM, "cuDNN attention: %zu bytes", sizeof *attention);
+    ft_cudnn_attention *attention = FT_NEW(ft_cudnn_attention);
+    FT_ALLOC_CHECK(attention);
     attention->queue = queue;
     attention->shape = (ft_op_shape){.rows = options->rows, .q_heads = options->attention.q_heads,
                                      .kv_heads = options->attention.kv_heads, .head_dim = options->attention.head_dim,
@@ -80,7 +79,7 @@ void ft_cudnn_attention_close(ft_cudnn_attention *attention)
     if (!attention) return;
     for (int pass = 0; pass < 2; pass++) ft_attention_plans_free(&attention->plans[pass]);
     if (attention->handle) attention->cudnn.destroy(attention->handle);
-    free(attention);
+    ft_free(attention);
 }
 
 ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_ld, int64_t o_ld, int64_t d_o_ld, int64_t dqkv_ld)
