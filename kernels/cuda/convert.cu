@@ -18,25 +18,45 @@ struct convert_call {
 };
 
 // 3 bytes a value from E4M3, 4 from BF16 and F16, 6 from F32.
-template <ft_dtype DTYPE, bool VECTOR> static __global__ void __launch_bounds__(256) convert_kernel(convert_call call)
+template <ft_dtype DTYPE> static __global__ void __launch_bounds__(256) convert_kernel(convert_call call)
 {
     int64_t first = ((int64_t)blockIdx.x * CHUNKS * blockDim.x + threadIdx.x) * FT_CHUNK, step = blockDim.x * FT_CHUNK;
     for (int64_t row = blockIdx.y; row < call.rows; row += gridDim.y) {
         int64_t from = call.ids != NULL ? call.ids[row] : row;
         const float *scales = call.scales != NULL ? call.scales + (from >> call.row_shift) * call.row_step : NULL;
-        float v[CHUNKS][FT_CHUNK], scale[CHUNKS];
+        float v[FT_CHUNK], scale[CHUNKS];
+        ft_raw<DTYPE> raw[CHUNKS];
 #pragma unroll
         for (int i = 0; i < CHUNKS; i++) {
             int64_t col = first + i * step;
-            ft_load_elements<DTYPE, VECTOR>(v[i], call.src, from * call.cols + col, call.cols - col);
+            raw[i] = ft_load_raw<DTYPE>(call.src, from * call.cols + col, call.cols - col);
+        }
+#pragma unroll
+        for (int i = 0; i < CHUNKS; i++) {
+            int64_t col = first + i * step;
             scale[i] = scales != NULL && col < call.cols ? __ldg(scales + (col >> 7) * call.col_step) : 1.0f;
         }
 #pragma unroll
         for (int i = 0; i < CHUNKS; i++) {
             int64_t col = first + i * step;
+            ft_raw_values<DTYPE>(v, raw[i]);
 #pragma unroll
-            for (int k = 0; k < FT_CHUNK; k++) v[i][k] *= scale[i];
-            ft_store<VECTOR>(call.dst + row * call.ld + col, call.cols - col, ft_pack(v[i]));
+            for (int k = 0; k < FT_CHUNK; k++) v[k] *= scale[i];
+            ft_store<true>(call.dst + row * call.ld + col, call.cols - col, ft_pack(v));
+        }
+    }
+}
+
+// For any alignment and any number of columns.
+template <ft_dtype DTYPE> static __global__ void __launch_bounds__(256) convert_any_kernel(convert_call call)
+{
+    int64_t pieces = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t row = blockIdx.y; row < call.rows; row += gridDim.y) {
+        int64_t from = call.ids != NULL ? call.ids[row] : row;
+        const float *scales = call.scales != NULL ? call.scales + (from >> call.row_shift) * call.row_step : NULL;
+        for (int64_t col = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; col < call.cols; col += pieces) {
+            float scale = scales != NULL ? scales[(col >> 7) * call.col_step] : 1.0f;
+            call.dst[row * call.ld + col] = ft_bf16_bits(ft_load_element<DTYPE>(call.src, from * call.cols + col) * scale);
         }
     }
 }
@@ -46,12 +66,11 @@ typedef void (*convert_fn)(convert_call call);
 static convert_fn kernel_of(ft_dtype dtype, bool vector)
 {
     switch (dtype) {
-    case FT_DTYPE_F8_E4M3:
-        return vector ? convert_kernel<FT_DTYPE_F8_E4M3, true> : convert_kernel<FT_DTYPE_F8_E4M3, false>;
-    case FT_DTYPE_BF16: return vector ? convert_kernel<FT_DTYPE_BF16, true> : convert_kernel<FT_DTYPE_BF16, false>;
-    case FT_DTYPE_F16: return vector ? convert_kernel<FT_DTYPE_F16, true> : convert_kernel<FT_DTYPE_F16, false>;
-    case FT_DTYPE_F32: return vector ? convert_kernel<FT_DTYPE_F32, true> : convert_kernel<FT_DTYPE_F32, false>;
-    case FT_DTYPE_F64: return vector ? convert_kernel<FT_DTYPE_F64, true> : convert_kernel<FT_DTYPE_F64, false>;
+    case FT_DTYPE_F8_E4M3: return vector ? convert_kernel<FT_DTYPE_F8_E4M3> : convert_any_kernel<FT_DTYPE_F8_E4M3>;
+    case FT_DTYPE_BF16: return vector ? convert_kernel<FT_DTYPE_BF16> : convert_any_kernel<FT_DTYPE_BF16>;
+    case FT_DTYPE_F16: return vector ? convert_kernel<FT_DTYPE_F16> : convert_any_kernel<FT_DTYPE_F16>;
+    case FT_DTYPE_F32: return vector ? convert_kernel<FT_DTYPE_F32> : convert_any_kernel<FT_DTYPE_F32>;
+    case FT_DTYPE_F64: return vector ? convert_kernel<FT_DTYPE_F64> : convert_any_kernel<FT_DTYPE_F64>;
     default: return NULL;
     }
 }

@@ -12,7 +12,7 @@ struct qk_call {
     const float *rstd, *q_weight, *k_weight;
     int64_t cols;      // visited: q and k, with v where the twin is wanted
     int q_heads, heads, head_dim;
-    float eps;
+    float mean, eps;   // mean: 1 / head_dim
 };
 
 static __device__ __forceinline__ const float *weight_of(const qk_call &call, int head)
@@ -22,7 +22,7 @@ static __device__ __forceinline__ const float *weight_of(const qk_call &call, in
 
 static __device__ __forceinline__ float inverse_rms(const qk_call &call, float squares)
 {
-    return 1.0f / sqrtf(squares / (float)call.head_dim + call.eps);
+    return rsqrtf(fmaf(squares, call.mean, call.eps));
 }
 
 // A thread's chunk i of the turn that begins at chunk `base`: its column, and its head where LANES threads hold a head.
@@ -84,7 +84,7 @@ static __device__ __forceinline__ void gradient(uint4 *dy, uint4 x, const qk_cal
     product = ft_lanes_sum(product, LANES);
     if (!normed) return;
     float rstd = call.rstd[(int64_t)blockIdx.x * call.heads + at.head];
-    float slope = rstd * rstd * (product / (float)call.head_dim);
+    float slope = rstd * rstd * (product * call.mean);
 #pragma unroll
     for (int k = 0; k < FT_CHUNK; k++) m[k] = rstd * (m[k] - a[k] * slope);
     *dy = ft_pack(m);
@@ -139,7 +139,7 @@ static __global__ void __launch_bounds__(THREADS) backward_any_kernel(qk_call ca
         float product = 0.0f, rstd = call.rstd[(int64_t)blockIdx.x * call.heads + head];
         for (int i = lane; i < call.head_dim; i += FT_WARP)
             product = fmaf(ft_bf16_value(dy[i]) * w[i], ft_bf16_value(x[i]), product);
-        float slope = rstd * rstd * (ft_lanes_sum(product) / (float)call.head_dim);
+        float slope = rstd * rstd * (ft_lanes_sum(product) * call.mean);
         for (int i = lane; i < call.head_dim; i += FT_WARP)
             dy[i] = ft_bf16_bits(rstd * (ft_bf16_value(dy[i]) * w[i] - ft_bf16_value(x[i]) * slope));
     }
@@ -166,6 +166,7 @@ static qk_call make_call(ft_view qkv, ft_view raw, const ft_attention *shape, co
     call.q_heads = (int)shape->q_heads;
     call.heads = (int)(shape->q_heads + shape->kv_heads);
     call.head_dim = (int)shape->head_dim;
+    call.mean = 1.0f / (float)call.head_dim;
     call.cols = (int64_t)call.heads * call.head_dim;
     FT_ASSERT(raw.rows == qkv.rows && raw.cols == call.cols && qkv.cols >= raw.cols);
     return call;

@@ -12,7 +12,7 @@ struct norm_call {
     float *rstd_out;
     const float *rstd, *weight;
     int64_t cols;
-    float eps;
+    float mean, eps;  // mean: 1 / cols
 };
 
 // A thread's columns: chunk i of the turn that begins at column `base`.
@@ -21,7 +21,8 @@ static __device__ __forceinline__ int64_t column(int64_t base, int i)
     return base + ((int64_t)i * blockDim.x + threadIdx.x) * FT_CHUNK;
 }
 
-template <bool VECTOR> static __device__ __forceinline__ void load_turn(uint4 bits[CHUNKS], ft_rows from, int64_t base, int64_t cols)
+template <bool VECTOR>
+static __device__ __forceinline__ void load_turn(uint4 bits[CHUNKS], ft_rows from, int64_t base, int64_t cols)
 {
 #pragma unroll
     for (int i = 0; i < CHUNKS; i++) {
@@ -85,7 +86,7 @@ template <int ACCESS, bool WIDE> static __global__ void __launch_bounds__(THREAD
             for (int k = 0; k < FT_CHUNK; k++) squares = fmaf(v[k], v[k], squares);
         }
     }
-    float rstd = 1.0f / sqrtf(ft_block_sum(squares) / (float)call.cols + call.eps);
+    float rstd = rsqrtf(fmaf(ft_block_sum(squares), call.mean, call.eps));
     if (threadIdx.x == 0) call.rstd_out[blockIdx.x] = rstd;
     if (call.y.data == NULL) return;
     for (int64_t base = 0; base < end; base += turn) {
@@ -160,7 +161,7 @@ template <int ACCESS, bool WIDE> static __global__ void __launch_bounds__(THREAD
         if (!WIDE && call.dres.data != NULL) load_turn<vector>(dres, call.dres, base, call.cols);
         product += project_turn<vector>(x, dy, call, base);
     }
-    float slope = rstd * rstd * (ft_block_sum(product) / (float)call.cols);
+    float slope = rstd * rstd * (ft_block_sum(product) * call.mean);
     for (int64_t base = 0; base < end; base += turn) {
         if (WIDE) {
             load_turn<vector>(x, call.x, base, call.cols);
@@ -181,6 +182,7 @@ static ft_status launch(ft_queue *queue, const norm_kernel kernels[FT_ACCESS_COU
     unsigned threads = ft_row_threads(ft_chunks(written.cols), CHUNKS, THREADS, &turns);
     ft_access access = ft_access_of(vector && ft_aligned(call.weight, 16), written);
     call.cols = written.cols;
+    call.mean = 1.0f / (float)written.cols;
     call.twin = ft_twin_of(written);
     norm_kernel kernel = kernels[access][turns > 1];
     kernel<<<(unsigned)written.rows, threads, 0, ft_stream(queue)>>>(call);

@@ -52,7 +52,7 @@ static __global__ void __launch_bounds__(THREADS) transpose_kernel(uint8_t *dst,
 #pragma unroll
     for (int i = 0; i < FT_CHUNK; i++) {
         int col = i * SIDE + bi;  // 16 rows of dst at a time, the lane's word being bj
-        *((uint2 *)(to + col * rows) + bj) = square[col % FT_CHUNK][col / FT_CHUNK][bj];
+        ft_store_8((uint2 *)(to + col * rows) + bj, square[col % FT_CHUNK][col / FT_CHUNK][bj]);
     }
 }
 

@@ -47,7 +47,8 @@ static void check_rstd(shape_case c, const float *device, const float *h)
     t_download(got, device, c.rows * 4);
     for (int64_t r = 0; r < c.rows; r++) {
         double want = rstd_of(h + r * c.cols, c.cols);
-        if (!(fabs((double)got[r] - want) <= 1e-6 * want)) fail_msg("%s: row %lld got %.9g want %.9g", name("rstd", c), (long long)r, (double)got[r], want);
+        if (!(fabs((double)got[r] - want) <= 1e-6 * want))
+            fail_msg("%s: row %lld got %.9g want %.9g", name("rstd", c), (long long)r, (double)got[r], want);
     }
     free(got);
 }
@@ -141,9 +142,9 @@ static void check_backward(int64_t rows, int64_t cols, int64_t ld)
 
 // Odd columns and leading dimensions take scalar accesses; above 16384 columns the row is not held; 130 and 16400 have a
 // partial last 1x128 block.
-static const int64_t shapes[][3] = {{1, 5, 5},      {1, 8, 8},        {37, 65, 72},    {3, 130, 136},   {5, 136, 144},  {19, 64, 67},
-                                    {5, 576, 640},  {17, 1000, 1000}, {6, 4096, 4160}, {3, 5120, 5120}, {2, 8192, 8192}, {2, 16384, 16448},
-                                    {2, 16400, 16400}, {2, 20001, 20001}, {2, 40000, 40064}};
+static const int64_t shapes[][3] = {{1, 5, 5},      {1, 8, 8},        {37, 65, 72},       {3, 130, 136},      {5, 136, 144},
+                                    {19, 64, 67},   {5, 576, 640},    {17, 1000, 1000},   {6, 4096, 4160},    {3, 5120, 5120},
+                                    {2, 8192, 8192}, {2, 16384, 16448}, {2, 16400, 16400}, {2, 20001, 20001}, {2, 40000, 40064}};
 
 static void forward_and_recompute_match_float64(void **state)
 {

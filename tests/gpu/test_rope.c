@@ -50,7 +50,8 @@ static void check(shape_case s)
     int64_t cols = (s.q_heads + 2 * s.kv_heads) * s.head_dim;
     char what[160];
     snprintf(what, sizeof what, "%lld rows, %lld+%lld heads of %lld, pad %lld, direction %d%s", (long long)s.rows,
-             (long long)s.q_heads, (long long)s.kv_heads, (long long)s.head_dim, (long long)s.pad, s.direction, s.twin ? ", twin" : "");
+             (long long)s.q_heads, (long long)s.kv_heads, (long long)s.head_dim, (long long)s.pad, s.direction,
+             s.twin ? ", twin" : "");
     float *x = t_random(s.rows * cols, 2, 1), *cosine, *sine;
     ft_rope table = tables(s.head_dim / 2, &cosine, &sine);
     int32_t *positions = malloc((size_t)s.rows * sizeof *positions);

@@ -56,7 +56,8 @@ static void check_shape(int64_t rows, int64_t ffn, int64_t ld, int64_t ld_wide, 
     t_same_bits(name("backward: y in place of dy", c), dy, y);
 
     ft_view alone = t_view(rows, 2 * ffn, ld_wide, NULL);
-    T_OK(t_ops()->swiglu_backward(t_queue(), alone, none, t_view(rows, ffn, ld, c.dy), t_view(rows, 2 * ffn, ld_wide, c.gate_up)));
+    ft_view dy2 = t_view(rows, ffn, ld, c.dy), gate_up2 = t_view(rows, 2 * ffn, ld_wide, c.gate_up);
+    T_OK(t_ops()->swiglu_backward(t_queue(), alone, none, dy2, gate_up2));
     t_same_bits(name("backward without y", c), alone, gradient);
     free(c.y);
     free(c.gradient);

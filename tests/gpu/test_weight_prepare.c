@@ -27,7 +27,8 @@ static stored quantized(ft_scale_kind kind, int64_t rows, int64_t cols)
     for (int64_t i = 0; i < rows * cols; i++) s.codes[i] = code_of(i);
     for (int64_t i = 0; i < s.n_scales; i++) s.scales[i] = 0.001f * (float)(1 + (i * 13) % 29);
     ft_dequantize_rows(s.values, cols, s.codes, kind == FT_SCALE_NONE ? NULL : s.scales, kind, 0, rows, cols);
-    s.device = (ft_matrix){.codes = t_upload(s.codes, rows * cols), .dtype = FT_DTYPE_F8_E4M3, .kind = kind, .rows = rows, .cols = cols};
+    s.device = (ft_matrix){.codes = t_upload(s.codes, rows * cols), .dtype = FT_DTYPE_F8_E4M3, .kind = kind, .rows = rows,
+                           .cols = cols};
     if (kind != FT_SCALE_NONE) s.device.scales = t_upload(s.scales, s.n_scales * 4);
     snprintf(s.what, sizeof s.what, "E4M3 %s [%lld, %lld]", ft_scale_kind_name(kind), (long long)rows, (long long)cols);
     return s;
@@ -70,7 +71,8 @@ static void check_bf16(stored s, int64_t ld)
 
 static void bf16_is_the_dequantized_matrix_rounded(void **state)
 {
-    static const int64_t shapes[][3] = {{1, 8, 8}, {5, 65, 67}, {130, 136, 200}, {128, 256, 320}, {300, 576, 640}, {129, 4096, 4160}, {3, 14336, 14400}};
+    static const int64_t shapes[][3] = {{1, 8, 8},       {5, 65, 67},       {130, 136, 200},  {128, 256, 320},
+                                        {300, 576, 640}, {129, 4096, 4160}, {3, 14336, 14400}};
     static const ft_dtype dtypes[] = {FT_DTYPE_BF16, FT_DTYPE_F16, FT_DTYPE_F32};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         const int64_t *s = shapes[i];
@@ -95,16 +97,20 @@ static void check_grid(const char *what, const float *device, float value, int64
 static void check_fp8(ft_scale_kind kind, int64_t rows, int64_t cols)
 {
     stored s = quantized(kind, rows, cols);
-    int64_t n = rows * cols, n_grid = (int64_t)ft_scale_count(FT_SCALE_TILE, rows, cols), n_t = (int64_t)ft_scale_count(FT_SCALE_TILE, cols, rows);
+    int64_t n = rows * cols, n_grid = (int64_t)ft_scale_count(FT_SCALE_TILE, rows, cols);
+    int64_t n_t = (int64_t)ft_scale_count(FT_SCALE_TILE, cols, rows);
     uint8_t *transposed = t_device(n + 16), *got = malloc((size_t)n + 16);
     float *grid = t_device(n_grid * 4), *grid_t = t_device(n_t * 4);
-    ft_weight dst = {.data = (void *)s.device.codes, .data_t = transposed, .scales = kind == FT_SCALE_TENSOR ? grid : s.device.scales,
-                     .scales_t = grid_t, .repr = FT_REPR_E4M3, .kind = kind, .rows = rows, .cols = cols, .ld = cols};
+    ft_weight dst = {.data = (void *)s.device.codes, .data_t = transposed, .scales_t = grid_t, .repr = FT_REPR_E4M3, .kind = kind,
+                     .scales = kind == FT_SCALE_TENSOR ? grid : s.device.scales, .rows = rows, .cols = cols, .ld = cols};
     T_OK(t_ops()->weight_prepare(t_queue(), &dst, &s.device));
     t_download(got, transposed, n + 16);
     for (int64_t i = 0; i < n; i++) {
         uint8_t want = s.codes[i % rows * cols + i / rows];
-        if (got[i] != want) fail_msg("%s: data_t row %lld, column %lld got 0x%02x want 0x%02x", s.what, (long long)(i / rows), (long long)(i % rows), got[i], want);
+        if (got[i] != want) {
+            fail_msg("%s: data_t row %lld, column %lld got 0x%02x want 0x%02x", s.what, (long long)(i / rows),
+                     (long long)(i % rows), got[i], want);
+        }
     }
     for (int64_t i = n; i < n + 16; i++) assert_int_equal(got[i], 0xFF);
     if (kind == FT_SCALE_TENSOR) check_grid(s.what, grid, s.scales[0], rows, cols);
