@@ -47,6 +47,23 @@ static int teardown(void **state)
     return 0;
 }
 
+static void events_of_a_compute_queue_tell_the_time_between(void **state)
+{
+    fixture *f = *state;
+    double seconds = -1, apart = -1;
+    ft_event *end;
+    assert_int_equal(ft_event_create(f->device, &end), FT_OK);
+    assert_int_equal(ft_event_record(f->event, f->compute), FT_OK);
+    assert_int_equal(ft_event_elapsed(f->event, end, &seconds), FT_E_INTERNAL);
+    assert_int_equal(ft_fill(f->compute, f->a, 1, BIG), FT_OK);
+    assert_int_equal(ft_event_record(end, f->compute), FT_OK);
+    assert_int_equal(ft_event_elapsed(f->event, end, &seconds), FT_OK);
+    assert_true(seconds > BIG / 1e12 && seconds < 10);
+    assert_int_equal(ft_event_elapsed(f->event, f->event, &apart), FT_OK);
+    assert_true(apart == 0);
+    ft_event_destroy(end);
+}
+
 static void a_compute_queue_is_done_when_the_call_returns(void **state)
 {
     fixture *f = *state;
@@ -180,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         QUEUE_TEST(a_compute_queue_is_done_when_the_call_returns),
+        QUEUE_TEST(events_of_a_compute_queue_tell_the_time_between),
         QUEUE_TEST(a_copy_queue_keeps_its_order),
         QUEUE_TEST(a_copy_queue_waits_for_an_event_of_another),
         QUEUE_TEST(a_compute_queue_waits_for_a_copy),
