@@ -59,6 +59,7 @@ void ft_rig_close(ft_rig *rig)
     if (rig->begin) ft_event_destroy(rig->begin);
     if (rig->end) ft_event_destroy(rig->end);
     if (rig->queue) ft_queue_destroy(rig->queue);
+    for (int repr = 0; repr <= FT_REPR_E4M3; repr++) ft_free(rig->pattern[repr]);
     if (rig->device && rig->owns_device) ft_device_close(rig->device);
     *rig = (ft_rig){0};
 }
@@ -100,13 +101,12 @@ static void fill_random(void *pattern, ft_repr repr)
 
 static ft_status random_block(ft_rig *rig, ft_repr repr, int64_t bytes, void **memory)
 {
-    void *pattern = ft_malloc(PATTERN_BYTES);
-    FT_ALLOC_CHECK(pattern);
-    fill_random(pattern, repr);
-    ft_status status = ft_rig_zeros(rig, bytes, memory);
-    if (status == FT_OK) status = spread(rig, *memory, bytes, pattern);
-    ft_free(pattern);
-    return status;
+    if (rig->pattern[repr] == NULL) {
+        FT_ALLOC_CHECK(rig->pattern[repr] = ft_malloc(PATTERN_BYTES));
+        fill_random(rig->pattern[repr], repr);
+    }
+    FT_TRY(ft_rig_zeros(rig, bytes, memory));
+    return spread(rig, *memory, bytes, rig->pattern[repr]);
 }
 
 ft_status ft_rig_random(ft_rig *rig, ft_repr repr, int64_t n, void **memory)

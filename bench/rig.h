@@ -15,6 +15,7 @@ typedef struct {
     ft_event *begin, *end;
     void *block[FT_RIG_BLOCKS];
     int n_blocks;
+    void *pattern[FT_REPR_E4M3 + 1];  // host: random values of each repr, made when first asked for
 } ft_rig;
 
 // On a device of its own ("cpu", "cuda", "auto"), or on one that is open. On failure nothing is left open.

@@ -66,7 +66,7 @@ def print_attention(directory, packed):
         for row in mine:
             others = [(peer[direction + "_tflops"], peer["peer"] + (" deterministic" if peer["deterministic"] else "")) for peer in peers]
             rate, name = max(others, default=(None, ""))
-            print_row("attention " + ("packed, " if packed else "") + row["name"], "TFLOP/s", row["value"], name, rate, None)
+            print_row("attention " + ("packed, " if packed else "") + row["name"], row["unit"], row["value"], name, rate, None)
 
 
 def print_ops(directory):
