@@ -29,6 +29,14 @@ static double useful_flops(const ft_bench_training *t)
            4 * (double)t->trained * (double)(shape->vocab * shape->hidden);
 }
 
+// Layers of the named geometry, whatever --layers says; 0 without a name.
+static int64_t all_layers(const ft_bench_options *options)
+{
+    ft_shape shape;
+    if (options->geometry == NULL || ft_shape_geometry(&shape, options->geometry) != FT_OK) return 0;
+    return shape.layers;
+}
+
 static double cpu_seconds(void)
 {
     return (double)clock() / CLOCKS_PER_SEC;
@@ -86,6 +94,7 @@ static ft_status measure(ft_bench_training *t, ft_bench_report *report)
 {
     const ft_device_info *info = ft_device_get_info(t->session.device);
     ft_step_report r = {.kind = info->kind, .tokens = (double)t->tokens, .useful_flops = useful_flops(t),
+                        .layers = t->session.shape.layers, .all_layers = all_layers(t->options),
                         .planned_bytes = t->session.plan.tier_bytes[FT_TIER_HBM] + info->context_bytes};
     ft_bench_report_device(report, info);
     FT_TRY(measure_steps(t, &r));

@@ -11,6 +11,7 @@ typedef struct {
     double seconds, cpu_seconds;   // medians: wall, and CPU time of all threads
     double profile_seconds;        // of the step with clocks: CUDA wall, CPU the CPU time
     double loss;                   // of the last step, nats a token
+    int64_t layers, all_layers;    // measured, and of the geometry (0 = unknown)
     int64_t planned_bytes, used_bytes;  // of device memory, context included; used 0 = unknown
     ft_step_bound bound;
 } ft_step_report;
