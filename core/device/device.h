@@ -8,7 +8,8 @@
 // destroy, a call on a queue that already has about a thousand calls pending and, on the CPU, ft_event_wait on a compute queue.
 // A queue and an event are used by one host thread at a time, except that any thread may wait on, sync or query an event.
 // An event last recorded on a queue that has been destroyed must be recorded again before it is used.
-// Errors of asynchronous work are reported by the next ft_queue_sync / ft_event_sync of that queue.
+// Errors of asynchronous work are reported by the next ft_queue_sync / ft_event_sync of that queue. On CUDA any later call may
+// report them too, and one that a kernel caused stays with the process.
 #ifndef FT_DEVICE_DEVICE_H
 #define FT_DEVICE_DEVICE_H
 
@@ -77,7 +78,8 @@ ft_status ft_event_query(ft_event *event, bool *done);
 ft_status ft_event_elapsed(ft_event *begin, ft_event *end, double *seconds);
 
 // Graphs: record the work of a compute queue once, replay it. FT_E_UNSUPPORTED where info.graphs is false. Between begin and
-// end the calls of this thread on that queue are recorded and not run; nothing is allocated, synchronized or queried there.
+// end the calls of this thread on that queue are recorded and not run; nothing is allocated, synchronized or queried there. Run
+// the work once before: what its first run loads cannot be recorded.
 ft_status ft_graph_begin(ft_queue *queue);
 ft_status ft_graph_end(ft_queue *queue, ft_graph **graph);
 ft_status ft_graph_launch(ft_graph *graph, ft_queue *queue);
