@@ -32,6 +32,16 @@ static __device__ __forceinline__ void rotate(uint4 *low, uint4 *high, const flo
     *high = ft_pack(b);
 }
 
+template <bool VECTOR>
+static __device__ __forceinline__ void load_angles(float c[FT_CHUNK], float s[FT_CHUNK], const rope_call &call, int first)
+{
+    int64_t angle = (int64_t)call.positions[blockIdx.x] * call.half + first;
+    ft_load_shared<VECTOR>(c, call.cosine + angle, call.half - first);
+    ft_load_shared<VECTOR>(s, call.sine + angle, call.half - first);
+#pragma unroll
+    for (int k = 0; k < FT_CHUNK; k++) s[k] *= call.sign;
+}
+
 // Codes of a thread's two chunks. Heads of 64 or 128 values: 8 neighbouring threads hold the block, as two heads or one. Every
 // lane of the warp calls it, with zeros and `live` false past the last head.
 static __device__ __forceinline__ void store_twin(const rope_call &call, int64_t col, bool live, uint4 low, uint4 high)
@@ -53,12 +63,7 @@ template <int ACCESS> static __global__ void __launch_bounds__(THREADS) rope_ker
 {
     const bool vector = ACCESS != FT_SCALAR;
     int slot = threadIdx.x / call.lanes, first = (threadIdx.x - slot * call.lanes) * FT_CHUNK;
-    int64_t angle = (int64_t)call.positions[blockIdx.x] * call.half + first;
     float c[FT_CHUNK], s[FT_CHUNK];
-    ft_load_shared<vector>(c, call.cosine + angle, call.half - first);
-    ft_load_shared<vector>(s, call.sine + angle, call.half - first);
-#pragma unroll
-    for (int k = 0; k < FT_CHUNK; k++) s[k] *= call.sign;
     for (int base = 0; base < call.heads; base += HEADS * call.slots) {
         uint4 low[HEADS], high[HEADS];
 #pragma unroll
@@ -68,6 +73,7 @@ template <int ACCESS> static __global__ void __launch_bounds__(THREADS) rope_ker
             low[i] = ft_load<vector>(call.qkv.at(blockIdx.x, col), left);
             high[i] = ft_load<vector>(call.qkv.at(blockIdx.x, col + call.half), left);
         }
+        if (base == 0) load_angles<vector>(c, s, call, first);  // behind the loads above, which need no position first
 #pragma unroll
         for (int i = 0; i < HEADS; i++) {
             int head = base + i * call.slots + slot;
