@@ -182,7 +182,7 @@ ft_status forward(const heads &h, const ft_documents *documents, cudaStream_t st
 template <bool WGMMA, int TILES> ft_status forward_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
     if (h.head_dim <= 64) {
-        if constexpr (TILES == 1) return forward<64, 128, 128, 1, WGMMA>(h, documents, stream);
+        if constexpr (TILES == 1) return forward<64, WGMMA ? 192 : 128, 128, 1, WGMMA>(h, documents, stream);
         else return forward<64, 128, 64, 2, WGMMA>(h, documents, stream);
     }
     if (h.head_dim <= 128) {

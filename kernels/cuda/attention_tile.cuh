@@ -74,15 +74,16 @@ __device__ __forceinline__ void load_tile(uint32_t tile, const __nv_bfloat16 *so
 {
     constexpr int PIECES = D / 8;
     static_assert(THREADS % PIECES == 0, "a thread copies the same piece of every row");
+    constexpr int STEP = THREADS / PIECES;
     int piece = threadIdx.x % PIECES, row = threadIdx.x / PIECES;
-    bool inside = piece * 8 < head_dim;
+    const __nv_bfloat16 *from = source + row * ld + piece * 8;
+    // Of no bytes, a copy only fills with zeros: the address is not read.
+    int real = piece * 8 < head_dim ? valid : 0;
 #pragma unroll
-    for (int i = 0; i < (ROWS * PIECES + THREADS - 1) / THREADS; i++, row += THREADS / PIECES) {
-        if (ROWS * PIECES % THREADS != 0 && row >= ROWS) break;
-        bool real = inside && row < valid;
-        const __nv_bfloat16 *from = real ? source + row * ld + piece * 8 : source;
+    for (int i = 0; i < (ROWS + STEP - 1) / STEP; i++, row += STEP, from += STEP * ld) {
+        if (ROWS % STEP != 0 && row >= ROWS) break;
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;"
-                     :: "r"(piece_address<ROWS>(tile, row, piece)), "l"(from), "r"(real ? 16 : 0) : "memory");
+                     :: "r"(piece_address<ROWS>(tile, row, piece)), "l"(from), "r"(row < real ? 16 : 0) : "memory");
     }
 }
 
