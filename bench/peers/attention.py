@@ -2,11 +2,13 @@
 
 scaled_dot_product_attention through cuDNN and through FlashAttention-2, the latter also with deterministic sums; causal, bf16,
 grouped query heads. FLOPs are those of the causal half: 2 products per pair of a query and a key it sees forward, 5 backward.
---packed takes ft-bench's documents of uneven lengths: FlexAttention with a block mask, the one variable-length kernel that PyTorch
-itself has with grouped heads and a backward pass. Prints one JSON object a line.
+--packed takes ft-bench's documents of uneven lengths: FlexAttention with a block mask, and varlen_attn where torch has it (2.10).
+Prints one JSON object a line.
 """
 import argparse
 import contextlib
+import inspect
+import itertools
 import json
 import statistics
 
@@ -80,6 +82,18 @@ def flex(options):
     return lambda q, k, v: compiled(q, k, v, block_mask=mask, enable_gqa=True)
 
 
+def varlen(options):
+    """What asks for causal attention and for grouped heads differs between versions of torch."""
+    from torch.nn.attention.varlen import varlen_attn
+    known = inspect.signature(varlen_attn).parameters
+    words = {"window_size": (-1, 0)} if "window_size" in known else {"is_causal": True}
+    if "enable_gqa" in known:
+        words["enable_gqa"] = True
+    lengths = documents(options)
+    begins = torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32, device="cuda")
+    return lambda q, k, v: varlen_attn(*(x[0].transpose(0, 1) for x in (q, k, v)), begins, begins, max(lengths), max(lengths), **words)
+
+
 def tensors(options):
     batch, slots = (1, options.micro_batch_size * options.sequence_len) if options.packed else (options.micro_batch_size, options.sequence_len)
     shapes = [options.heads, options.kv_heads, options.kv_heads]
@@ -112,7 +126,7 @@ def run(options, name, backend, exact, make):
     try:
         with deterministic(exact), sdpa_kernel(backend) if backend else contextlib.nullcontext():
             result |= measure(options, make())
-    except (RuntimeError, ImportError) as error:
+    except (RuntimeError, ImportError, ValueError, TypeError) as error:
         result["error"] = str(error).splitlines()[0][:200]
     print(json.dumps(result), flush=True)
 
@@ -121,6 +135,7 @@ def main():
     options = parse()
     torch.manual_seed(1)
     if options.packed:
+        run(options, "varlen_attn", None, False, lambda: varlen(options))
         run(options, "FlexAttention", None, False, lambda: flex(options))
         return
     run(options, "SDPA cuDNN", SDPBackend.CUDNN_ATTENTION, False, lambda: dense)
