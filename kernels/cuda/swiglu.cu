@@ -87,9 +87,9 @@ template <int ACCESS> static __global__ void __launch_bounds__(256) backward_ker
             ft_store<vector>(call.dgate_up.at(row, call.ffn + col), left, up[i]);
             if (call.y.data != NULL) ft_store<vector>(call.y.at(row, col), left, ft_pack(g));
             if (ACCESS == FT_TWIN) {
-                // Past the row's end col must stay past both halves' ends.
+                // Past gate's end lies up.
                 ft_twin_store_chunk(call.twin, row, left > 0 ? col : call.twin.cols, gate[i]);
-                ft_twin_store_chunk(call.twin, row, left > 0 ? call.ffn + col : call.twin.cols, up[i]);
+                ft_twin_store_chunk(call.twin, row, call.ffn + col, up[i]);
             }
         }
     }
