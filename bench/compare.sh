@@ -8,6 +8,7 @@
 #   PYTHON      has torch, transformers and peft; default python3
 #   LIGER       a wheel of liger-kernel where PYTHON has none
 #   GEOMETRY    default llama3-8b; SEQUENCE_LEN default 4096; MICRO_BATCH_SIZE of ours, default 2; LAYERS default all
+#   FLAGS       more flags of our steps, for instance --base-format fp8
 #   STREAMED    1: steps whose layers all come from host memory, beside a one-layer prefetch hook in PyTorch, too
 #   DEVICE      default cuda; cpu is for trying the script out
 # A part that fails or runs out of time leaves its message in OUTPUT/*.log and an empty place in the table.
@@ -53,10 +54,10 @@ if [ -n "${LIGER:-}" ]; then
     export PYTHONPATH
 fi
 device=${DEVICE:-cuda}
-work="--device $device --geometry $geometry $layers --sequence-len $length --micro-batch-size $rows"
+work="--device $device --geometry $geometry $layers --sequence-len $length --micro-batch-size $rows ${FLAGS:-}"
 for compute in bf16 fp8; do
     # shellcheck disable=SC2086  # flags are words
-    ours "calibrate-$compute" calibrate --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --compute $compute
+    ours "calibrate-$compute" calibrate --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --compute $compute ${FLAGS:-}
     # shellcheck disable=SC2086
     ours "step-$compute" step $work --compute $compute
 done

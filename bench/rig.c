@@ -157,11 +157,11 @@ static ft_status sample(ft_rig *rig, ft_rig_call run, void *context, int calls, 
 
 ft_status ft_rig_time(ft_rig *rig, ft_rig_call run, void *context, int repeat, double *seconds)
 {
-    double samples[MOST_REPEAT], once;
+    double samples[MOST_REPEAT], once, sample_s = rig->ops->kind == FT_DEVICE_CPU ? 1e-3 : 1e-2;
     if (repeat > MOST_REPEAT) repeat = MOST_REPEAT;
     FT_TRY(sample(rig, run, context, 1, &once));
     FT_TRY(sample(rig, run, context, 2, &once));
-    double wanted = 1e-3 / (once > 1e-7 ? once : 1e-7);
+    double wanted = sample_s / (once > 1e-7 ? once : 1e-7);
     int calls = wanted < 1 ? 1 : wanted > MOST_CALLS ? MOST_CALLS : (int)wanted + 1;
     for (int i = 0; i < repeat; i++) FT_TRY(sample(rig, run, context, calls, &samples[i]));
     *seconds = ft_bench_median(samples, repeat);

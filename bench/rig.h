@@ -35,8 +35,9 @@ ft_status ft_rig_constant(ft_rig *rig, float value, int64_t n, float **memory);
 ft_status ft_rig_view(ft_rig *rig, int64_t rows, int64_t cols, bool twin, ft_view *view);
 void ft_rig_free(ft_rig *rig);
 
-// Seconds of one call of `run`: the median of `repeat` samples, each of as many calls in a row as take a millisecond, after
-// calls that warm up. On CUDA the clock is the device's own, on the CPU the wall's.
+// Seconds of one call of `run`: the median of `repeat` samples, after calls that warm up. A sample is as many calls in a row as
+// take 10 ms on CUDA, by the device's own clock, and 1 ms on the CPU, by the wall's: a GPU's clock rate falls under load, and a
+// burst would promise what no step can keep.
 typedef ft_status (*ft_rig_call)(ft_rig *rig, void *context);
 ft_status ft_rig_time(ft_rig *rig, ft_rig_call run, void *context, int repeat, double *seconds);
 // Bytes per second, read + write, of a device-to-device copy of `bytes`.
