@@ -18,11 +18,10 @@ template <int D, int ROWS, int QUERIES> struct backward_kv_layout {
     static constexpr uint32_t DELTA = LSE + 3 * STATISTICS, BYTES = DELTA + 3 * STATISTICS;
 };
 
-// Scores s and dP to P, in s, and dS, in dp. Keys are rows, queries columns; `behind`: columns of the tile that precede this
-// lane's first key.
+// Scores s and dP to P, in s, and dS, in dp; keys are rows, queries columns.
 template <int QUERIES, bool WANT_DS>
-__device__ __forceinline__ void differentiate(float (&s)[QUERIES / 8][4], float (&dp)[QUERIES / 8][4], bool masked, int behind,
-                                              uint32_t lse, uint32_t delta, float scale_log2)
+__device__ __forceinline__ void differentiate(float (&s)[QUERIES / 8][4], float (&dp)[QUERIES / 8][4], uint32_t lse,
+                                              uint32_t delta, float scale_log2)
 {
     int column = lane_column();
 #pragma unroll
@@ -34,7 +33,6 @@ __device__ __forceinline__ void differentiate(float (&s)[QUERIES / 8][4], float 
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             float p = fast_exp2(fmaf(s[j][e], scale_log2, e & 1 ? -l.y : -l.x));
-            if (masked && 8 * j + column + (e & 1) < behind + (e >> 1) * 8) p = 0;
             s[j][e] = p;
             if (WANT_DS) dp[j][e] = p * (dp[j][e] - (e & 1 ? d.y : d.x));
         }
@@ -104,9 +102,11 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_kv_kernel(const hea
         products_commit<WGMMA>();
     };
     int query = first_query;
+    auto mask_scores = [&] {
+        if (query < p.first + ROWS - 1) mask_past<QUERIES>(s, p.first + lane_row() - query);
+    };
     auto finish_scores = [&](int slot) {
-        differentiate<QUERIES, WANT_K>(s, dp, query < p.first + ROWS - 1, p.first + lane_row() - query, lse_of(slot),
-                                       delta_of(slot), scale_log2);
+        differentiate<QUERIES, WANT_K>(s, dp, lse_of(slot), delta_of(slot), scale_log2);
     };
     auto pin_products = [&] {
         pin(s);
@@ -131,6 +131,7 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_kv_kernel(const hea
     start_scores(0);
     products_wait<WGMMA, 0>();
     pin_products();
+    mask_scores();
     finish_scores(0);
     pack_scores();
 
@@ -149,6 +150,7 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_kv_kernel(const hea
         query = query + QUERIES < p.length ? query + QUERIES : first_query;
         products_wait<WGMMA, 1>();
         pin_products();
+        mask_scores();
         FT_BESIDE_PRODUCTS(h)
         {
             finish_scores(next);

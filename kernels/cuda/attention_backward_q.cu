@@ -15,18 +15,16 @@ template <int D, int ROWS, int KEYS> struct backward_q_layout {
     static constexpr uint32_t Q = 0, D_O = tile_bytes<ROWS, D>(), K = 2 * D_O, V = K + 3 * KEY_TILE, BYTES = V + 2 * KEY_TILE;
 };
 
-// Scores s and dP to dS, in dp. `ahead`: columns that this lane's first row may see of the tile, minus one.
+// Scores s and dP to dS, in dp.
 template <int KEYS>
-__device__ __forceinline__ void differentiate(const float (&s)[KEYS / 8][4], float (&dp)[KEYS / 8][4], bool masked, int ahead,
+__device__ __forceinline__ void differentiate(const float (&s)[KEYS / 8][4], float (&dp)[KEYS / 8][4],
                                               const float (&lse_log2)[2], const float (&delta)[2], float scale_log2)
 {
-    int column = lane_column();
 #pragma unroll
     for (int j = 0; j < KEYS / 8; j++) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             float p = fast_exp2(fmaf(s[j][e], scale_log2, -lse_log2[e >> 1]));
-            if (masked && 8 * j + column + (e & 1) > ahead + (e >> 1) * 8) p = 0;
             dp[j][e] = p * (dp[j][e] - delta[e >> 1]);
         }
     }
@@ -87,7 +85,8 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_q_kernel(const head
     products_wait<WGMMA, 0>();
     pin(s);
     pin(dp);
-    differentiate<KEYS>(s, dp, KEYS - 1 > p.first, row, lse_log2, delta, scale_log2);
+    if (KEYS - 1 > p.first) mask_future<KEYS>(s, row);
+    differentiate<KEYS>(s, dp, lse_log2, delta, scale_log2);
     pack_tiles<KEYS>(ds, dp);
 
     for (int t = 0; t < tiles - 1; t++) {
@@ -107,9 +106,10 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_q_kernel(const head
         pin(s);
         pin(dp);
         int key = (t + 1) * KEYS;
+        if (key + KEYS - 1 > p.first) mask_future<KEYS>(s, row - key);
         FT_BESIDE_PRODUCTS(h)
         {
-            differentiate<KEYS>(s, dp, key + KEYS - 1 > p.first, row - key, lse_log2, delta, scale_log2);
+            differentiate<KEYS>(s, dp, lse_log2, delta, scale_log2);
             pin(dp);
         }
         products_wait<WGMMA, 0>();

@@ -31,18 +31,6 @@ __device__ __forceinline__ float quad_sum(float x)
     return x + __shfl_xor_sync(0xFFFFFFFFu, x, 2);
 }
 
-// Keys past each query become -inf. `ahead`: columns that this lane's first row may see of the tile, minus one.
-template <int KEYS> __device__ __forceinline__ void mask_future(float (&s)[KEYS / 8][4], int ahead)
-{
-    int column = lane_column();
-#pragma unroll
-    for (int j = 0; j < KEYS / 8; j++) {
-#pragma unroll
-        for (int e = 0; e < 4; e++)
-            if (8 * j + column + (e & 1) > ahead + (e >> 1) * 8) s[j][e] = -INFINITY;
-    }
-}
-
 // Scores to weights relative to the new maximum; factor is what sums so far shrink by. Every row sees key 0, which is in the first
 // tile: the maximum is finite from there on.
 template <int KEYS>

@@ -156,6 +156,30 @@ template <int TILES> __device__ __forceinline__ void clear(float (&acc)[TILES][4
 __device__ __forceinline__ int lane_row() { return (threadIdx.x >> 5) * 16 + ((threadIdx.x & 31) >> 2); }
 __device__ __forceinline__ int lane_column() { return 2 * (threadIdx.x & 3); }
 
+// Scores of keys past their query become -inf, with queries in rows: all but the first ahead + 1 columns of this lane's first row.
+template <int KEYS> __device__ __forceinline__ void mask_future(float (&s)[KEYS / 8][4], int ahead)
+{
+    int column = lane_column();
+#pragma unroll
+    for (int j = 0; j < KEYS / 8; j++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            if (8 * j + column + (e & 1) > ahead + (e >> 1) * 8) s[j][e] = -INFINITY;
+    }
+}
+
+// The same with keys in rows: the first `behind` columns of this lane's first row.
+template <int QUERIES> __device__ __forceinline__ void mask_past(float (&s)[QUERIES / 8][4], int behind)
+{
+    int column = lane_column();
+#pragma unroll
+    for (int j = 0; j < QUERIES / 8; j++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            if (8 * j + column + (e & 1) < behind + (e >> 1) * 8) s[j][e] = -INFINITY;
+    }
+}
+
 // Stores a warp's 16 rows, rounded to bf16 after a factor per row, by way of its rows of `tile` (nobody else may be using them):
 // whole 16-byte pieces go out.
 template <int ROWS, int D>
