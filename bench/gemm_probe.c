@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/gemm_table_path.h"
+#include "train/gemm_table_path.h"
 #include "bench/rig.h"
 #include "bench/training.h"
 #include "common/file.h"

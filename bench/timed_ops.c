@@ -84,7 +84,8 @@ static ft_status linear_backward(ft_queue *queue, const ft_linear_group *group, 
 
 static ft_status lora_backward_a(ft_queue *queue, const ft_linear_group *group, ft_view x, ft_view d_low_rank, void *workspace, int64_t bytes)
 {
-    TIMED(FT_TIMED_LORA_A, ft_cost_linear_flops(group, x.rows, x.cols, FT_COST_BACKWARD_A, false), ft_cost_read(x),
+    double flops = ft_cost_linear_flops(group, x.rows, x.cols, FT_COST_BACKWARD_A, false);
+    TIMED(FT_TIMED_LORA_A, flops, flops > 0 ? ft_cost_read(x) : 0,
           lora_backward_a(queue, group, x, d_low_rank, workspace, bytes));
 }
 

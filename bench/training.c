@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/gemm_table_path.h"
 #include "bench/timed_ops.h"
 #include "common/file.h"
 #include "common/log.h"
@@ -101,20 +100,11 @@ static ft_status make_batches(ft_bench_training *t)
     return FT_OK;
 }
 
-// The table of measured algorithms that a run of this user would read.
-static void name_table(ft_session *session)
-{
-    char *path = ft_gemm_table_path();
-    if (path && session->gemm_table[0] == 0 && ft_path_exists(path)) snprintf(session->gemm_table, sizeof session->gemm_table, "%s", path);
-    ft_free(path);
-}
-
 static ft_status open_model(ft_bench_training *t)
 {
     ft_session *s = &t->session;
     ft_session_options options = {.train = true, .random_weights = t->drives == NULL};
     FT_TRY(ft_session_open(s, t->settings, &options));
-    name_table(s);
     ft_model_options model = {.plan = &s->plan, .store = s->store, .device = s->device, .adapter = &s->adapter, .train = true,
                               .deterministic = t->settings->values.deterministic, .seed = t->options->seed,
                               .gemm_table = s->gemm_table[0] ? s->gemm_table : NULL,

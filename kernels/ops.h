@@ -162,6 +162,7 @@ typedef struct {
     int64_t rows;             // slots of a micro-batch
     int64_t max_length;       // longest document
     int64_t max_docs;         // most documents of a micro-batch
+    int64_t qkv_ld, o_ld, d_o_ld, dqkv_ld;  // leading dimensions; 0 = plans are made at the first call
     bool train;
     bool deterministic;       // the attention of our own, whose backward has a fixed order of sums
     const char *gemm_table;   // file of measured GEMM algorithms (ft-bench calibrate), NULL = the library's first choice

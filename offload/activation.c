@@ -75,9 +75,9 @@ static bool is_float32(ft_act act)
     return act == FT_ACT_RSTD_ATTN || act == FT_ACT_RSTD_MLP || act == FT_ACT_QK_RSTD || act == FT_ACT_LSE;
 }
 
-static bool has_twin(const ft_shape *shape, ft_act act)
+static bool has_twin(ft_act act)
 {
-    return act == FT_ACT_NORMED || act == FT_ACT_SWIGLU || act == FT_ACT_D_GATE_UP || act == FT_ACT_D_MID || (act == FT_ACT_D_QKV && !shape->qk_norm);
+    return act == FT_ACT_NORMED || act == FT_ACT_SWIGLU || act == FT_ACT_D_GATE_UP || act == FT_ACT_D_MID || act == FT_ACT_D_QKV;
 }
 
 // Rows a tensor has room for: the FP8 GEMM takes them in multiples of FT_ROW_ALIGN.
@@ -96,7 +96,7 @@ static int64_t twin_bytes(const ft_activation_layout *layout, ft_act act)
     return twin_codes_bytes(layout, act) + round_up(round_up(layout->cols[act], 128) / 128 * room(layout) * 4, FT_ARENA_ALIGN);
 }
 
-static void place(ft_activation_layout *layout, const ft_shape *shape)
+static void place(ft_activation_layout *layout)
 {
     for (int act = 0; act < FT_ACT_COUNT; act++) {
         int64_t element = is_float32((ft_act)act) ? 4 : ft_repr_bytes(layout->repr);
@@ -104,7 +104,7 @@ static void place(ft_activation_layout *layout, const ft_shape *shape)
         layout->bytes[act] = act == FT_ACT_D_MID ? 0 : room(layout) * layout->ld[act] * element;
         layout->offset[act] = *block;
         *block += round_up(layout->bytes[act], FT_ARENA_ALIGN);
-        bool twin = layout->twins && has_twin(shape, (ft_act)act);
+        bool twin = layout->twins && has_twin((ft_act)act);
         layout->twin[act] = twin ? *block : -1;
         if (twin) *block += twin_bytes(layout, (ft_act)act);
     }
@@ -157,7 +157,7 @@ void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *sha
     fill_low_rank(layout, shape, options);
     fill_columns(layout, shape, options);
     fill_leading(layout, shape);
-    place(layout, shape);
+    place(layout);
     layout->boundary_bytes = round_up(room(layout) * layout->stream_ld * ft_repr_bytes(options->repr), FT_IO_ALIGN);
     layout->workspace_bytes = round_up(layer_workspace(shape, options), FT_ARENA_ALIGN);
     ft_op_shape head = {.rows = options->tokens, .in = shape->hidden, .vocab = shape->vocab, .chunk = options->head_chunk};

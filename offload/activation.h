@@ -37,7 +37,7 @@ typedef enum {
     FT_ACT_D_GATE_UP,         // 2 ffn                        repr, twin
     FT_ACT_D_NORMED,          // hidden                       repr
     FT_ACT_D_ATTN,            // q_heads * d                  repr
-    FT_ACT_D_QKV,             // as QKV                       repr, twin unless q/k norm changes it once more
+    FT_ACT_D_QKV,             // as QKV                       repr, twin
     FT_ACT_D_S,               // most of the S                repr, dS; 0 where it stands in a tail
     FT_ACT_D_MID,             // hidden                       only the twin of the gradient of mid, which is the stream's
     FT_ACT_COUNT,

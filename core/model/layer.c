@@ -163,7 +163,8 @@ static ft_status attention_backward(const frame *f, ft_view dy, ft_view x, bool 
     FT_TRY(linear_back_a(f, FT_GROUP_O, FT_ACT_S_O, dy, attn));
     FT_TRY(v->ops->attention_backward(v->queue, d_qkv, d_attn, attn, address(f, FT_ACT_LSE), qkv, &f->attention, &f->batch->documents,
                                       v->workspace, v->activation->workspace_bytes));
-    FT_TRY(v->ops->rope(v->queue, d_qkv, &f->attention, v->rope, f->batch->positions, -1));
+    // The last op that changes it writes the twin.
+    FT_TRY(v->ops->rope(v->queue, v->q_norm ? without_twin(d_qkv) : d_qkv, &f->attention, v->rope, f->batch->positions, -1));
     FT_TRY(qk_norm_back(f, d_qkv));
     FT_TRY(linear_back(f, FT_GROUP_QKV, FT_ACT_S_QKV, want_dx ? d_normed : no_view, d_qkv));
     FT_TRY(v->ops->rmsnorm_apply(v->queue, normed, x, rstd, v->attn_norm));

@@ -19,8 +19,10 @@ static ft_status open_ops(ft_model *model)
 {
     const ft_plan_request *request = &model->plan->request;
     const ft_shape *shape = &model->plan->layout.shape;
+    const int64_t *ld = model->plan->activation.ld;
     ft_ops_options options = {.attention = ft_layer_attention(shape), .rows = model->plan->micro_batch_tokens, .max_length = request->max_document,
-                              .max_docs = request->max_docs, .train = model->train, .deterministic = model->deterministic,
+                              .max_docs = request->max_docs, .qkv_ld = ld[FT_ACT_QKV], .o_ld = ld[FT_ACT_ATTN], .d_o_ld = ld[FT_ACT_D_ATTN],
+                              .dqkv_ld = ld[FT_ACT_D_QKV], .train = model->train, .deterministic = model->deterministic,
                               .gemm_table = model->gemm_table};
     return model->ops->open(model->queue, &options);
 }

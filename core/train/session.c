@@ -10,6 +10,7 @@
 #include "kernels/cpu/compute.h"
 #include "kernels/cpu/gemm.h"
 #include "offload/store_random.h"
+#include "train/gemm_table_path.h"
 #include "train/trainer.h"
 
 ft_status ft_config_targets(const ft_config *config, unsigned *targets)
@@ -211,6 +212,14 @@ static ft_status open_adapter(ft_session *session, const ft_config *config, cons
     return ft_adapter_layout_make(&session->adapter, &session->shape, r, alpha, dropout, rslora, targets);
 }
 
+// Measured algorithms: those a run was begun with, or what `ft-bench calibrate` left for this user.
+static void choose_gemm_table(ft_session *session, const ft_session_options *options)
+{
+    char *own = options->gemm_table ? ft_strdup(options->gemm_table) : ft_gemm_table_path();
+    if (own && ft_path_exists(own)) snprintf(session->gemm_table, sizeof session->gemm_table, "%s", own);
+    ft_free(own);
+}
+
 static ft_status open_all(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     if (!options->plan_only && !options->random_weights) FT_TRY(ft_session_check(config));
@@ -224,6 +233,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
     FT_TRY(open_machine(session, config));
+    if (session->device && session->machine.device == FT_DEVICE_CUDA) choose_gemm_table(session, options);
     FT_TRY(make_plan(session, config, options));
     return options->random_weights ? check_random(session) : FT_OK;
 }

@@ -40,7 +40,7 @@ typedef struct {
     ft_machine machine;
     ft_adapter_layout adapter;   // n_tensors 0 without one
     ft_plan plan;
-    char gemm_table[4096];       // measured GEMM algorithms of this user's machine, "" = none (CUDA)
+    char gemm_table[4096];       // file of measured GEMM algorithms, "" = none (CUDA)
 } ft_session;
 
 // Model files (config alone for plan_only), device, machine, adapter layout and plan from settings. base store prepared and
@@ -52,6 +52,7 @@ typedef struct {
     int64_t micro_batches;       // accumulation when not training, 0 = the config's
     int64_t max_docs;            // most documents of a micro-batch, 0 = one a sequence
     bool random_weights;         // a benchmark: random weights of `geometry`, no model directory, no drives
+    const char *gemm_table;      // measured GEMM algorithms (CUDA); NULL = this user's, if there are any
     const char *adapter_dir;     // adapter of that directory; NULL = the config's LoRA when training, none otherwise
     volatile int *stop;
 } ft_session_options;

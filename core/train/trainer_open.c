@@ -126,11 +126,36 @@ static ft_status most_documents(const trainer *t, int64_t *most)
     return FT_OK;
 }
 
+// The bits of a run on CUDA depend on the algorithms of its products: it keeps the table it began with in OUTPUT/gemm.txt.
+static ft_status keep_gemm_table(const trainer *t, const char *own)
+{
+    const char *table = t->session.gemm_table;
+    char *text = NULL;
+    size_t bytes;
+    if (table[0] == 0 || strcmp(table, own) == 0) return FT_OK;
+    FT_TRY(ft_file_read(table, 16 << 20, &text, &bytes));
+    ft_status status = ft_file_write(own, text, bytes);
+    ft_free(text);
+    return status;
+}
+
+static ft_status open_session(trainer *t, ft_session_options *options)
+{
+    char *own = ft_path_join(t->output, "gemm.txt");
+    FT_ALLOC_CHECK(own);
+    bool begun = t->options->resume_from && ft_path_exists(own);
+    options->gemm_table = begun ? own : NULL;
+    ft_status status = ft_session_open(&t->session, t->settings, options);
+    if (status == FT_OK) status = keep_gemm_table(t, own);
+    ft_free(own);
+    return status;
+}
+
 static ft_status open_model(trainer *t)
 {
     ft_session_options options = {.train = true, .stop = t->options->stop};
     FT_TRY(most_documents(t, &options.max_docs));
-    FT_TRY(ft_session_open(&t->session, t->settings, &options));
+    FT_TRY(open_session(t, &options));
     ft_text table = {0};
     ft_status status = ft_plan_print(&t->session.plan, &table);
     if (status == FT_OK) fprintf(stderr, "%s\n", table.data);

@@ -1,4 +1,4 @@
-#include "bench/gemm_table_path.h"
+#include "train/gemm_table_path.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // Where the table of measured GEMM algorithms lies: what `ft-bench calibrate` writes and a run on CUDA reads.
-#ifndef FT_BENCH_GEMM_TABLE_PATH_H
-#define FT_BENCH_GEMM_TABLE_PATH_H
+#ifndef FT_TRAIN_GEMM_TABLE_PATH_H
+#define FT_TRAIN_GEMM_TABLE_PATH_H
 
 #include "common/memory.h"
 
