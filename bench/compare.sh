@@ -9,8 +9,10 @@
 #   LIGER       a wheel of liger-kernel where PYTHON has none
 #   GEOMETRY    default llama3-8b; SEQUENCE_LEN default 4096; MICRO_BATCH_SIZE of ours, default 2; LAYERS default all
 #   FLAGS       more flags of our steps, for instance --base-format fp8
-#   STREAMED    1: steps whose layers all come from host memory, beside a one-layer prefetch hook in PyTorch, too
+#   STREAMED    1: steps whose layers all come from host memory, too, beside a one-layer prefetch hook in PyTorch and beside the
+#               same steps with the layers on the GPU
 #   DEVICE      default cuda; cpu is for trying the script out
+# OUTPUT/table.md is the table, OUTPUT/steps.md what each of our steps consists of.
 # A part that fails or runs out of time leaves its message in OUTPUT/*.log and an empty place in the table.
 set -eu
 if [ $# -lt 1 ]; then
@@ -67,12 +69,18 @@ ours attention-packed attention --device "$device" --geometry "$geometry" --sequ
 part peer-attention "$python" "$here/peers/attention.py" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows"
 part peer-attention-packed "$python" "$here/peers/attention.py" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --packed
 if [ -n "${STREAMED:-}" ]; then
-    # shellcheck disable=SC2086
-    ours step-streamed step $work --base-format fp8 --base-placement host
+    for home in hbm host; do
+        # shellcheck disable=SC2086
+        ours step-from-$home step $work --base-format fp8 --base-placement $home
+    done
     # shellcheck disable=SC2086
     part peer-streamed "$python" "$here/peers/host_prefetch.py" --geometry "$geometry" $layers --sequence-len "$length" --micro-batch-size "$rows"
 fi
 left=$((deadline - $(date +%s) - 60))
 # shellcheck disable=SC2086
 [ $left -le 30 ] || part peer-lora "$python" "$here/peers/peft_lora.py" --geometry "$geometry" $layers --sequence-len "$length" --sweep --seconds $left
+if [ -n "${FT:-}" ]; then set -- "$FT" ft-bench; else set -- "${FT_BENCH:-ft-bench}"; fi
+for result in "$out"/step-*.json; do
+    "$@" table "$result" || true
+done >"$out/steps.md" 2>/dev/null
 "$python" "$here/peers/compare_table.py" "$out" | tee "$out/table.md"

@@ -52,10 +52,13 @@ def print_steps(directory):
 
 
 def print_streamed(directory):
-    ours, peers = rows_of(directory, "step-streamed").get("LoRA step"), lines_of(directory, "peer-streamed")
+    ours, peers = rows_of(directory, "step-from-host").get("LoRA step"), lines_of(directory, "peer-streamed")
+    resident = rows_of(directory, "step-from-hbm").get("LoRA step")
     if ours or peers:
         print_row("LoRA step, every layer from host memory", "tokens/s", ours and ours["value"], peers[0]["peer"] if peers else "",
                   peers[0]["tokens_per_s"] if peers else None, ours and ours["bound"])
+    if ours and resident:
+        print_row("the same", "tokens/s", ours["value"], "ours, every layer on the GPU", resident["value"], None)
 
 
 def print_attention(directory, packed):
