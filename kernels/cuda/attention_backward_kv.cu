@@ -140,13 +140,13 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_kv_kernel(const hea
         int next = next_slot(slot);
         loads_wait<WGMMA, 0>();  // queries of the next step
         __syncthreads();         // and nobody reads those of the last one any more
-        load();
-        loads_commit();
         pin_sums();
         pin_scores();
         products_begin<WGMMA>();
         start_scores(next);
         start_sums(slot);
+        load();
+        loads_commit();
         query = query + QUERIES < p.length ? query + QUERIES : first_query;
         products_wait<WGMMA, 1>();
         pin_products();
@@ -183,16 +183,25 @@ ft_status backward_kv(const heads &h, const ft_documents *documents, cudaStream_
                   tile_slots(documents, ROWS) * h.kv_heads, ROWS * 2, backward_kv_layout<D, ROWS, QUERIES>::BYTES, stream, h);
 }
 
+// Tiles small enough for devices with 100 KiB of shared memory, up to head_dim 128.
+ft_status backward_kv_mma(const heads &h, const ft_documents *documents, cudaStream_t stream)
+{
+    if (h.head_dim <= 64) return backward_kv<64, 64, 64, 2, PART_BOTH, false>(h, documents, stream);
+    if (h.head_dim <= 128) return backward_kv<128, 64, 32, 2, PART_BOTH, false>(h, documents, stream);
+    FT_TRY((backward_kv<256, 64, 16, 1, PART_V, false>(h, documents, stream)));
+    return backward_kv<256, 64, 16, 1, PART_K, false>(h, documents, stream);
+}
+
 // TILES: which choice of tile sizes.
-template <bool WGMMA, int TILES> ft_status backward_kv_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
+template <int TILES> ft_status backward_kv_wgmma(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
     if (h.head_dim <= 64) {
-        if constexpr (TILES == 1) return backward_kv<64, 128, 64, 1, PART_BOTH, WGMMA>(h, documents, stream);
-        else return backward_kv<64, 64, 64, 2, PART_BOTH, WGMMA>(h, documents, stream);
+        if constexpr (TILES == 1) return backward_kv<64, 128, 64, 1, PART_BOTH, true>(h, documents, stream);
+        else return backward_kv<64, 64, 64, 2, PART_BOTH, true>(h, documents, stream);
     }
-    if (h.head_dim <= 128) return backward_kv<128, 128, 64, 1, PART_BOTH, WGMMA>(h, documents, stream);
-    FT_TRY((backward_kv<256, 128, 32, 1, PART_V, WGMMA>(h, documents, stream)));
-    return backward_kv<256, 128, 32, 1, PART_K, WGMMA>(h, documents, stream);
+    if (h.head_dim <= 128) return backward_kv<128, 128, 64, 1, PART_BOTH, true>(h, documents, stream);
+    FT_TRY((backward_kv<256, 128, 32, 1, PART_V, true>(h, documents, stream)));
+    return backward_kv<256, 128, 32, 1, PART_K, true>(h, documents, stream);
 }
 
 }  // namespace
@@ -204,7 +213,7 @@ extern "C" ft_status ft_own_attention_backward_kv(ft_queue *queue, ft_products p
     heads h;
     FT_TRY(make_backward_heads(&h, dqkv, d_o, lse, delta, qkv, shape, documents));
     ft_products kind = resolve(queue, products);
-    if (kind == FT_PRODUCTS_MMA) return backward_kv_by_size<false, 1>(h, documents, ft_stream(queue));
-    if (kind == FT_PRODUCTS_WGMMA) return backward_kv_by_size<true, 1>(h, documents, ft_stream(queue));
-    return backward_kv_by_size<true, 2>(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_MMA) return backward_kv_mma(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_WGMMA) return backward_kv_wgmma<1>(h, documents, ft_stream(queue));
+    return backward_kv_wgmma<2>(h, documents, ft_stream(queue));
 }

@@ -92,8 +92,6 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_q_kernel(const head
     for (int t = 0; t < tiles - 1; t++) {
         loads_wait<WGMMA, 0>();  // K and V of t + 1
         __syncthreads();         // and nobody reads K of t - 1 or V of t any more
-        load(t + 2);
-        loads_commit();
         pin(dq);
         pin(ds);
         products_begin<WGMMA>();
@@ -102,6 +100,8 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) backward_q_kernel(const head
         products_commit<WGMMA>();
         add_product<WGMMA, KEYS, D>(dq, ds, k_tile(t));
         products_commit<WGMMA>();
+        load(t + 2);
+        loads_commit();
         products_wait<WGMMA, 1>();
         pin(s);
         pin(dp);
@@ -136,15 +136,23 @@ ft_status backward_q(const heads &h, const ft_documents *documents, cudaStream_t
                   ROWS * 2, backward_q_layout<D, ROWS, KEYS>::BYTES, stream, h);
 }
 
+// Tiles small enough for devices with 100 KiB of shared memory, up to head_dim 128.
+ft_status backward_q_mma(const heads &h, const ft_documents *documents, cudaStream_t stream)
+{
+    if (h.head_dim <= 64) return backward_q<64, 64, 64, 2, false>(h, documents, stream);
+    if (h.head_dim <= 128) return backward_q<128, 64, 32, 2, false>(h, documents, stream);
+    return backward_q<256, 64, 16, 1, false>(h, documents, stream);
+}
+
 // TILES: which choice of tile sizes.
-template <bool WGMMA, int TILES> ft_status backward_q_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
+template <int TILES> ft_status backward_q_wgmma(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
     if (h.head_dim <= 64) {
-        if constexpr (TILES == 1) return backward_q<64, 128, 128, 1, WGMMA>(h, documents, stream);
-        else return backward_q<64, 192, 64, 1, WGMMA>(h, documents, stream);
+        if constexpr (TILES == 1) return backward_q<64, 128, 128, 1, true>(h, documents, stream);
+        else return backward_q<64, 192, 64, 1, true>(h, documents, stream);
     }
-    if (h.head_dim <= 128) return backward_q<128, 128, 64, 1, WGMMA>(h, documents, stream);
-    return backward_q<256, 128, 32, 1, WGMMA>(h, documents, stream);
+    if (h.head_dim <= 128) return backward_q<128, 128, 64, 1, true>(h, documents, stream);
+    return backward_q<256, 128, 32, 1, true>(h, documents, stream);
 }
 
 }  // namespace
@@ -156,7 +164,7 @@ extern "C" ft_status ft_own_attention_backward_q(ft_queue *queue, ft_products pr
     heads h;
     FT_TRY(make_backward_heads(&h, dqkv, d_o, lse, delta, qkv, shape, documents));
     ft_products kind = resolve(queue, products);
-    if (kind == FT_PRODUCTS_MMA) return backward_q_by_size<false, 1>(h, documents, ft_stream(queue));
-    if (kind == FT_PRODUCTS_WGMMA) return backward_q_by_size<true, 1>(h, documents, ft_stream(queue));
-    return backward_q_by_size<true, 2>(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_MMA) return backward_q_mma(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_WGMMA) return backward_q_wgmma<1>(h, documents, ft_stream(queue));
+    return backward_q_wgmma<2>(h, documents, ft_stream(queue));
 }

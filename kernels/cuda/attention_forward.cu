@@ -107,9 +107,6 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) forward_kernel(const heads h
     for (int t = 0; t < tiles - 1; t++) {
         loads_wait<WGMMA, 0>();  // K of t + 1, V of t
         __syncthreads();         // and nobody reads K of t or V of t - 1 any more
-        load_k(t + 2);
-        load_v(t + 1);
-        loads_commit();
         pin(o);
         pin(weights);
         products_begin<WGMMA>();
@@ -117,6 +114,9 @@ __global__ void __launch_bounds__(ROWS * 2, BLOCKS) forward_kernel(const heads h
         products_commit<WGMMA>();
         add_product<WGMMA, KEYS, D>(o, weights, base + layout::V + (t & 1) * layout::KEY_TILE);
         products_commit<WGMMA>();
+        load_k(t + 2);
+        load_v(t + 1);
+        loads_commit();
         products_wait<WGMMA, 1>();
         pin(s);
         int key = (t + 1) * KEYS;
@@ -166,18 +166,26 @@ ft_status forward(const heads &h, const ft_documents *documents, cudaStream_t st
                   ROWS * 2, forward_layout<D, ROWS, KEYS>::BYTES, stream, h);
 }
 
+// Tiles small enough for devices with 100 KiB of shared memory.
+ft_status forward_mma(const heads &h, const ft_documents *documents, cudaStream_t stream)
+{
+    if (h.head_dim <= 64) return forward<64, 64, 64, 2, false>(h, documents, stream);
+    if (h.head_dim <= 128) return forward<128, 64, 64, 2, false>(h, documents, stream);
+    return forward<256, 64, 32, 1, false>(h, documents, stream);
+}
+
 // TILES: which choice of tile sizes.
-template <bool WGMMA, int TILES> ft_status forward_by_size(const heads &h, const ft_documents *documents, cudaStream_t stream)
+template <int TILES> ft_status forward_wgmma(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
     if (h.head_dim <= 64) {
-        if constexpr (TILES == 1) return forward<64, WGMMA ? 192 : 128, 128, 1, WGMMA>(h, documents, stream);
-        else return forward<64, 128, 64, 2, WGMMA>(h, documents, stream);
+        if constexpr (TILES == 1) return forward<64, 192, 128, 1, true>(h, documents, stream);
+        else return forward<64, 128, 64, 2, true>(h, documents, stream);
     }
     if (h.head_dim <= 128) {
-        if constexpr (TILES == 1) return forward<128, 128, 128, 1, WGMMA>(h, documents, stream);
-        else return forward<128, 192, 64, 1, WGMMA>(h, documents, stream);
+        if constexpr (TILES == 1) return forward<128, 128, 128, 1, true>(h, documents, stream);
+        else return forward<128, 192, 64, 1, true>(h, documents, stream);
     }
-    return forward<256, 128, 64, 1, WGMMA>(h, documents, stream);
+    return forward<256, 128, 64, 1, true>(h, documents, stream);
 }
 
 }  // namespace
@@ -191,7 +199,7 @@ extern "C" ft_status ft_own_attention_forward(ft_queue *queue, ft_products produ
     h.out_ld = o.ld;
     h.lse_out = lse;
     ft_products kind = resolve(queue, products);
-    if (kind == FT_PRODUCTS_MMA) return forward_by_size<false, 1>(h, documents, ft_stream(queue));
-    if (kind == FT_PRODUCTS_WGMMA) return forward_by_size<true, 1>(h, documents, ft_stream(queue));
-    return forward_by_size<true, 2>(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_MMA) return forward_mma(h, documents, ft_stream(queue));
+    if (kind == FT_PRODUCTS_WGMMA) return forward_wgmma<1>(h, documents, ft_stream(queue));
+    return forward_wgmma<2>(h, documents, ft_stream(queue));
 }
