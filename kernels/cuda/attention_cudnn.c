@@ -52,6 +52,17 @@ static ft_status open_library(ft_cudnn_attention *attention)
     return ft_cudnn_check(&attention->cudnn, attention->cudnn.set_stream(attention->handle, stream), "stream");
 }
 
+// All plans where the caller knows its leading dimensions, else whether they can be made.
+static ft_status open_plans(ft_cudnn_attention *attention, const ft_ops_options *options)
+{
+    const bool forward = options->qkv_ld && options->o_ld, backward = forward && options->d_o_ld && options->dqkv_ld;
+    if (forward && (backward || !options->train))
+        return ft_cudnn_attention_prepare(attention, options->qkv_ld, options->o_ld, options->train ? options->d_o_ld : 0,
+                                          options->train ? options->dqkv_ld : 0);
+    FT_TRY(ft_attention_plans_probe(attention, FT_PASS_FORWARD));
+    return options->train ? ft_attention_plans_probe(attention, FT_PASS_BACKWARD) : FT_OK;
+}
+
 ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, const ft_ops_options *options)
 {
     *out = NULL;
@@ -65,8 +76,7 @@ ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, con
     for (int pass = 0; pass < 2; pass++) attention->workspace[pass] = ft_cudnn_workspace_layout(&attention->shape, pass == 1);
     ft_status status;
     FT_TRY_GOTO(status, failed, open_library(attention));
-    FT_TRY_GOTO(status, failed, ft_attention_plans_probe(attention, FT_PASS_FORWARD));
-    if (options->train) FT_TRY_GOTO(status, failed, ft_attention_plans_probe(attention, FT_PASS_BACKWARD));
+    FT_TRY_GOTO(status, failed, open_plans(attention, options));
     *out = attention;
     return FT_OK;
 failed:
@@ -210,14 +220,11 @@ ft_status ft_cudnn_attention_forward(ft_cudnn_attention *attention, ft_queue *qu
     return run(plan, memory, (char *)workspace + (ragged ? w->ragged_library : w->dense_library));
 }
 
-// Where gradients and scratch of a backward plan lie.
-static void bind_gradients(const ft_cudnn_attention *attention, bool ragged, ft_view dqkv, char *workspace, void **memory)
+// What a ragged backward plan has in the workspace and a dense one in the views: q, and the gradients.
+static void bind_packed(const ft_cudnn_attention *attention, char *workspace, void **memory)
 {
     const ft_cudnn_workspace *w = &attention->workspace[FT_PASS_BACKWARD];
-    bind_parts(dqkv, &attention->shape, memory, FT_BIND_DQ, FT_BIND_DK, FT_BIND_DV);
-    memory[FT_BIND_DQ_SUM] = workspace + w->dq_sum;
-    memory[FT_BIND_ROW_SUM] = workspace + w->row_sum;
-    if (!ragged) return;
+    memory[FT_BIND_Q] = workspace + w->q;
     memory[FT_BIND_DK_HEADS] = workspace + w->dk_heads;
     memory[FT_BIND_DV_HEADS] = workspace + w->dv_heads;
     memory[FT_BIND_DQ] = workspace + w->dq;
@@ -234,6 +241,25 @@ static ft_status check_backward(const ft_op_shape *s, ft_view dqkv, ft_view d_o,
     return check_view("qkv", qkv, rows, qkv_cols);
 }
 
+static ft_status run_dense(const ft_cudnn_attention *attention, const ft_attention_plan *plan, char *workspace, void **memory)
+{
+    return run(plan, memory, workspace + attention->workspace[FT_PASS_BACKWARD].dense_library);
+}
+
+// qkv and dqkv have the rows of the documents here.
+static ft_status run_ragged(const ft_cudnn_attention *attention, const ft_attention_plan *plan, ft_view dqkv, ft_view qkv,
+                            const ft_documents *documents, char *workspace, void **memory)
+{
+    const ft_op_shape *s = &attention->shape;
+    const int64_t q_cols = s->q_heads * s->head_dim, kv_cols = s->kv_heads * s->head_dim;
+    bind_packed(attention, workspace, memory);
+    FT_TRY(make_offsets(attention, FT_PASS_BACKWARD, plan, documents, workspace, memory));
+    FT_TRY(ft_cudnn_queries_pack(attention->queue, memory[FT_BIND_Q], qkv, q_cols));
+    FT_TRY(run(plan, memory, workspace + attention->workspace[FT_PASS_BACKWARD].ragged_library));
+    return ft_cudnn_gradients_place(attention->queue, dqkv, memory[FT_BIND_DQ], memory[FT_BIND_DK], memory[FT_BIND_DV], q_cols,
+                                    kv_cols);
+}
+
 ft_status ft_cudnn_attention_backward(ft_cudnn_attention *attention, ft_queue *queue, ft_view dqkv, ft_view d_o, ft_view o,
                                       const float *lse, ft_view qkv, const ft_attention *shape, const ft_documents *documents,
                                       void *workspace, int64_t workspace_bytes)
@@ -246,20 +272,17 @@ ft_status ft_cudnn_attention_backward(ft_cudnn_attention *attention, ft_queue *q
     int bucket;
     FT_TRY(choose(attention, documents, &bucket));
     FT_TRY(ft_attention_plan_get(attention, FT_PASS_BACKWARD, ld, bucket, &plan));
-    const bool ragged = bucket >= 0;
-    const ft_cudnn_workspace *w = &attention->workspace[FT_PASS_BACKWARD];
     void *memory[FT_BIND_COUNT] = {NULL};
     constants values;
     bind_constants(&values, shape, memory);
     bind_parts(qkv, s, memory, FT_BIND_Q, FT_BIND_K, FT_BIND_V);
-    bind_gradients(attention, ragged, dqkv, workspace, memory);
+    bind_parts(dqkv, s, memory, FT_BIND_DQ, FT_BIND_DK, FT_BIND_DV);
     memory[FT_BIND_O] = o.data;
     memory[FT_BIND_D_O] = d_o.data;
     memory[FT_BIND_STATS] = (void *)(uintptr_t)lse;  // read only; the library takes plain pointers
-    if (ragged) FT_TRY(make_offsets(attention, FT_PASS_BACKWARD, plan, documents, workspace, memory));
-    FT_TRY(run(plan, memory, (char *)workspace + (ragged ? w->ragged_library : w->dense_library)));
-    if (!ragged) return FT_OK;
-    dqkv.rows = documents->begin[documents->n];
-    return ft_cudnn_gradients_place(queue, dqkv, memory[FT_BIND_DQ], memory[FT_BIND_DK], memory[FT_BIND_DV],
-                                    s->q_heads * s->head_dim, s->kv_heads * s->head_dim);
+    memory[FT_BIND_DQ_SUM] = (char *)workspace + attention->workspace[FT_PASS_BACKWARD].dq_sum;
+    memory[FT_BIND_ROW_SUM] = (char *)workspace + attention->workspace[FT_PASS_BACKWARD].row_sum;
+    if (bucket < 0) return run_dense(attention, plan, workspace, memory);
+    qkv.rows = dqkv.rows = documents->begin[documents->n];
+    return run_ragged(attention, plan, dqkv, qkv, documents, workspace, memory);
 }

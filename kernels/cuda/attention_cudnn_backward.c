@@ -6,13 +6,16 @@
 // CompositeSDPABackwardNode, with max_total_seq_len where ragged, so that scratch goes by rows and not by batch * length).
 // There the scratch has the offsets of the gradients it belongs to, those of dK and dV times q_heads / kv_heads: the gradients
 // of a ragged graph are therefore packed, and dqkv gets them afterwards.
+// The engine (seen in 9.19) finds a document's rows of the dQ sums by the offsets of q, whatever offsets the sums were given:
+// q, dQ and its sums must share one offset tensor, as they do in every layout the front end's users have. So q is packed, too.
 #include "kernels/cuda/attention_cudnn_nodes.h"
 
 static void bind_inputs(ft_cudnn_nodes *nodes)
 {
     const ft_cudnn_attention_shape *shape = nodes->shape;
+    const int64_t q_ld = shape->ragged ? shape->q_heads * shape->head_dim : shape->ld.qkv;
     ft_cudnn_bind_documents(nodes, FT_BIND_AT_QKV, FT_BIND_AT_DKV);
-    ft_cudnn_bind_heads(nodes, FT_BIND_Q, "q", shape->q_heads, shape->ld.qkv, FT_BIND_AT_QKV, false);
+    ft_cudnn_bind_heads(nodes, FT_BIND_Q, "q", shape->q_heads, q_ld, FT_BIND_AT_PACKED_Q, false);
     ft_cudnn_bind_heads(nodes, FT_BIND_K, "k", shape->kv_heads, shape->ld.qkv, FT_BIND_AT_QKV, true);
     ft_cudnn_bind_heads(nodes, FT_BIND_V, "v", shape->kv_heads, shape->ld.qkv, FT_BIND_AT_QKV, true);
     ft_cudnn_bind_heads(nodes, FT_BIND_O, "o", shape->q_heads, shape->ld.o, FT_BIND_AT_O, false);
@@ -28,7 +31,7 @@ static void bind_gradients(ft_cudnn_nodes *nodes)
     const int64_t d = shape->head_dim;
     const int64_t q_ld = shape->ragged ? shape->q_heads * d : shape->ld.dqkv;
     const int64_t kv_ld = shape->ragged ? shape->kv_heads * d : shape->ld.dqkv;
-    ft_cudnn_bind_heads(nodes, FT_BIND_DQ, "dQ", shape->q_heads, q_ld, FT_BIND_AT_DQ, false);
+    ft_cudnn_bind_heads(nodes, FT_BIND_DQ, "dQ", shape->q_heads, q_ld, FT_BIND_AT_PACKED_Q, false);
     ft_cudnn_bind_heads(nodes, FT_BIND_DK, "dK", shape->kv_heads, kv_ld, FT_BIND_AT_DKV, false);
     ft_cudnn_bind_heads(nodes, FT_BIND_DV, "dV", shape->kv_heads, kv_ld, FT_BIND_AT_DKV, false);
 }
@@ -108,7 +111,8 @@ static void query_gradient(ft_cudnn_nodes *nodes, ft_cudnn_tensor ds)
     ft_cudnn_graph *graph = nodes->graph;
     const ft_cudnn_tensor *bind = nodes->bind, lengths = bind[FT_BIND_LENGTHS];
     const ft_cudnn_tensor k = ft_cudnn_add(graph, "k", FT_CUDNN_VIRTUAL, CUDNN_DATA_FLOAT, &keys, bind[FT_BIND_AT_QKV]);
-    nodes->bind[FT_BIND_DQ_SUM] = ft_cudnn_add(graph, "dQ sum", FT_CUDNN_MEMORY, CUDNN_DATA_FLOAT, &scratch, bind[FT_BIND_AT_DQ]);
+    nodes->bind[FT_BIND_DQ_SUM] =
+        ft_cudnn_add(graph, "dQ sum", FT_CUDNN_MEMORY, CUDNN_DATA_FLOAT, &scratch, bind[FT_BIND_AT_PACKED_Q]);
     ft_cudnn_reshape(graph, "k", bind[FT_BIND_K], k);
     ft_cudnn_matmul(graph, "dS k", ds, k, bind[FT_BIND_DQ_SUM], lengths, 0, lengths);
     ft_cudnn_pointwise(graph, "dQ", CUDNN_POINTWISE_IDENTITY, CUDNN_DATA_FLOAT, bind[FT_BIND_DQ_SUM], 0, 0, bind[FT_BIND_DQ]);

@@ -13,7 +13,7 @@ typedef enum {
     FT_BIND_SCALE, FT_BIND_PADDING, FT_BIND_FUTURE, FT_BIND_ONE,  // host floats: scale, -inf, -inf, 1
     FT_BIND_LENGTHS,                                              // int32 [batch]
     FT_BIND_AT_QKV, FT_BIND_AT_O, FT_BIND_AT_STATS,               // int64 [batch + 1], elements
-    FT_BIND_AT_D_O, FT_BIND_AT_DQ, FT_BIND_AT_DKV,
+    FT_BIND_AT_D_O, FT_BIND_AT_PACKED_Q, FT_BIND_AT_DKV,
     FT_BIND_D_O, FT_BIND_DQ, FT_BIND_DK, FT_BIND_DV,
     FT_BIND_DQ_SUM, FT_BIND_DK_HEADS, FT_BIND_DV_HEADS, FT_BIND_ROW_SUM,  // scratch
     FT_BIND_COUNT,
@@ -39,6 +39,8 @@ typedef struct {
 
 // attention_offsets.cu
 ft_status ft_cudnn_offsets_make(ft_queue *queue, const ft_cudnn_offsets *offsets, const int32_t *begin, int32_t n);
+// Packed q [rows, q_cols] from the first columns of qkv.
+ft_status ft_cudnn_queries_pack(ft_queue *queue, void *q, ft_view qkv, int64_t q_cols);
 // dqkv's columns from packed dq [rows, q_cols], dk and dv [rows, kv_cols] each; columns are multiples of 8.
 ft_status ft_cudnn_gradients_place(ft_queue *queue, ft_view dqkv, const void *dq, const void *dk, const void *dv, int64_t q_cols,
                                    int64_t kv_cols);
@@ -46,7 +48,7 @@ ft_status ft_cudnn_gradients_place(ft_queue *queue, ft_view dqkv, const void *dq
 // workspace_attention_cudnn.c: the parts of a call's workspace, in bytes from its start. total is the closed form.
 typedef struct {
     int64_t lengths, at[FT_BIND_AT_DKV - FT_BIND_AT_QKV + 1];
-    int64_t dq_sum, row_sum, dk_heads, dv_heads, dq, dk, dv;
+    int64_t dq_sum, row_sum, q, dk_heads, dv_heads, dq, dk, dv;
     int64_t dense_library, ragged_library;        // what a plan may take: from here to total
     int64_t total;
 } ft_cudnn_workspace;

@@ -1,5 +1,5 @@
-// Around the ragged plans of attention through cuDNN: lengths and element offsets from the documents' begins, and packed
-// gradients into the columns of dqkv.
+// Around the ragged plans of attention through cuDNN: lengths and element offsets from the documents' begins, packed queries
+// before the backward pass, and packed gradients into the columns of dqkv after it.
 #include "kernels/cuda/attention_cudnn_graph.h"
 #include "kernels/cuda/launch.h"
 
@@ -23,7 +23,13 @@ static __global__ void offsets_kernel(int32_t *__restrict__ lengths, targets to,
         if (to.at[k]) to.at[k][i] = first * to.stride[k];
 }
 
-// One block a row, 8 columns (16 bytes) at a time.
+// Both copies: one block a row, 8 columns (16 bytes) at a time.
+static __global__ void pack_kernel(uint4 *__restrict__ q, const uint4 *__restrict__ qkv, int64_t ld, int q_cols)
+{
+    const int64_t row = blockIdx.x;
+    for (int i = threadIdx.x; i < q_cols; i += THREADS) q[row * q_cols + i] = qkv[row * ld + i];
+}
+
 static __global__ void place_kernel(uint4 *__restrict__ dqkv, int64_t ld, const uint4 *__restrict__ dq,
                                     const uint4 *__restrict__ dk, const uint4 *__restrict__ dv, int q_cols, int kv_cols)
 {
@@ -47,6 +53,13 @@ extern "C" ft_status ft_cudnn_offsets_make(ft_queue *queue, const ft_cudnn_offse
     const int64_t blocks = (offsets->batch + THREADS) / THREADS;  // batch + 1 entries
     offsets_kernel<<<(unsigned)blocks, THREADS, 0, ft_stream(queue)>>>(offsets->lengths, to, begin, n, offsets->batch);
     return ft_launched("attention offsets");
+}
+
+extern "C" ft_status ft_cudnn_queries_pack(ft_queue *queue, void *q, ft_view qkv, int64_t q_cols)
+{
+    pack_kernel<<<(unsigned)qkv.rows, THREADS, 0, ft_stream(queue)>>>((uint4 *)q, (const uint4 *)qkv.data, qkv.ld / 8,
+                                                                      (int)(q_cols / 8));
+    return ft_launched("attention queries");
 }
 
 extern "C" ft_status ft_cudnn_gradients_place(ft_queue *queue, ft_view dqkv, const void *dq, const void *dk, const void *dv,

@@ -1,7 +1,7 @@
 // Closed-form workspace of attention through cuDNN. With T rows, h q heads, k kv heads, d, b entries of the largest ragged plan:
 //   lengths   4 b and, per offset tensor (3 forward, 6 backward), 8 (b + 1)
 //   backward  dQ in float32 4 T h d; dO o per row and head 4 T h; ragged: dK, dV per q head 2 T h d each (only where k < h),
-//             packed gradients 2 T (h + 2 k) d
+//             packed q 2 T h d, packed gradients 2 T (h + 2 k) d
 //   library   what a plan asks for itself: 256 KiB + 1024 b, and in a dense backward plan dK and dV per q head as above
 // Each part is rounded up to 256 bytes. The dense library part lies over the ragged parts: only one of them is in use.
 #include "kernels/cuda/attention_cudnn.h"
@@ -41,9 +41,11 @@ static int64_t by_head_bytes(const ft_op_shape *shape)
 static void ragged_parts(ft_cudnn_workspace *w, const ft_op_shape *shape)
 {
     const int64_t kv_bytes = 2 * shape->rows * shape->kv_heads * shape->head_dim;
+    const int64_t q_bytes = 2 * shape->rows * shape->q_heads * shape->head_dim;
+    w->q = take(&w->total, q_bytes);
     w->dk_heads = take(&w->total, by_head_bytes(shape));
     w->dv_heads = take(&w->total, by_head_bytes(shape));
-    w->dq = take(&w->total, 2 * shape->rows * shape->q_heads * shape->head_dim);
+    w->dq = take(&w->total, q_bytes);
     w->dk = take(&w->total, kv_bytes);
     w->dv = take(&w->total, kv_bytes);
 }

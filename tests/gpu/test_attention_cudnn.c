@@ -1,5 +1,6 @@
 // Attention through cuDNN against float64: dense and ragged plans, grouped heads, documents of many lengths in one micro-batch,
-// row tails that stay untouched, one set of plans for changing documents; and its speed.
+// row tails that stay untouched, one set of plans for changing documents; and its speed. Where a ragged backward pass is wrong,
+// the error of each of its stages is printed for each document.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +10,9 @@
 #include "device/cuda_library.h"
 #include "gpu/gpu.h"
 #include "kernels/cuda/attention_cudnn.h"
+#include "kernels/cuda/attention_cudnn_graph.h"
 
-enum { MAX_DOCUMENTS = 40, TAIL = 64 };
+enum { MAX_DOCUMENTS = 40, TAIL = 64, GUARD = 1 << 20 };  // GUARD: bytes on both sides of the workspace
 
 typedef struct {
     int64_t q_heads, kv_heads, head_dim;
@@ -53,7 +55,8 @@ typedef struct {
     float *qkv, *d_o;         // host, contiguous
     ft_view qkv_view, d_o_view, o_view, dqkv_view;
     float *lse;
-    void *workspace;
+    ft_op_shape open_shape;
+    char *workspace;
     int64_t workspace_bytes;
     bool dense;
 } attention;
@@ -103,6 +106,7 @@ static void set_documents(attention *a, const attention_case *c)
     a->documents.device_begin = t_upload(a->begin, (c->n + 1) * (int64_t)sizeof(int32_t));
 }
 
+// Where the views are made before, their plans are made here, else at the first call.
 static void open_cudnn(attention *a, int64_t rows, int64_t max_docs)
 {
     if (ft_cuda_library_open(FT_LIBRARY_CUDNN) != FT_OK) {
@@ -110,14 +114,15 @@ static void open_cudnn(attention *a, int64_t rows, int64_t max_docs)
         skip();
     }
     const ft_ops_options options = {.attention = a->shape, .rows = rows, .max_length = a->documents.max_length,
-                                    .max_docs = max_docs, .train = true};
+                                    .max_docs = max_docs, .qkv_ld = a->qkv_view.ld, .o_ld = a->o_view.ld,
+                                    .d_o_ld = a->d_o_view.ld, .dqkv_ld = a->dqkv_view.ld, .train = true};
     if (ft_cudnn_attention_open(&a->cudnn, t_queue(), &options) != FT_OK) fail_msg("open: %s", ft_error_message());
-    const ft_op_shape shape = {.rows = rows, .q_heads = a->shape.q_heads, .kv_heads = a->shape.kv_heads,
-                               .head_dim = a->shape.head_dim, .max_length = options.max_length, .max_docs = max_docs};
-    a->workspace_bytes = ft_cudnn_attention_workspace(&shape, true);
-    if (a->workspace_bytes < ft_cudnn_attention_workspace(&shape, false))
-        a->workspace_bytes = ft_cudnn_attention_workspace(&shape, false);
-    a->workspace = t_device(a->workspace_bytes);
+    a->open_shape = (ft_op_shape){.rows = rows, .q_heads = a->shape.q_heads, .kv_heads = a->shape.kv_heads,
+                                  .head_dim = a->shape.head_dim, .max_length = options.max_length, .max_docs = max_docs};
+    a->workspace_bytes = ft_cudnn_attention_workspace(&a->open_shape, true);
+    if (a->workspace_bytes < ft_cudnn_attention_workspace(&a->open_shape, false))
+        a->workspace_bytes = ft_cudnn_attention_workspace(&a->open_shape, false);
+    a->workspace = (char *)t_device(a->workspace_bytes + 2 * (int64_t)GUARD) + GUARD;
 }
 
 static void close_cudnn(attention *a)
@@ -307,6 +312,107 @@ static void check_gradients(const attention *a, const uint16_t *bits, const refe
     check_columns(a, "dqkv", bits, ld, want->dqkv, a->cols, 0, a->cols, tolerance);
 }
 
+// Nothing around the workspace was written.
+static void check_guards(const attention *a)
+{
+    uint8_t *bytes = ft_malloc(GUARD);
+    for (int after = 0; after < 2; after++) {
+        t_download(bytes, a->workspace + (after ? a->workspace_bytes : -(int64_t)GUARD), GUARD);
+        for (int64_t i = 0; i < GUARD; i++) {
+            if (bytes[i] == 0xFF) continue;
+            char text[256];
+            describe(text, sizeof text, a, "workspace");
+            fail_msg("%s: byte %lld %s it was written", text, (long long)(after ? i : GUARD - i), after ? "past" : "before");
+        }
+    }
+    ft_free(bytes);
+}
+
+// A packed part of the workspace: rows of `heads` heads, `group` of which are summed to be compared with `want`, columns of
+// width `want_cols` from `first` on.
+typedef struct {
+    const char *name;
+    int64_t at;
+    int64_t heads, group, head_dim;
+    bool is_float;
+    const double *want;
+    int64_t want_cols, first;
+} stage;
+
+static double stage_value(const stage *s, const char *workspace, int64_t element)
+{
+    const char *at = workspace + s->at + element * (s->is_float ? 4 : 2);
+    uint32_t word = 0;
+    memcpy((char *)&word + (s->is_float ? 0 : 2), at, s->is_float ? 4 : 2);
+    float value;
+    memcpy(&value, &word, sizeof value);
+    return (double)value;
+}
+
+static double stage_error(const stage *s, const char *workspace, int64_t begin, int64_t end)
+{
+    double wrong = 0, all = 0;
+    for (int64_t row = begin; row < end; row++) {
+        for (int64_t i = 0; i < s->heads / s->group * s->head_dim; i++) {
+            const int64_t head = i / s->head_dim * s->group, column = i % s->head_dim;
+            const double want = s->want[row * s->want_cols + s->first + i];
+            double got = 0;
+            for (int64_t g = 0; g < s->group; g++)
+                got += stage_value(s, workspace, (row * s->heads + head + g) * s->head_dim + column);
+            wrong += (got - want) * (got - want);
+            all += want * want;
+        }
+    }
+    return sqrt(wrong / all);
+}
+
+// A line per document: which of the backward pass's stages is wrong. dQ's sums alone: they went to other rows. Sums by head, and
+// all after them: something was added to or stored over them. Only what comes last: the last kernel's addresses.
+static void print_stages(const attention *a, const reference *r)
+{
+    const ft_cudnn_workspace w = ft_cudnn_workspace_layout(&a->open_shape, true);
+    const int64_t h = a->c->q_heads, k = a->c->kv_heads, d = a->c->head_dim, k_at = h * d, v_at = (h + k) * d;
+    double *q = ft_calloc((size_t)(a->rows * a->cols), sizeof *q), *row_sum = ft_calloc((size_t)(a->rows * h), sizeof *row_sum);
+    for (int64_t i = 0; i < a->rows * a->cols; i++) q[i] = (double)a->qkv[i];
+    for (int64_t i = 0; i < a->rows * a->o_cols; i++) row_sum[i / d] += (double)a->d_o[i] * r->o[i];
+    const stage stages[] = {
+        {"packed q", w.q, h, 1, d, false, q, a->cols, 0},
+        {"row sum", w.row_sum, h, 1, 1, true, row_sum, h, 0},
+        {"dQ sums", w.dq_sum, h, 1, d, true, r->dqkv, a->cols, 0},
+        {"dQ", w.dq, h, 1, d, false, r->dqkv, a->cols, 0},
+        {"dK by head", w.dk_heads, h, h / k, d, false, r->dqkv, a->cols, k_at},
+        {"dK", w.dk, k, 1, d, false, r->dqkv, a->cols, k_at},
+        {"dV by head", w.dv_heads, h, h / k, d, false, r->dqkv, a->cols, v_at},
+        {"dV", w.dv, k, 1, d, false, r->dqkv, a->cols, v_at},
+    };
+    char *workspace = ft_malloc((size_t)a->workspace_bytes);
+    t_download(workspace, a->workspace, a->workspace_bytes);
+    for (int doc = 0; doc < a->c->n; doc++) {
+        printf("    document %d, rows %d to %d:", doc, (int)a->begin[doc], (int)a->begin[doc + 1]);
+        for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+            if (stages[i].group > 1 || h > k || strstr(stages[i].name, "by head") == NULL)
+                printf(" %s %.1e", stages[i].name, stage_error(&stages[i], workspace, a->begin[doc], a->begin[doc + 1]));
+        printf("\n");
+    }
+    ft_free(workspace);
+    ft_free(q);
+    ft_free(row_sum);
+}
+
+static bool gradients_wrong(const attention *a, const uint16_t *bits, const reference *want)
+{
+    double wrong = 0, all = 0;
+    for (int64_t r = 0; r < a->used; r++) {
+        for (int64_t i = 0; i < a->cols; i++) {
+            const double expected = want->dqkv[r * a->cols + i];
+            const double distance = (double)ft_bf16_to_f32(bits[r * a->dqkv_view.ld + i]) - expected;
+            wrong += distance * distance;
+            all += expected * expected;
+        }
+    }
+    return !(sqrt(wrong / all) <= ft_op_table[FT_OP_ATTENTION_BACKWARD].tolerance_bf16);
+}
+
 // Both passes of what make_values set up.
 static void check_against_float64(attention *a)
 {
@@ -314,11 +420,13 @@ static void check_against_float64(attention *a)
     backward(a);
     uint16_t *o = download_view(a->o_view), *dqkv = download_view(a->dqkv_view);
     const reference want = reference_make(a);
+    if (!a->dense && gradients_wrong(a, dqkv, &want)) print_stages(a, &want);
     check_columns(a, "o", o, a->o_view.ld, want.o, a->o_cols, 0, a->o_cols, ft_op_table[FT_OP_ATTENTION_FORWARD].tolerance_bf16);
     check_lse(a, &want);
     check_gradients(a, dqkv, &want);
     check_untouched(a, "o", o, a->o_view);
     check_untouched(a, "dqkv", dqkv, a->dqkv_view);
+    check_guards(a);
     reference_free(want);
     ft_free(o);
     ft_free(dqkv);
