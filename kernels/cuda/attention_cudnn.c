@@ -55,12 +55,14 @@ static ft_status open_library(ft_cudnn_attention *attention)
 // All plans where the caller knows its leading dimensions, else whether they can be made.
 static ft_status open_plans(ft_cudnn_attention *attention, const ft_ops_options *options)
 {
-    const bool forward = options->qkv_ld && options->o_ld, backward = forward && options->d_o_ld && options->dqkv_ld;
-    if (forward && (backward || !options->train))
-        return ft_cudnn_attention_prepare(attention, options->qkv_ld, options->o_ld, options->train ? options->d_o_ld : 0,
-                                          options->train ? options->dqkv_ld : 0);
-    FT_TRY(ft_attention_plans_probe(attention, FT_PASS_FORWARD));
-    return options->train ? ft_attention_plans_probe(attention, FT_PASS_BACKWARD) : FT_OK;
+    const ft_cudnn_ld forward = {.qkv = options->qkv_ld, .o = options->o_ld};
+    const ft_cudnn_ld backward = {.qkv = options->qkv_ld, .o = options->o_ld, .d_o = options->d_o_ld, .dqkv = options->dqkv_ld};
+    const bool known = options->qkv_ld && options->o_ld && (!options->train || (options->d_o_ld && options->dqkv_ld));
+    FT_TRY(known ? ft_attention_plans_make(attention, FT_PASS_FORWARD, forward)
+                 : ft_attention_plans_probe(attention, FT_PASS_FORWARD));
+    if (!options->train) return FT_OK;
+    return known ? ft_attention_plans_make(attention, FT_PASS_BACKWARD, backward)
+                 : ft_attention_plans_probe(attention, FT_PASS_BACKWARD);
 }
 
 ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, const ft_ops_options *options)
@@ -90,14 +92,6 @@ void ft_cudnn_attention_close(ft_cudnn_attention *attention)
     for (int pass = 0; pass < 2; pass++) ft_attention_plans_free(&attention->plans[pass]);
     if (attention->handle) attention->cudnn.destroy(attention->handle);
     ft_free(attention);
-}
-
-ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_ld, int64_t o_ld, int64_t d_o_ld, int64_t dqkv_ld)
-{
-    FT_TRY(ft_attention_plans_make(attention, FT_PASS_FORWARD, (ft_cudnn_ld){.qkv = qkv_ld, .o = o_ld}));
-    if (!d_o_ld || !dqkv_ld) return FT_OK;
-    return ft_attention_plans_make(attention, FT_PASS_BACKWARD,
-                                   (ft_cudnn_ld){.qkv = qkv_ld, .o = o_ld, .d_o = d_o_ld, .dqkv = dqkv_ld});
 }
 
 static ft_status check_view(const char *name, ft_view view, int64_t rows, int64_t cols)

@@ -1,10 +1,10 @@
 // Attention through cuDNN's fused engines (library >= 9.15.1, found at run time): the graphs of forward and backward, their
 // plans, and their calls. Causal, bf16, head_dim 64 or 128.
 //
-// One ft_cudnn_attention belongs to one compute queue and one shape. A plan is for fixed leading dimensions:
-// ft_cudnn_attention_open makes all of them where the options name the leading dimensions, else ft_cudnn_attention_prepare
-// does, and then no call plans, allocates device memory or waits. Without that the first call that needs a plan makes it (a
-// third of a second). Two kinds of plan:
+// One ft_cudnn_attention belongs to one compute queue and one shape. A plan is for fixed leading dimensions: where the options
+// of open name them, open makes all plans, and then no call plans, allocates device memory or waits. Otherwise the first call
+// that needs a plan makes it (a third of a second), and so does a call with other leading dimensions, which drops the plans it
+// finds. Two kinds of plan:
 //   dense   all documents are max_length long and fill the rows: batch rows / max_length, no mask but the causal one
 //   ragged  anything else: packed documents with lengths and offsets that a kernel derives from device_begin on each call.
 //           One plan for each power of two of documents up to max_docs; surplus entries of the batch have length 0
@@ -21,13 +21,11 @@ typedef struct ft_cudnn_attention ft_cudnn_attention;
 
 // Finds the library and makes the plans for the options' leading dimensions (forward only where options->train is false); where
 // one is 0, only asks for engines for the shape. FT_E_UNSUPPORTED, with the reason, where cuDNN is missing, too old or has none:
-// the caller takes the attention of our own. Here and where plans are made, FT_E_INTERNAL says that a plan wants more workspace than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1
-// in the environment each step, and each engine's refusal, goes to stderr.
+// the caller takes the attention of our own. Here and where plans are made, FT_E_INTERNAL says that a plan wants more workspace
+// than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1 in the environment each step, and each engine's refusal,
+// goes to stderr.
 ft_status ft_cudnn_attention_open(ft_cudnn_attention **attention, ft_queue *queue, const ft_ops_options *options);
 void ft_cudnn_attention_close(ft_cudnn_attention *attention);
-// All plans for views of these leading dimensions (elements), each compiled; plans for others are dropped. d_o_ld and dqkv_ld
-// 0: forward only. Must come before a graph is captured.
-ft_status ft_cudnn_attention_prepare(ft_cudnn_attention *attention, int64_t qkv_ld, int64_t o_ld, int64_t d_o_ld, int64_t dqkv_ld);
 
 // As ops.h has them, on the queue of open and with its shape: rows, documents and their lengths are at most those of open. Rows
 // after the last document are neither read nor written; documents of no slots are allowed.
