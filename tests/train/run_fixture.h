@@ -77,15 +77,16 @@ static inline void run_open(run_fixture *f, bool train, const char *adapter_dir)
     assert_in_range(f->n_batches, 1, 64);
     config->gradient_accumulation_steps = f->n_batches;
     f->options = (ft_session_options){.train = train, .adapter_dir = adapter_dir, .micro_batches = f->n_batches};
-    run_ok(ft_session_open(&f->session, &f->settings, &f->options));
-    run_ok(ft_session_model(&f->session, &f->settings, &f->options, &f->model));
     for (int64_t i = 0; i < f->n_batches; i++) {
         ft_batch *b = &f->batch[i];
         run_ok(ft_batch_alloc(b, rows * config->sequence_len));
         ft_batch_fill(b, &f->data.train, &f->packs, i * rows, rows, config->sequence_len, 0, i * rows * config->sequence_len);
         f->model_batch[i] = (ft_model_batch){b->ids, b->labels, b->positions, b->doc_begin, b->n_docs, b->tokens, b->token_base};
         f->trainable += b->trainable;
+        if (b->n_docs > f->options.max_docs) f->options.max_docs = b->n_docs;
     }
+    run_ok(ft_session_open(&f->session, &f->settings, &f->options));
+    run_ok(ft_session_model(&f->session, &f->settings, &f->options, &f->model));
 }
 
 static inline void run_close(run_fixture *f)
@@ -99,6 +100,19 @@ static inline void run_close(run_fixture *f)
     ft_remove_tree(f->directory);
 }
 
+// An array of the adapter's state (ft_model_adapter), which is in device memory.
+static inline void run_read(run_fixture *f, float *host, const float *device, int64_t n)
+{
+    run_ok(ft_copy_d2h(ft_model_queue(f->model), host, device, n * (int64_t)sizeof *host));
+    run_ok(ft_queue_sync(ft_model_queue(f->model)));
+}
+
+static inline void run_write(run_fixture *f, float *device, const float *host, int64_t n)
+{
+    run_ok(ft_copy_h2d(ft_model_queue(f->model), device, host, n * (int64_t)sizeof *host));
+    run_ok(ft_queue_sync(ft_model_queue(f->model)));
+}
+
 // Gradients of one step over all micro-batches; returns the mean loss.
 static inline double run_gradients(run_fixture *f, int64_t step)
 {
@@ -110,16 +124,21 @@ static inline double run_gradients(run_fixture *f, int64_t step)
     return nll / (double)f->trainable;
 }
 
-// n optimizer steps at a constant rate; losses (may be NULL) gets the loss before each.
-static inline void run_steps(run_fixture *f, int64_t n, double rate, double *losses)
+// n optimizer steps from step `first` at a constant rate; losses (may be NULL) gets the loss before each.
+static inline void run_steps_from(run_fixture *f, int64_t first, int64_t n, double rate, double *losses)
 {
-    for (int64_t step = 0; step < n; step++) {
-        double loss = run_gradients(f, step);
-        if (losses) losses[step] = loss;
+    for (int64_t i = 0; i < n; i++) {
+        double loss = run_gradients(f, first + i);
+        if (losses) losses[i] = loss;
         ft_optimizer_result result;
-        run_ok(ft_optimizer_step(f->model, &f->session.adapter, &f->settings.values, rate, step + 1, &result));
+        run_ok(ft_optimizer_step(f->model, &f->session.adapter, &f->settings.values, rate, first + i + 1, &result));
         assert_false(result.skipped);
     }
+}
+
+static inline void run_steps(run_fixture *f, int64_t n, double rate, double *losses)
+{
+    run_steps_from(f, 0, n, rate, losses);
 }
 
 #endif

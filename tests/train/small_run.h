@@ -62,11 +62,14 @@ static inline void small_configure(run_fixture *f, const small_model *m, const c
 static inline void small_randomize_adapter(run_fixture *f)
 {
     ft_adapter_state state = ft_model_adapter(f->model);
+    float *host = calloc((size_t)state.n, sizeof *host);
     for (int64_t t = 0; t < f->session.adapter.n_tensors; t++) {
         const ft_adapter_tensor *tensor = &f->session.adapter.tensor[t];
         for (int64_t i = 0; i < tensor->rows * tensor->cols; i++)
-            state.parameters[tensor->offset + i] = 0.1f * (ft_rng_uniform(ft_rng(3, FT_RNG_DATA, (uint32_t)t, (uint32_t)i, 2, 0).word[0]) - 0.5f);
+            host[tensor->offset + i] = 0.1f * (ft_rng_uniform(ft_rng(3, FT_RNG_DATA, (uint32_t)t, (uint32_t)i, 2, 0).word[0]) - 0.5f);
     }
+    run_write(f, state.parameters, host, state.n);
+    free(host);
 }
 
 #endif

@@ -1,0 +1,244 @@
+// Where a byte lives never changes a result on the GPU either (`deterministic: true`): adapters and losses after a few steps are
+// the same bits with everything resident, with compute forms made once or at every visit, with weights and layer inputs in host
+// memory or on drives, kept or made again, one or several micro-batches a sweep, twice over, and after a stop and a start. In bf16
+// and in FP8. Every variant is a process of its own and has a line of its own.
+#include "gpu/golden_run.h"
+#include "train/small_run.h"
+
+#define STEPS 3
+#define RATE 1e-2
+#define LAYERS 4
+#define MOST_FLOATS (1 << 20)
+#define SEQUENCE "48"
+#define BATCHES 4
+
+typedef struct {
+    double losses[STEPS];
+    int64_t n;
+    float parameters[MOST_FLOATS];
+    // of the plan
+    int64_t hbm_bytes, form_bytes, resident_forms;
+} outcome;
+
+typedef struct {
+    const char *name, *compute;
+    const char *const *pairs;
+    int64_t stop_at;           // the run is closed and opened again before this step; 0 = not
+    int64_t forms;             // resident ones the plan must have come to on the GPU; -1 = any
+    bool loose;                // other bits are allowed: losses near
+    bool reference;
+    outcome *expected;
+} variant;
+
+static small_model model;
+
+static void make_model(void)
+{
+    small_model_make(&model, 1, 9, 30);
+    ft_test_model description = {.hidden = 256, .ffn = 384, .layers = LAYERS, .q_heads = 4, .kv_heads = 2, .head_dim = 64, .vocab = 320,
+                                 .dtype = FT_DTYPE_BF16, .seed = 11};
+    run_ok(ft_test_model_write(&description, model.model));
+}
+
+static void open_run(run_fixture *f, const variant *v)
+{
+    small_configure(f, &model, v->pairs);
+    run_set(f, "device", golden_device());
+    run_set(f, "compute", v->compute);
+    run_set(f, "deterministic", v->loose ? "false" : "true");
+    run_set(f, "sequence_len", SEQUENCE);
+    run_set(f, "lora_r", "8");
+    run_set(f, "lora_dropout", "0.1");
+    run_open(f, true, NULL);
+    assert_int_equal(f->n_batches, BATCHES);
+    small_randomize_adapter(f);
+}
+
+static void copy_state(run_fixture *f, float *host[3], bool out)
+{
+    ft_adapter_state s = ft_model_adapter(f->model);
+    float *device[3] = {s.parameters, s.moment1, s.moment2};
+    for (int i = 0; i < 3; i++) {
+        if (out) {
+            host[i] = malloc((size_t)s.n * sizeof(float));
+            run_read(f, host[i], device[i], s.n);
+        } else {
+            run_write(f, device[i], host[i], s.n);
+            free(host[i]);
+        }
+    }
+}
+
+// Closes the run and opens it again with what a checkpoint keeps.
+static void reopen(run_fixture *f, const variant *v)
+{
+    float *state[3];
+    copy_state(f, state, true);
+    run_close(f);
+    open_run(f, v);
+    copy_state(f, state, false);
+}
+
+static void run_variant(const variant *v, outcome *o)
+{
+    run_fixture f;
+    open_run(&f, v);
+    o->n = ft_model_adapter(f.model).n;
+    assert_in_range(o->n, 1, MOST_FLOATS);
+    o->hbm_bytes = f.session.plan.tier_bytes[FT_TIER_HBM];
+    o->form_bytes = f.session.plan.form_bytes;
+    o->resident_forms = f.session.plan.resident_forms;
+    run_steps(&f, v->stop_at > 0 ? v->stop_at : STEPS, RATE, o->losses);
+    if (v->stop_at > 0) {
+        reopen(&f, v);
+        run_steps_from(&f, v->stop_at, STEPS - v->stop_at, RATE, o->losses + v->stop_at);
+    }
+    run_read(&f, o->parameters, ft_model_adapter(f.model).parameters, o->n);
+    run_close(&f);
+}
+
+static void print_line(const variant *v, const outcome *o, const char *verdict)
+{
+    printf("%-5s %-52s %lld of %d forms resident, %.2f MB; loss %.6f -> %.6f: %s\n", v->compute, v->name, (long long)o->resident_forms, LAYERS,
+           (double)o->hbm_bytes / 1e6, o->losses[0], o->losses[STEPS - 1], verdict);
+}
+
+// How many parameters differ, and where the first.
+static int64_t count_differences(const outcome *o, const outcome *expected, int64_t *first)
+{
+    int64_t n = 0;
+    for (int64_t i = o->n - 1; i >= 0; i--) {
+        if (memcmp(&o->parameters[i], &expected->parameters[i], sizeof(float)) == 0) continue;
+        n++;
+        *first = i;
+    }
+    return n;
+}
+
+static void compare(const variant *v, const outcome *o)
+{
+    const outcome *e = v->expected;
+    int64_t first = 0, wrong = count_differences(o, e, &first);
+    assert_int_equal(o->n, e->n);
+    bool same_losses = memcmp(o->losses, e->losses, sizeof o->losses) == 0;
+    print_line(v, o, wrong == 0 && same_losses ? "same bits" : v->loose ? "other bits" : "OTHER BITS");
+    for (int i = 0; i < STEPS && !same_losses; i++)
+        printf("      loss of step %d: %.17g, resident %.17g\n", i, o->losses[i], e->losses[i]);
+    if (wrong > 0)
+        printf("      %lld of %lld parameters differ, the first at [%lld]: %.9g, resident %.9g\n", (long long)wrong, (long long)o->n, (long long)first,
+               (double)o->parameters[first], (double)e->parameters[first]);
+    for (int i = 0; i < STEPS; i++) assert_true(fabs(o->losses[i] / e->losses[i] - 1) < 1e-3);
+    if (!v->loose) assert_true(wrong == 0 && same_losses);
+}
+
+static void gives_the_same_bits(void **state)
+{
+    const variant *v = *state;
+    outcome *o = v->reference ? v->expected : malloc(sizeof *o);
+    run_variant(v, o);
+    if (golden_on_gpu() && v->forms >= 0) assert_int_equal(o->resident_forms, v->forms);
+    if (!v->reference) {
+        compare(v, o);
+        free(o);
+        return;
+    }
+    print_line(v, o, "the reference");
+    assert_true(o->losses[STEPS - 1] < o->losses[0]);
+}
+
+static int run_in_child(const void *context)
+{
+    variant v = *(const variant *)context;
+    return golden_test(v.name, gives_the_same_bits, &v) != 0;
+}
+
+static int failures, runs;
+
+static bool check(const variant *v)
+{
+    int code = golden_in_child(run_in_child, v);
+    runs++;
+    if (code == 0) return true;
+    failures++;
+    printf("%-5s %-52s FAILED (%s %d)\n", v->compute, v->name, code > 128 ? "signal" : "exit", code > 128 ? code - 128 : code);
+    return false;
+}
+
+#define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define RESIDENT "pinned_layers_hbm", "4", "boundary_placement", "hbm", "activation_policy", "keep", "sweep_micro_batches", "4"
+
+// Room for `forms` resident forms and the one that the other layers share, less `less` bytes.
+static void check_budget(const char *compute, outcome *expected, int64_t forms, int64_t less, const char *name)
+{
+    char budget[32];
+    int64_t bytes = expected->hbm_bytes - (LAYERS - forms - 1) * expected->form_bytes - less;
+    snprintf(budget, sizeof budget, "%lld", (long long)bytes);
+    check(&(variant){.name = name, .compute = compute, .pairs = PAIRS(RESIDENT, "hbm_budget", budget), .forms = forms, .expected = expected});
+}
+
+static void check_budgets(const char *compute, outcome *expected)
+{
+    if (expected->resident_forms < LAYERS) return;  // the CPU device makes them at every visit
+    check_budget(compute, expected, 2, 0, "two forms resident, two made at every visit");
+    check_budget(compute, expected, 0, 0, "all forms made at every visit");
+    check_budget(compute, expected, 0, 4096, "the same with embedding rows from host memory");
+}
+
+static void check_compute(const char *compute)
+{
+    static const struct {
+        const char *name;
+        const char *pairs[14];
+    } variants[] = {
+        {"the same again", {RESIDENT}},
+        {"base_placement hbm", {"base_placement", "hbm"}},
+        {"resident, recomputed", {"pinned_layers_hbm", "4", "activation_policy", "recompute"}},
+        {"resident, one micro-batch a sweep", {"pinned_layers_hbm", "4", "sweep_micro_batches", "1"}},
+        {"resident, three micro-batches a sweep, recomputed",
+         {"pinned_layers_hbm", "4", "sweep_micro_batches", "3", "activation_policy", "recompute"}},
+        {"layers in host memory", {"base_placement", "host", "sweep_micro_batches", "4"}},
+        {"layers in host memory, one ahead", {"base_placement", "host", "prefetch_depth", "1", "activation_policy", "recompute"}},
+        {"layers in host memory, four ahead", {"base_placement", "host", "prefetch_depth", "4", "sweep_micro_batches", "2"}},
+        {"layers on a drive", {"base_placement", "nvme", "sweep_micro_batches", "4"}},
+        {"layers on a drive, one ahead, a batch a sweep", {"base_placement", "nvme", "prefetch_depth", "1", "sweep_micro_batches", "1"}},
+        {"layers on three drives, posix", {"base_placement", "nvme", "drives", "3", "io_engine", "posix"}},
+        {"one layer resident, one in host memory, two on a drive",
+         {"base_placement", "nvme", "pinned_layers_hbm", "1", "pinned_layers_host", "1", "sweep_micro_batches", "2"}},
+        {"inputs in host memory", {"pinned_layers_hbm", "4", "boundary_placement", "host", "activation_policy", "recompute"}},
+        {"layers and inputs in host memory, kept", {"base_placement", "host", "boundary_placement", "host", "activation_policy", "keep"}},
+        {"layers and inputs on a drive",
+         {"base_placement", "nvme", "boundary_placement", "nvme", "activation_policy", "recompute", "sweep_micro_batches", "2"}},
+    };
+    outcome *expected = golden_shared(sizeof *expected);
+    variant v = {.name = "everything resident", .compute = compute, .pairs = PAIRS(RESIDENT), .forms = LAYERS, .reference = true, .expected = expected};
+    if (!check(&v)) return;
+    check_budgets(compute, expected);
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        check(&(variant){.name = variants[i].name, .compute = compute, .pairs = variants[i].pairs, .forms = -1, .expected = expected});
+    check(&(variant){.name = "stopped and opened again after one step", .compute = compute, .pairs = PAIRS(RESIDENT), .stop_at = 1, .forms = -1,
+                     .expected = expected});
+    check(&(variant){.name = "the same with layers on a drive, after two", .compute = compute, .pairs = PAIRS("base_placement", "nvme"), .stop_at = 2,
+                     .forms = -1, .expected = expected});
+    check(&(variant){.name = "cuDNN's attention", .compute = compute, .pairs = PAIRS(RESIDENT), .forms = -1, .loose = true, .expected = expected});
+}
+
+static int make_and_check(const void *context)
+{
+    make_model();
+    check_compute("bf16");
+    check_compute("fp8");
+    small_model_remove(&model);
+    printf("%d runs, %d failed\n", runs, failures);
+    return failures > 0;
+}
+
+static void all_variants(void **state)
+{
+    assert_int_equal(make_and_check(NULL), 0);
+}
+
+int main(void)
+{
+    int none = golden_on_gpu() ? golden_in_child(golden_probe, NULL) : 0;
+    return none != 0 ? none : golden_test("placement", all_variants, NULL);
+}
