@@ -106,16 +106,21 @@ static void set_documents(attention *a, const attention_case *c)
     a->documents.device_begin = t_upload(a->begin, (c->n + 1) * (int64_t)sizeof(int32_t));
 }
 
-// Where the views are made before, their plans are made here, else at the first call.
+// All plans for views that are there, where they are few; else the first call makes its own.
 static void open_cudnn(attention *a, int64_t rows, int64_t max_docs)
 {
     if (ft_cuda_library_open(FT_LIBRARY_CUDNN) != FT_OK) {
         printf("skipped: %s\n", ft_error_message());
         skip();
     }
-    const ft_ops_options options = {.attention = a->shape, .rows = rows, .max_length = a->documents.max_length,
-                                    .max_docs = max_docs, .qkv_ld = a->qkv_view.ld, .o_ld = a->o_view.ld,
-                                    .d_o_ld = a->d_o_view.ld, .dqkv_ld = a->dqkv_view.ld, .train = true};
+    ft_ops_options options = {.attention = a->shape, .rows = rows, .max_length = a->documents.max_length, .max_docs = max_docs,
+                              .train = true};
+    if (max_docs <= 2) {
+        options.qkv_ld = a->qkv_view.ld;
+        options.o_ld = a->o_view.ld;
+        options.d_o_ld = a->d_o_view.ld;
+        options.dqkv_ld = a->dqkv_view.ld;
+    }
     if (ft_cudnn_attention_open(&a->cudnn, t_queue(), &options) != FT_OK) fail_msg("open: %s", ft_error_message());
     a->open_shape = (ft_op_shape){.rows = rows, .q_heads = a->shape.q_heads, .kv_heads = a->shape.kv_heads,
                                   .head_dim = a->shape.head_dim, .max_length = options.max_length, .max_docs = max_docs};
