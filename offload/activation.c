@@ -54,6 +54,10 @@ static void fill_columns(ft_activation_layout *layout, const ft_shape *shape, co
     cols[FT_ACT_MID] = cols[FT_ACT_NORMED] = cols[FT_ACT_D_NORMED] = cols[FT_ACT_D_MID] = shape->hidden;
     cols[FT_ACT_GATE_UP] = cols[FT_ACT_D_GATE_UP] = 2 * shape->ffn;
     cols[FT_ACT_SWIGLU] = cols[FT_ACT_D_SWIGLU] = shape->ffn;
+    if (options->keep_inputs) {
+        cols[FT_ACT_IN_QKV] = cols[FT_ACT_IN_GATE_UP] = shape->hidden;
+        cols[FT_ACT_IN_DOWN] = shape->ffn;
+    }
     for (int group = 0; group < FT_GROUP_MATRICES && options->device == FT_DEVICE_CPU; group++)
         cols[FT_ACT_D_S] = max64(cols[FT_ACT_D_S], cols[low_rank_of[group]]);
 }
@@ -64,6 +68,11 @@ static void fill_leading(ft_activation_layout *layout, const ft_shape *shape)
     memcpy(layout->ld, layout->cols, sizeof layout->ld);
     layout->ld[FT_ACT_NORMED] += max64(fold[FT_GROUP_QKV], fold[FT_GROUP_GATE_UP]);
     layout->ld[FT_ACT_ATTN] += fold[FT_GROUP_O];
+    if (layout->keeps_inputs) {
+        layout->ld[FT_ACT_IN_QKV] += fold[FT_GROUP_QKV];
+        layout->ld[FT_ACT_IN_GATE_UP] += fold[FT_GROUP_GATE_UP];
+        layout->ld[FT_ACT_IN_DOWN] += fold[FT_GROUP_DOWN];
+    }
     layout->ld[FT_ACT_SWIGLU] += fold[FT_GROUP_DOWN];
     layout->ld[FT_ACT_D_QKV] += fold[FT_GROUP_QKV];
     layout->ld[FT_ACT_D_GATE_UP] += fold[FT_GROUP_GATE_UP];
@@ -101,7 +110,8 @@ static void place(ft_activation_layout *layout)
     for (int act = 0; act < FT_ACT_COUNT; act++) {
         int64_t element = is_float32((ft_act)act) ? 4 : ft_repr_bytes(layout->repr);
         int64_t *block = act < FT_ACT_SAVED ? &layout->saved_bytes : &layout->scratch_bytes;
-        layout->bytes[act] = act == FT_ACT_D_MID ? 0 : room(layout) * layout->ld[act] * element;
+        bool twin_alone = act == FT_ACT_D_MID || (act == FT_ACT_SWIGLU && layout->keeps_inputs);
+        layout->bytes[act] = twin_alone ? 0 : room(layout) * layout->ld[act] * element;
         layout->offset[act] = *block;
         *block += round_up(layout->bytes[act], FT_ARENA_ALIGN);
         bool twin = layout->twins && has_twin((ft_act)act);
@@ -153,7 +163,7 @@ static int64_t layer_workspace(const ft_shape *shape, const ft_activation_option
 
 void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options)
 {
-    *layout = (ft_activation_layout){.tokens = options->tokens, .repr = options->repr, .twins = options->fp8};
+    *layout = (ft_activation_layout){.tokens = options->tokens, .repr = options->repr, .twins = options->fp8, .keeps_inputs = options->keep_inputs};
     fill_low_rank(layout, shape, options);
     fill_columns(layout, shape, options);
     fill_leading(layout, shape);

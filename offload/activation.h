@@ -29,10 +29,13 @@ typedef enum {
     FT_ACT_S_O,
     FT_ACT_S_GATE_UP,
     FT_ACT_S_DOWN,
+    FT_ACT_IN_QKV,            // hidden                       repr, input of qkv; these three 0 columns unless inputs are kept
+    FT_ACT_IN_GATE_UP,        // hidden                       repr
+    FT_ACT_IN_DOWN,           // ffn                          repr
     FT_ACT_SAVED,
     // scratch
-    FT_ACT_NORMED = FT_ACT_SAVED,  // hidden                  repr, twin; input of qkv and of gate+up
-    FT_ACT_SWIGLU,            // ffn                          repr, twin; input of down
+    FT_ACT_NORMED = FT_ACT_SAVED,  // hidden                  repr, twin; input of qkv and of gate+up, unless kept
+    FT_ACT_SWIGLU,            // ffn                          repr, twin; input of down, only the twin where inputs are kept
     FT_ACT_D_SWIGLU,          // ffn                          repr
     FT_ACT_D_GATE_UP,         // 2 ffn                        repr, twin
     FT_ACT_D_NORMED,          // hidden                       repr
@@ -46,7 +49,7 @@ typedef enum {
 typedef struct {
     int64_t tokens;           // of one micro-batch
     ft_repr repr;
-    bool twins;
+    bool twins, keeps_inputs;
     int64_t fold[FT_GROUP_MATRICES];   // tail columns of each group, 0 on the CPU
     int64_t cols[FT_ACT_COUNT];
     int64_t ld[FT_ACT_COUNT];          // elements
@@ -65,6 +68,7 @@ typedef struct {
     unsigned lora_targets;
     bool dropout;
     bool fp8;                 // CUDA with `compute: fp8`
+    bool keep_inputs;         // inputs of qkv, gate+up and down are saved, not made again for dA
     ft_repr repr;
     ft_device_kind device;
 } ft_activation_options;

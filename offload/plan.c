@@ -41,6 +41,17 @@ static int64_t limit(int64_t budget, int64_t machine)
     return budget > 0 ? budget : machine;
 }
 
+void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_layout *layout)
+{
+    const ft_plan_request *request = &plan->request;
+    const ft_activation_options options = {
+        .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .max_docs = request->max_docs,
+        .head_chunk = request->head_chunk, .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout,
+        .repr = plan->repr, .fp8 = request->compute == FT_COMPUTE_FP8, .keep_inputs = keep_inputs,
+        .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
+    ft_activation_layout_make(layout, &plan->layout.shape, &options);
+}
+
 // What does not depend on the choice.
 static void derive(ft_plan *plan)
 {
@@ -52,11 +63,7 @@ static void derive(ft_plan *plan)
     plan->micro_batch_tokens = request->sequence_len * request->micro_batch_size;
     plan->slot_bytes = plan->layout.layer_bytes_max;
     plan->lora_parameters = ft_lora_floats(shape, request->lora_r, request->lora_targets);
-    ft_activation_options options = {
-        .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .max_docs = request->max_docs, .head_chunk = request->head_chunk,
-        .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout, .repr = plan->repr,
-        .fp8 = request->compute == FT_COMPUTE_FP8, .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
-    ft_activation_layout_make(&plan->activation, shape, &options);
+    ft_plan_activation(plan, false, &plan->activation);
     for (int64_t i = 0; i < shape->layers; i++) {
         ft_compute_form_make(&plan->form[i], &plan->layout.record[i], &plan->activation, request->compute);
         plan->form_bytes = ft_plan_max64(plan->form_bytes, plan->form[i].bytes);
@@ -153,7 +160,11 @@ static void search_keep(ft_plan *plan, ft_plan_choice *choice, best_choice *best
         if (policy == FT_POLICY_KEEP && quarter < 4) break;
         if (policy == FT_POLICY_RECOMPUTE && quarter > 0) continue;
         choice->keep_layers = layers * quarter / 4;
-        consider(plan, choice, best);
+        bool may_keep_inputs = quarter == 4 && plan->repr != FT_REPR_F32 && plan->request.train;
+        for (int keep = may_keep_inputs; keep >= 0; keep--) {
+            choice->keep_inputs = keep != 0;
+            consider(plan, choice, best);
+        }
     }
 }
 

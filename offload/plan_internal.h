@@ -13,6 +13,7 @@ typedef struct {
     ft_tier rest;              // home of the layers that are not pinned
     ft_tier embedding;         // host; NVMe only where nothing else fits; HBM where nothing is streamed and room is left
     int64_t resident_forms;    // only where no layer is streamed
+    bool keep_inputs;          // only where every layer keeps its activations (CUDA)
 } ft_plan_choice;
 
 // Sets homes, policies, slots, activation sizes and every line from a choice. No allocation, no limit check.
@@ -24,6 +25,8 @@ void ft_plan_time(ft_plan *plan);      // phases, step, crossover
 int64_t ft_plan_streamed_layers(const ft_plan *plan);
 // FLOPs per token of one layer's matrices in a pass (2 per parameter) and of LoRA.
 double ft_plan_layer_flops(const ft_plan *plan);
+// The activation layout with or without kept inputs.
+void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_layout *layout);
 int64_t ft_plan_max64(int64_t a, int64_t b);
 
 #endif

@@ -177,6 +177,7 @@ void ft_plan_apply(ft_plan *plan, const ft_plan_choice *choice)
     plan->host_slots = on_nvme < request->prefetch_depth + 1 ? on_nvme : request->prefetch_depth + 1;
     plan->micro_batches = choice->micro_batches;
     plan->resident_forms = choice->resident_forms;
+    if (plan->activation.keeps_inputs != choice->keep_inputs) ft_plan_activation(plan, choice->keep_inputs, &plan->activation);
     plan->sweeps = (request->accumulation + choice->micro_batches - 1) / choice->micro_batches;
     weight_lines(plan);
     adapter_lines(plan);

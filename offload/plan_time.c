@@ -69,6 +69,16 @@ static int64_t kept_layers(const ft_plan *plan)
     return kept;
 }
 
+// Making the inputs of qkv, gate+up and down once more for dA, in layers that keep all but these: two norms read and written, and
+// SwiGLU's output written beside its gradient.
+static double input_seconds(const ft_plan *plan)
+{
+    if (plan->repr == FT_REPR_F32 || plan->activation.keeps_inputs) return 0;
+    const ft_shape *shape = &plan->layout.shape;
+    double bytes = (double)ft_repr_bytes(plan->repr) * (double)(4 * shape->hidden + shape->ffn);
+    return tokens_per_sweep(plan) * (double)kept_layers(plan) * bytes / plan->machine.hbm;
+}
+
 static void forward_compute(ft_plan *plan)
 {
     double t = tokens_per_sweep(plan), layers = (double)plan->layout.shape.layers;
@@ -88,7 +98,7 @@ static void backward_compute(ft_plan *plan)
     plan->backward.seconds[FT_RESOURCE_COMPUTE] =
         compute_seconds(plan, gemm, t * again * attention_flops(plan), 2.5 * t * layers * attention_flops(plan),
                         &plan->backward.amount[FT_RESOURCE_COMPUTE]) +
-        form_seconds(plan, FT_BACKWARD);
+        form_seconds(plan, FT_BACKWARD) + input_seconds(plan);
 }
 
 // Record bytes the steady schedule brings in during one direction, over all layers or those at home on NVMe.

@@ -88,19 +88,27 @@ static ft_status qk_norm_back(const frame *f, ft_view d_qkv)
                                     v->k_norm);
 }
 
-static ft_status norm(const frame *f, ft_view x, ft_act rstd, const float *weight)
+// The input of qkv, gate+up or down: in the saved block where inputs are kept, else in scratch; its twin is always in scratch.
+static ft_view input_of(const frame *f, ft_act kept, ft_act scratch)
+{
+    const ft_activation_layout *layout = f->visit->activation;
+    if (!layout->keeps_inputs) return view(f, scratch);
+    return ft_activation_twin(layout, scratch, f->visit->scratch, view(f, kept));
+}
+
+static ft_status norm(const frame *f, ft_view y, ft_view x, ft_act rstd, const float *weight)
 {
     const ft_layer_visit *v = f->visit;
-    return v->ops->rmsnorm_forward(v->queue, view(f, FT_ACT_NORMED), no_view, address(f, rstd), x, no_view, weight, (float)v->shape->norm_eps);
+    return v->ops->rmsnorm_forward(v->queue, y, no_view, address(f, rstd), x, no_view, weight, (float)v->shape->norm_eps);
 }
 
 // x -> saved: rstd, qkv, attention output and its lse, mid = x + o.
 static ft_status attention_forward(const frame *f, ft_view x)
 {
     const ft_layer_visit *v = f->visit;
-    ft_view qkv = view(f, FT_ACT_QKV), attn = view(f, FT_ACT_ATTN), mid = view(f, FT_ACT_MID);
-    FT_TRY(norm(f, x, FT_ACT_RSTD_ATTN, v->attn_norm));
-    FT_TRY(linear(f, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, view(f, FT_ACT_NORMED), no_view));
+    ft_view qkv = view(f, FT_ACT_QKV), attn = view(f, FT_ACT_ATTN), mid = view(f, FT_ACT_MID), in = input_of(f, FT_ACT_IN_QKV, FT_ACT_NORMED);
+    FT_TRY(norm(f, in, x, FT_ACT_RSTD_ATTN, v->attn_norm));
+    FT_TRY(linear(f, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, in, no_view));
     FT_TRY(qk_norm(f, qkv));
     FT_TRY(v->ops->rope(v->queue, qkv, &f->attention, v->rope, f->batch->positions, +1));
     FT_TRY(v->ops->attention_forward(v->queue, attn, address(f, FT_ACT_LSE), qkv, &f->attention, &f->batch->documents, v->workspace,
@@ -112,12 +120,13 @@ ft_status ft_layer_forward(const ft_layer_visit *visit, const ft_layer_batch *ba
 {
     frame f = make_frame(visit, batch, saved);
     FT_TRY(attention_forward(&f, x));
-    FT_TRY(norm(&f, view(&f, FT_ACT_MID), FT_ACT_RSTD_MLP, visit->mlp_norm));
-    FT_TRY(linear(&f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, view(&f, FT_ACT_GATE_UP), view(&f, FT_ACT_NORMED), no_view));
+    ft_view in = input_of(&f, FT_ACT_IN_GATE_UP, FT_ACT_NORMED), swiglu = input_of(&f, FT_ACT_IN_DOWN, FT_ACT_SWIGLU);
+    FT_TRY(norm(&f, in, view(&f, FT_ACT_MID), FT_ACT_RSTD_MLP, visit->mlp_norm));
+    FT_TRY(linear(&f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, view(&f, FT_ACT_GATE_UP), in, no_view));
     bool adapted = visit->group[FT_GROUP_DOWN].lora[0].r > 0;
     if (y.data == NULL && !adapted) return FT_OK;
-    FT_TRY(visit->ops->swiglu_forward(visit->queue, view(&f, FT_ACT_SWIGLU), view(&f, FT_ACT_GATE_UP)));
-    return linear(&f, FT_GROUP_DOWN, FT_ACT_S_DOWN, y, view(&f, FT_ACT_SWIGLU), view(&f, FT_ACT_MID));
+    FT_TRY(visit->ops->swiglu_forward(visit->queue, swiglu, view(&f, FT_ACT_GATE_UP)));
+    return linear(&f, FT_GROUP_DOWN, FT_ACT_S_DOWN, y, swiglu, view(&f, FT_ACT_MID));
 }
 
 // The stream's gradient with the twin that stands in scratch: valid between the op that writes both and the end of the visit's
@@ -135,19 +144,27 @@ static ft_view without_twin(ft_view view)
     return view;
 }
 
+// The input of qkv or gate+up for dA: kept, or made again from x.
+static ft_status input_again(const frame *f, ft_act kept, ft_view x, ft_act rstd, const float *weight, ft_view *input)
+{
+    const ft_layer_visit *v = f->visit;
+    *input = without_twin(input_of(f, kept, FT_ACT_NORMED));
+    return v->activation->keeps_inputs ? FT_OK : v->ops->rmsnorm_apply(v->queue, *input, x, address(f, rstd), weight);
+}
+
 // dy (gradient of the layer's output) -> dy += gradient through the MLP, i.e. the gradient of mid.
 static ft_status mlp_backward(const frame *f, ft_view dy)
 {
     const ft_layer_visit *v = f->visit;
-    ft_view gate_up = view(f, FT_ACT_GATE_UP), swiglu = without_twin(view(f, FT_ACT_SWIGLU)), normed = without_twin(view(f, FT_ACT_NORMED));
+    ft_view gate_up = view(f, FT_ACT_GATE_UP), swiglu = without_twin(input_of(f, FT_ACT_IN_DOWN, FT_ACT_SWIGLU)), normed;
     ft_view d_swiglu = view(f, FT_ACT_D_SWIGLU), d_gate_up = view(f, FT_ACT_D_GATE_UP), d_normed = view(f, FT_ACT_D_NORMED);
     ft_view mid = view(f, FT_ACT_MID);
     float *rstd = address(f, FT_ACT_RSTD_MLP);
     FT_TRY(linear_back(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, d_swiglu, dy));
-    FT_TRY(v->ops->swiglu_backward(v->queue, d_gate_up, swiglu, d_swiglu, gate_up));
+    FT_TRY(v->ops->swiglu_backward(v->queue, d_gate_up, v->activation->keeps_inputs ? no_view : swiglu, d_swiglu, gate_up));
     FT_TRY(linear_back_a(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, dy, swiglu));
     FT_TRY(linear_back(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_normed, d_gate_up));
-    FT_TRY(v->ops->rmsnorm_apply(v->queue, normed, mid, rstd, v->mlp_norm));
+    FT_TRY(input_again(f, FT_ACT_IN_GATE_UP, mid, FT_ACT_RSTD_MLP, v->mlp_norm, &normed));
     FT_TRY(linear_back_a(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_gate_up, normed));
     return v->ops->rmsnorm_backward(v->queue, with_twin(f, dy), dy, d_normed, mid, rstd, v->mlp_norm);
 }
@@ -156,7 +173,7 @@ static ft_status mlp_backward(const frame *f, ft_view dy)
 static ft_status attention_backward(const frame *f, ft_view dy, ft_view x, bool want_dx)
 {
     const ft_layer_visit *v = f->visit;
-    ft_view attn = view(f, FT_ACT_ATTN), qkv = view(f, FT_ACT_QKV), normed = without_twin(view(f, FT_ACT_NORMED));
+    ft_view attn = view(f, FT_ACT_ATTN), qkv = view(f, FT_ACT_QKV), normed;
     ft_view d_attn = view(f, FT_ACT_D_ATTN), d_qkv = view(f, FT_ACT_D_QKV), d_normed = view(f, FT_ACT_D_NORMED);
     float *rstd = address(f, FT_ACT_RSTD_ATTN);
     FT_TRY(linear_back(f, FT_GROUP_O, FT_ACT_S_O, d_attn, with_twin(f, dy)));
@@ -167,7 +184,7 @@ static ft_status attention_backward(const frame *f, ft_view dy, ft_view x, bool 
     FT_TRY(v->ops->rope(v->queue, v->q_norm ? without_twin(d_qkv) : d_qkv, &f->attention, v->rope, f->batch->positions, -1));
     FT_TRY(qk_norm_back(f, d_qkv));
     FT_TRY(linear_back(f, FT_GROUP_QKV, FT_ACT_S_QKV, want_dx ? d_normed : no_view, d_qkv));
-    FT_TRY(v->ops->rmsnorm_apply(v->queue, normed, x, rstd, v->attn_norm));
+    FT_TRY(input_again(f, FT_ACT_IN_QKV, x, FT_ACT_RSTD_ATTN, v->attn_norm, &normed));
     FT_TRY(linear_back_a(f, FT_GROUP_QKV, FT_ACT_S_QKV, d_qkv, normed));
     if (!want_dx) return FT_OK;
     return v->ops->rmsnorm_backward(v->queue, dy, dy, d_normed, x, rstd, v->attn_norm);
