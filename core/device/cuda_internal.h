@@ -19,6 +19,12 @@ ft_status ft_cuda_error(cudaError_t error, const char *format, ...) __attribute_
 // Makes the device current on this thread: some nanoseconds where it is already.
 ft_status ft_cuda_use(const ft_device *device);
 
+// Regions of host memory that were registered (cuda_pinned.c). The run is how many of the bytes at `pointer` one copy may take:
+// those up to the end of its region, all of them in memory that is none.
+ft_status ft_cuda_pinned_add(const void *pointer, int64_t bytes);
+void ft_cuda_pinned_remove(const void *pointer);
+int64_t ft_cuda_pinned_run(const void *pointer, int64_t bytes);
+
 ft_status ft_cuda_queue_create(ft_device *device, ft_queue_kind kind, const char *name, ft_queue **queue);
 void ft_cuda_queue_destroy(ft_queue *queue);
 ft_status ft_cuda_queue_sync(ft_queue *queue);

@@ -109,8 +109,14 @@ ft_status ft_cuda_queue_copy(ft_queue *queue, void *dst, const void *src, int64_
     static const enum cudaMemcpyKind kinds[] = {
         [FT_COPY_H2D] = cudaMemcpyHostToDevice, [FT_COPY_D2H] = cudaMemcpyDeviceToHost, [FT_COPY_D2D] = cudaMemcpyDeviceToDevice};
     FT_TRY(ft_cuda_use(queue->device));
-    FT_CUDA_TRY(cudaMemcpyAsync(dst, src, (size_t)bytes, kinds[direction], of_queue(queue)->stream), "queue %s: copy of %lld bytes",
-                of_queue(queue)->name, (long long)bytes);
+    const char *from = src;
+    char *to = dst;
+    for (int64_t done = 0, run; done < bytes; done += run) {
+        const char *host = direction == FT_COPY_H2D ? from + done : to + done;
+        run = direction == FT_COPY_D2D ? bytes : ft_cuda_pinned_run(host, bytes - done);
+        FT_CUDA_TRY(cudaMemcpyAsync(to + done, from + done, (size_t)run, kinds[direction], of_queue(queue)->stream),
+                    "queue %s: copy of %lld bytes", of_queue(queue)->name, (long long)run);
+    }
     return FT_OK;
 }
 

@@ -258,6 +258,30 @@ static void a_graph_that_breaks_the_rules_fails_and_the_queue_lives(void **state
     t_free();
 }
 
+// Pools register slab by slab; what is taken from them may lie in two.
+static void one_copy_may_span_two_pinned_regions(void **state)
+{
+    const int64_t half = 4 * MIB, n = 2 * half;
+    unsigned char *memory = mmap(NULL, (size_t)n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *back = ft_malloc((size_t)n);
+    assert_true(memory != MAP_FAILED && back != NULL);
+    for (int64_t i = 0; i < n; i++) memory[i] = (unsigned char)(i * 7 / 1000);
+    ok(ft_device_register_host(device(), memory, half));
+    ok(ft_device_register_host(device(), memory + half, half));
+    unsigned char *there = t_device(n);
+    ok(ft_copy_h2d(t_queue(), there + 5, memory + 3, n - 9));
+    t_download(back, there + 5, n - 9);
+    assert_memory_equal(back, memory + 3, (size_t)n - 9);
+    memset(memory, 0, (size_t)n);
+    ok(ft_copy_d2h(t_queue(), memory + 3, there + 5, n - 9));
+    t_sync();
+    assert_memory_equal(back, memory + 3, (size_t)n - 9);
+    ft_device_unregister_host(device(), memory);
+    ft_device_unregister_host(device(), memory + half);
+    munmap(memory, (size_t)n);
+    ft_free(back);
+    t_free();
+}
+
 static void slabs_are_pinned_once_and_copied_asynchronously(void **state)
 {
     const int64_t n = 256 * MIB;
@@ -352,6 +376,7 @@ int main(void)
         cmocka_unit_test(graphs_replay_what_was_recorded),
         cmocka_unit_test(a_graph_that_breaks_the_rules_fails_and_the_queue_lives),
         cmocka_unit_test(slabs_are_pinned_once_and_copied_asynchronously),
+        cmocka_unit_test(one_copy_may_span_two_pinned_regions),
         cmocka_unit_test(any_thread_may_use_the_device),
         cmocka_unit_test(what_the_kernels_keep_goes_with_the_queue),
         cmocka_unit_test(libraries_are_found_and_new_enough),
