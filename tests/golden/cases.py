@@ -59,6 +59,10 @@ MODELS = {
         seed=108, dialect=5, dtype=torch.bfloat16, shard="10MB", model_type="qwen3",
         config=dict(vocab_size=320, hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2,
                     num_key_value_heads=1, head_dim=128, tie_word_embeddings=True, **QWEN)),
+    "qwen2_fp8_wide": dict(
+        seed=109, dialect=5, dtype=torch.bfloat16, shard="10MB", model_type="qwen2",
+        config=dict(vocab_size=320, hidden_size=256, intermediate_size=384, num_hidden_layers=2, num_attention_heads=4,
+                    num_key_value_heads=2, tie_word_embeddings=True, **QWEN)),
 }
 
 # docs: (length, how labels are masked), see `labels_of`.
@@ -128,6 +132,12 @@ CASES = {
         model="qwen3_fp8_tied", seed=211, base_format="fp8", sequence_len=48,
         docs=[(11, "p"), (41, "t"), (23, "f")],
         lora=dict(r=2, alpha=4, target_modules=ATTENTION),
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, max_grad_norm=1.0)),
+    "qwen2_fp8_wide": dict(
+        about="Qwen2 on an fp8 base whose matrices are several whole tiles each way: head_dim 64, biases, grouped queries",
+        model="qwen2_fp8_wide", seed=212, base_format="fp8", sequence_len=80,
+        docs=[(17, "p"), (80, "t"), (1, "f"), (41, "p"), (29, "f"), (3, "m")],
+        lora=dict(r=4, alpha=8, target_modules=ATTENTION + MLP),
         optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, max_grad_norm=1.0)),
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes bf16_errors.json: how far transformers + PEFT in bfloat16 land from the float64 goldens beside it.
 
-    python make_bf16_errors.py [CASE ...]        (no argument: every case of cases.py; packages as for make_golden.py)
+    python make_bf16_errors.py [CASE ...]   (no argument: every case, fp8_dialects' too; packages as for make_golden.py)
 
 A yardstick for devices that compute in bfloat16: tests/gpu allows them 1.5 times the error given here. README.md describes the
 fields. The base is bfloat16 with transformers' default attention (sdpa); the adapter is used in three ways, see VARIANTS. Each
@@ -12,6 +12,7 @@ import contextlib
 import json
 import re
 import sys
+import tempfile
 import warnings
 
 from make_golden import labels_of  # first: it keeps transformers from asking the hub
@@ -27,6 +28,9 @@ from transformers import AutoModelForCausalLM
 from cases import ATTENTION, CASES, HERE, MLP, MODELS, read_data
 from oracle import (STEPS, document_logits, double_precision, load, lora_parameters, make_optimizer, quantize_layers,
                     trainable_tokens)
+
+sys.path.insert(0, str(HERE / "fp8_dialects"))
+import make_fp8  # noqa: E402
 
 EXTRA_SEEDS = [1, 2, 3, 4, 5]
 VARIANTS = {
@@ -179,7 +183,6 @@ def write(path, body):
 
 
 def main():
-    what = sys.argv[1:] or list(CASES)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
@@ -189,8 +192,12 @@ def main():
     body |= {"made_with": {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__,
                            "peft": peft.__version__, "attention": "sdpa", "device": "cpu"},
              "extra_seeds": EXTRA_SEEDS, "variants": VARIANTS}
-    for name in what:
-        body["cases"][name] = make_case(name)
+    with tempfile.TemporaryDirectory() as temporary:
+        dialects = {f"fp8_dialects/{name}": name for name in make_fp8.DIALECTS}
+        for name in sys.argv[1:] or [*CASES, *dialects]:
+            if name in dialects:
+                make_fp8.enter_dequantized(dialects[name], temporary)
+            body["cases"][name] = make_case(name)
     write(path, body)
 
 

@@ -10,6 +10,8 @@
 #include "gpu/gpu.h"
 #include "train/golden_case.h"
 
+#define GOLDEN_SECONDS 40  // of one case
+
 // "cuda"; FT_GOLDEN_DEVICE=cpu runs the same checks without a GPU, where they must find next to no error.
 static inline const char *golden_device(void)
 {
@@ -22,13 +24,14 @@ static inline bool golden_on_gpu(void)
     return strcmp(golden_device(), "cuda") == 0;
 }
 
-// Exit code of run(context) in a child, or 128 + signal. The parent must not have opened the GPU.
+// Exit code of run(context) in a child, or 128 + signal: SIGALRM where it hangs. The parent must not have opened the GPU.
 static inline int golden_in_child(int (*run)(const void *context), const void *context)
 {
     int status;
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
+        alarm(GOLDEN_SECONDS);
         int code = run(context);
         fflush(NULL);
         _exit(code);

@@ -10,7 +10,6 @@
 #define CHANCE 3.0
 #define FP8_LOSS 0.02
 #define FP8_COSINE 0.99
-#define MOST_METRICS 16
 
 typedef struct {
     double squares;  // of ours / HF's, over all cases and modes
@@ -22,8 +21,8 @@ static summary *shared;
 static json_t *yardsticks;
 
 typedef struct {
-    const char *name;        // directory in tests/golden
-    const char *mode;        // for people
+    const char *name;     // directory in tests/golden
+    const char *mode;     // for people
     bool deterministic;
     const char *compute;
 } golden_mode;
@@ -200,7 +199,7 @@ static int judge(const golden_case *c, const char *metric, const char *shown, do
 static int judge_all(const golden_case *c, const golden_mode *mode, const errors *e)
 {
     int bad = 0;
-    printf("%-20s %s:", c->name, mode->mode);
+    printf("%-24s %s:", c->name, mode->mode);
     bad += judge(c, "loss", NULL, e->loss, false);
     bad += judge(c, "loss_after_steps", NULL, e->loss_after_steps, false);
     bad += judge(c, "token_nll", NULL, e->token_nll, true);
@@ -224,7 +223,7 @@ static void bf16_is_as_near_as_peft(void **state)
     open_mode(&c, mode);
     measure(&c, &e);
     int bad = judge_all(&c, mode, &e);
-    if (bad > 0) printf("%-20s %s: %d errors too far; %s\n", c.name, mode->mode, bad, ft_model_ops(c.run.model)->describe(ft_model_queue(c.run.model)));
+    if (bad > 0) printf("%-24s %s: %d errors too far; %s\n", c.name, mode->mode, bad, ft_model_ops(c.run.model)->describe(ft_model_queue(c.run.model)));
     golden_close(&c);
     assert_int_equal(bad, 0);
 }
@@ -259,10 +258,10 @@ static int compare_gradients(const golden_case *c, const float *fp8, const float
         least = fmin(least, same);
         if (same >= FP8_COSINE) continue;
         ft_adapter_tensor_name(&c->run.session.shape, tensor, name);
-        printf("%-20s fp8: cosine %.5f of %s\n", c->name, same, name);
+        printf("%-24s fp8: cosine %.5f of %s\n", c->name, same, name);
         bad++;
     }
-    printf("%-20s fp8: least cosine of a gradient with bf16's %.5f over %lld tensors\n", c->name, least, (long long)c->run.session.adapter.n_tensors);
+    printf("%-24s fp8: least cosine of a gradient with bf16's %.5f over %lld tensors\n", c->name, least, (long long)c->run.session.adapter.n_tensors);
     return bad;
 }
 
@@ -280,12 +279,12 @@ static void fp8_is_near_bf16(void **state)
     double loss = run_gradients(&c.run, 0), golden = json_number_value(golden_at(&c, "expected", "loss"));
     float *gradients = read_state(&c, ft_model_adapter(c.run.model).gradients);
     errors e = {0};
-    printf("%-20s %s: %d of %d groups in FP8; loss %.5f, bf16 %.5f, float64 %.5f\n", mode->name, mode->mode, groups, FT_GROUP_MATRICES, loss, expected,
+    printf("%-24s %s: %d of %d groups in FP8; loss %.5f, bf16 %.5f, float64 %.5f\n", mode->name, mode->mode, groups, FT_GROUP_MATRICES, loss, expected,
            golden);
     bad = compare_gradients(&c, gradients, reference);
     measure_gradients(&c, gradients, &e);
     measure_steps(&c, &e);
-    printf("%-20s %s: gradients off by %.2e, adapter after the steps by %.2e, losses by %.2e\n", mode->name, mode->mode, e.gradient[0], e.change,
+    printf("%-24s %s: gradients off by %.2e, adapter after the steps by %.2e, losses by %.2e\n", mode->name, mode->mode, e.gradient[0], e.change,
            e.loss_after_steps);
     free(reference);
     free(gradients);
@@ -297,27 +296,44 @@ static void fp8_is_near_bf16(void **state)
     assert_true(e.loss_after_steps <= FP8_LOSS);
 }
 
+static bool in_fp8(const golden_mode *mode)
+{
+    return strcmp(mode->compute, "fp8") == 0;
+}
+
 static int run_mode(const void *context)
 {
     golden_mode mode = *(const golden_mode *)context;
-    bool fp8 = strcmp(mode.compute, "fp8") == 0;
-    return golden_test(mode.name, fp8 ? fp8_is_near_bf16 : bf16_is_as_near_as_peft, &mode) != 0;
+    return golden_test(mode.name, in_fp8(&mode) ? fp8_is_near_bf16 : bf16_is_as_near_as_peft, &mode) != 0;
 }
 
-static void check(const golden_mode *mode)
+static void check(const char *name, bool deterministic, const char *compute)
 {
-    int code = golden_in_child(run_mode, mode);
+    const golden_mode mode = {name, strcmp(compute, "fp8") == 0 ? "fp8" : deterministic ? "own attention" : "cuDNN", deterministic, compute};
+    int code = golden_in_child(run_mode, &mode);
     if (code == 0) return;
     shared->failures++;
-    printf("%-20s %s: FAILED (%s %d)\n", mode->name, mode->mode, code > 128 ? "signal" : "exit", code > 128 ? code - 128 : code);
+    printf("%-24s %s: FAILED (%s %d)\n", mode.name, mode.mode, code > 128 ? "signal" : "exit", code > 128 ? code - 128 : code);
+}
+
+static void check_all(void)
+{
+    // Those whose sizes are multiples of 8, as the kernels want them.
+    static const char *const cases[] = {"gqa_untied_r4", "llama3rope_tied_r16", "mha_odd", "fp8_untied_r16", "fp8_odd", "loraplus_dropoutless",
+                                        "mistral_window", "qwen2_fp8_untied", "qwen2_fp8_wide", "qwen3_fp8_tied", "fp8_dialects/tile_e8m0",
+                                        "fp8_dialects/row_whole", "fp8_dialects/tensor_whole"};
+    // Those with heads of 64 or 128.
+    static const char *const cudnn[] = {"gqa_untied_r4", "mha_odd", "fp8_untied_r16", "fp8_odd", "qwen2_fp8_wide", "qwen3_fp8_tied"};
+    // Those with FP8 matrices of whole tiles.
+    static const char *const tiles[] = {"fp8_untied_r16", "qwen2_fp8_untied", "qwen2_fp8_wide", "qwen3_fp8_tied", "fp8_dialects/row_whole",
+                                        "fp8_dialects/tensor_whole"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(cases[i], true, "bf16");
+    for (size_t i = 0; i < sizeof cudnn / sizeof *cudnn; i++) check(cudnn[i], false, "bf16");
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) check(tiles[i], true, "fp8");
 }
 
 int main(void)
 {
-    static const char *const cases[] = {"gqa_untied_r4", "llama3rope_tied_r16", "mha_odd", "fp8_untied_r16", "fp8_odd", "loraplus_dropoutless",
-                                        "mistral_window", "qwen2_bias_tied", "qwen2_fp8_untied", "qwen3_qknorm_untied", "qwen3_fp8_tied"};
-    static const char *const cudnn[] = {"gqa_untied_r4", "mha_odd", "fp8_untied_r16", "fp8_odd", "qwen3_fp8_tied"};  // heads of 64 and 128
-    static const char *const tiles[] = {"fp8_untied_r16", "qwen2_fp8_untied", "qwen3_fp8_tied"};
     shared = golden_shared(sizeof *shared);
     int none = golden_on_gpu() ? golden_in_child(golden_probe, NULL) : 0;
     if (none != 0) return none;
@@ -326,9 +342,7 @@ int main(void)
         fprintf(stderr, "tests/golden/bf16_errors.json cannot be read from here\n");
         return 1;
     }
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(&(golden_mode){cases[i], "own attention", true, "bf16"});
-    for (size_t i = 0; i < sizeof cudnn / sizeof *cudnn; i++) check(&(golden_mode){cudnn[i], "cuDNN", false, "bf16"});
-    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) check(&(golden_mode){tiles[i], "fp8", true, "fp8"});
+    check_all();
     double pooled = sqrt(shared->squares / (shared->n > 0 ? shared->n : 1));
     printf("losses of all cases: %.2f times HF's error (at most %.1f); %d failures\n", pooled, LIMIT, shared->failures);
     json_decref(yardsticks);

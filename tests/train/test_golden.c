@@ -100,6 +100,7 @@ static void loraplus_and_clipping(void **state) { run_case("loraplus_dropoutless
 static void mistral_with_a_window_of_the_sequence(void **state) { run_case("mistral_window", NULL); }
 static void qwen2_biases_tied(void **state) { run_case("qwen2_bias_tied", NULL); }
 static void qwen2_biases_fp8_untied(void **state) { run_case("qwen2_fp8_untied", NULL); }
+static void qwen2_biases_fp8_several_tiles(void **state) { run_case("qwen2_fp8_wide", NULL); }
 static void qwen3_head_norms_untied(void **state) { run_case("qwen3_qknorm_untied", NULL); }
 static void qwen3_head_norms_fp8_tied(void **state) { run_case("qwen3_fp8_tied", NULL); }
 
@@ -117,6 +118,11 @@ static void fp8_source_compressed_tensor(void **state) { run_case("fp8_dialects/
 static void fp8_source_compressed_channel(void **state) { run_case("fp8_dialects/ct_channel", NULL); }
 static void fp8_source_compressed_block(void **state) { run_case("fp8_dialects/ct_block", NULL); }
 static void fp8_source_autofp8(void **state) { run_case("fp8_dialects/autofp8", NULL); }
+static void fp8_source_whole_tiles(void **state)
+{
+    run_case("fp8_dialects/row_whole", NULL);
+    run_case("fp8_dialects/tensor_whole", NULL);
+}
 
 static void streamed_and_recomputed(void **state)
 {
@@ -137,7 +143,8 @@ int main(void)
         cmocka_unit_test(fp8_source_stacked_e8m0_tiles), cmocka_unit_test(fp8_source_rows_beside_bf16),
         cmocka_unit_test(fp8_source_compressed_tensor),
         cmocka_unit_test(fp8_source_streamed_layers_of_unlike_size), cmocka_unit_test(fp8_source_compressed_channel),
-        cmocka_unit_test(fp8_source_compressed_block), cmocka_unit_test(fp8_source_autofp8),
+        cmocka_unit_test(fp8_source_compressed_block), cmocka_unit_test(fp8_source_autofp8), cmocka_unit_test(fp8_source_whole_tiles),
+        cmocka_unit_test(qwen2_biases_fp8_several_tiles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,7 +38,7 @@ TILE = 128
 E4M3 = ml_dtypes.float8_e4m3fn
 
 # Tiles need sides above 128 to be more than one; 130 and 132 leave partial ones. kv_heads = q_heads in "stacked", so that q|k|v and
-# gate|up have 128 rows each and are stacked in a store. 54 and 70 rows leave room at the end of an array of row scales.
+# gate|up have 128 rows each and are stacked in a store; "whole" has whole tiles alone, as FP8 products want them. 54 and 70 rows leave room at the end of an array of row scales.
 GEOMETRY = {
     "tiles": dict(hidden_size=132, intermediate_size=130, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
                   head_dim=16, vocab_size=48, tie_word_embeddings=True),
@@ -46,6 +46,8 @@ GEOMETRY = {
                     head_dim=64, vocab_size=48, tie_word_embeddings=True),
     "small": dict(hidden_size=54, intermediate_size=70, num_hidden_layers=3, num_attention_heads=2, num_key_value_heads=1,
                   head_dim=16, vocab_size=48, tie_word_embeddings=False),
+    "whole": dict(hidden_size=256, intermediate_size=128, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+                  head_dim=64, vocab_size=48, tie_word_embeddings=True),
 }
 
 
@@ -94,6 +96,14 @@ DIALECTS = {
         about="AutoFP8, static: one float32 scale per tensor, []; input scales and scales of the key-value cache beside",
         geometry="small", kind="tensor", suffix="weight_scale", scale=torch.float32, seed=307, scalar=True,
         extra=["input_scale"], cache=True,
+        config=dict(quant_method="fp8", activation_scheme="static", ignored_layers=["lm_head"])),
+    "row_whole": dict(
+        about="bf16 scales per row over whole 128-tiles",
+        geometry="whole", kind="row", suffix="weight_scale", scale=torch.bfloat16, seed=308,
+        config=compressed("channel", ["lm_head"], True)),
+    "tensor_whole": dict(
+        about="one float32 scale per tensor over whole 128-tiles",
+        geometry="whole", kind="tensor", suffix="weight_scale", scale=torch.float32, seed=309, scalar=True, extra=["input_scale"],
         config=dict(quant_method="fp8", activation_scheme="static", ignored_layers=["lm_head"])),
 }
 
@@ -145,7 +155,7 @@ def scale_tensor(dialect, grid):
     return tensor.reshape(1) if dialect["kind"] == "tensor" else tensor
 
 
-def make_model(name, plain, most=150_000):
+def make_model(name, plain, most=270_000):
     """Writes NAME/model, and into `plain` the same model dequantized to float32. Returns the dequantized quantized weights."""
     dialect = DIALECTS[name]
     config = LlamaConfig(**MODELS[str(plain.parent)]["config"])
@@ -211,7 +221,7 @@ def readers_that_agree(name, quantized, temporary):
     if name == "tile_inv":
         assert transformers_agrees(temporary)
         readers.append(f"transformers {transformers.__version__}")
-    if name.startswith("ct_"):
+    if name.startswith("ct_") or name == "row_whole":
         import compressed_tensors
         assert compressed_tensors_agrees(name, quantized)
         readers.append(f"compressed-tensors {compressed_tensors.__version__}")
@@ -219,10 +229,10 @@ def readers_that_agree(name, quantized, temporary):
 
 
 # --- goldens
-def make_case(name, temporary):
+def describe_case(name, temporary):
+    """Enters the case into CASES and MODELS: (its name there, where its dequantized model belongs)."""
     path, plain = f"{HERE.name}/{name}", Path(temporary) / name / "model"
     dialect = DIALECTS[name]
-    (HERE / name).mkdir(exist_ok=True)
     MODELS[str(plain.parent)] = dict(dtype=torch.float32, config=GEOMETRY[dialect["geometry"]] | dict(
         rms_norm_eps=1e-5, max_position_embeddings=256, bos_token_id=1, eos_token_id=2,
         rope_parameters=dict(rope_type="default", rope_theta=10000.0)))
@@ -230,6 +240,23 @@ def make_case(name, temporary):
                        sequence_len=24, docs=[(11, "p"), (5, "f"), (24, "t"), (17, "p"), (1, "f")],
                        lora=dict(r=2, alpha=4, target_modules=dialect.get("targets", ATTENTION + MLP)),
                        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, max_grad_norm=1.0))
+    return path, plain
+
+
+def enter_dequantized(name, temporary):
+    """For other scripts: the case's name in CASES, its base dequantized in `temporary`; writes nothing else."""
+    global HERE
+    path, plain = describe_case(name, temporary)
+    committed, HERE = HERE, Path(temporary) / "source"
+    make_model(name, plain)
+    HERE = committed
+    CASES[path]["base_format"] = "bf16"
+    return path
+
+
+def make_case(name, temporary):
+    path, plain = describe_case(name, temporary)
+    (HERE / name).mkdir(exist_ok=True)
     quantized = make_model(name, plain)
     readers = readers_that_agree(name, quantized, temporary)
     golden.make_data(path)
