@@ -8,7 +8,9 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/normal.h"
 #include "common/rng.h"
+#include "common/threads.h"
 #include "io/safetensors.h"
 
 ft_status ft_bench_shape(ft_shape *shape, const ft_bench_options *o)
@@ -95,12 +97,17 @@ static ft_status each_tensor(const ft_shape *shape, tensor_visit visit, void *co
     return FT_OK;
 }
 
+enum { PIECE = 32 << 20, BLOCK = 16, VALUES = BLOCK / 2 };  // bytes, bytes, values of a block
+#define DEVIATION 0.02
+
 typedef struct {
     ft_safetensors_writer *writer;
     uint64_t seed;
-    uint32_t number;
-    float *row;
-    ft_bf16 *out;
+    uint32_t number;           // of the tensor, from 1
+    int64_t block;             // of the tensor, where `piece` starts
+    const ft_bf16 *values;     // quantiles of what is written: `matrix` or `vector`
+    ft_bf16 matrix[65536], vector[65536];
+    ft_bf16 piece[PIECE / 2];
     ft_progress progress;
     double done;
 } generator;
@@ -116,6 +123,19 @@ static ft_status declare(void *context, const ft_shape *shape, ft_role role, int
     return ft_safetensors_declare(g->writer, name, FT_DTYPE_BF16, vector ? 1 : 2, vector ? &sizes[1] : sizes);
 }
 
+// Each block of values depends on (seed, tensor, its place) alone, so threads may share the work in any way.
+static void fill_blocks(void *context, int64_t begin, int64_t end)
+{
+    generator *g = context;
+    for (int64_t i = begin; i < end; i++) {
+        uint64_t block = (uint64_t)(g->block + i);
+        ft_rng_block bits = ft_rng(g->seed, FT_RNG_DATA, g->number, (uint32_t)(block >> 32), (uint32_t)block, 0);
+        uint16_t index[VALUES];
+        memcpy(index, bits.word, BLOCK);
+        for (int k = 0; k < VALUES; k++) g->piece[i * VALUES + k] = g->values[index[k]];
+    }
+}
+
 // Norm weights near 1; matrices normal with deviation 0.02, as checkpoints are initialised.
 static ft_status write_tensor(void *context, const ft_shape *shape, ft_role role, int64_t layer)
 {
@@ -123,20 +143,26 @@ static ft_status write_tensor(void *context, const ft_shape *shape, ft_role role
     int64_t rows, cols;
     ft_shape_role(shape, role, &rows, &cols);
     g->number++;
-    for (int64_t row = 0; row < rows; row++) {
-        for (int64_t i = 0; i < cols; i += 4) {
-            ft_rng_block block = ft_rng(g->seed, FT_RNG_DATA, g->number, (uint32_t)row, (uint32_t)i, 0);
-            float normal[4];
-            ft_rng_normal(block.word[0], block.word[1], normal);
-            ft_rng_normal(block.word[2], block.word[3], normal + 2);
-            for (int64_t k = 0; k < 4 && i + k < cols; k++) g->row[i + k] = (rows == 1 ? 1 : 0) + 0.02f * normal[k];
-        }
-        FT_TRY(ft_convert_from_f32(g->out, g->row, FT_DTYPE_BF16, (size_t)cols));
-        FT_TRY(ft_safetensors_write(g->writer, g->out, cols * 2));
-        g->done += (double)cols * 2;
+    g->values = rows == 1 ? g->vector : g->matrix;
+    for (int64_t at = 0, bytes = rows * cols * 2; at < bytes; at += PIECE) {
+        int64_t n = bytes - at < PIECE ? bytes - at : PIECE;
+        g->block = at / BLOCK;
+        ft_parallel_for((n + BLOCK - 1) / BLOCK, 4096, fill_blocks, g);
+        FT_TRY(ft_safetensors_write(g->writer, g->piece, n));
+        g->done += (double)n;
         ft_progress_update(&g->progress, g->done);
     }
     return FT_OK;
+}
+
+static void make_quantiles(generator *g)
+{
+    double x = -6;
+    for (int i = 0; i < 65536; i++) {
+        x = ft_normal_quantile_after(x, (i + 0.5) / 65536);
+        g->matrix[i] = ft_f32_to_bf16((float)(DEVIATION * x));
+        g->vector[i] = ft_f32_to_bf16((float)(1 + DEVIATION * x));
+    }
 }
 
 static ft_status generate(generator *g, const ft_shape *shape, const char *directory)
@@ -163,12 +189,12 @@ ft_status ft_bench_write_model(const ft_bench_options *options, const char *dire
     ft_shape shape;
     FT_TRY(ft_bench_shape(&shape, options));
     FT_TRY(ft_bench_write_config(options, directory));
-    int64_t widest = shape.hidden > shape.ffn ? shape.hidden : shape.ffn;
-    if (shape.q_heads * shape.head_dim > widest) widest = shape.q_heads * shape.head_dim;
-    generator g = {.seed = options->seed, .row = ft_malloc((size_t)widest * 4), .out = ft_malloc((size_t)widest * 2)};
-    ft_status status = g.row && g.out ? generate(&g, &shape, directory) : FT_E_NOMEM;
-    ft_free(g.row);
-    ft_free(g.out);
+    generator *g = FT_NEW(generator);
+    FT_ALLOC_CHECK(g);
+    g->seed = options->seed;
+    make_quantiles(g);
+    ft_status status = generate(g, &shape, directory);
+    ft_free(g);
     return status;
 }
 

@@ -2,10 +2,10 @@
 // block of 16 bytes depends on (seed, record, its position) alone.
 #include "offload/store_random.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/normal.h"
 #include "common/rng.h"
 #include "common/threads.h"
 
@@ -19,26 +19,20 @@ typedef struct {
     ft_bf16 value[65536];
 } random_store;
 
-// Quantiles (i + 1/2) / n of the normal distribution in ascending order: Newton's method on its distribution function, each from
-// the one before (the function is convex below 0, so a start to the left would overshoot: the steps are bounded).
-static double next_quantile(double from, double p)
-{
-    double x = from;
-    for (int i = 0; i < 60; i++) {
-        double step = (p - 0.5 * erfc(-x / sqrt(2))) * sqrt(2 * M_PI) * exp(x * x / 2);
-        x += step > 0.5 ? 0.5 : step;
-        if (fabs(step) < 1e-9) break;
-    }
-    return x;
-}
-
+// Quantiles (i + 1/2) / n of the normal distribution.
 static void make_tables(random_store *random, uint64_t seed)
 {
     double x = -6;
     random->seed = seed;
-    for (int i = 0; i < 256; i++) random->code[i] = ft_f32_to_e4m3((float)(CODE_DEVIATION * (x = next_quantile(x, (i + 0.5) / 256))));
+    for (int i = 0; i < 256; i++) {
+        x = ft_normal_quantile_after(x, (i + 0.5) / 256);
+        random->code[i] = ft_f32_to_e4m3((float)(CODE_DEVIATION * x));
+    }
     x = -6;
-    for (int i = 0; i < 65536; i++) random->value[i] = ft_f32_to_bf16((float)(DEVIATION * (x = next_quantile(x, (i + 0.5) / 65536))));
+    for (int i = 0; i < 65536; i++) {
+        x = ft_normal_quantile_after(x, (i + 0.5) / 65536);
+        random->value[i] = ft_f32_to_bf16((float)(DEVIATION * x));
+    }
 }
 
 ft_status ft_store_open_random(ft_store **opened, const ft_shape *shape, ft_base_format format, uint64_t seed)
