@@ -1,8 +1,8 @@
 // dA_i [r_i, in] += dS_i^T dropout(x) for all parts of a group, from one pass over x (kernels/ops.h).
 //
-// The kernel is lora_outer.cuh's with dS as its narrow matrix. Bytes beside x [8192, 8192] with R = 48 (134 MB): pieces (132 + 16) *
-// 96 KB = 15 MB written and read, most of it in L2, and dS again for each of 16 stripes, 0.8 MB each, out of L2. Expected 2.6 TB/s of
-// x from 16384 features or rows on, less below: the pieces do not shrink with x. R > 64 takes one read of x for each 64.
+// The kernel is lora_outer.cuh's with dS as its narrow matrix, and stripes half as wide: there is no dS to sum, so what counts are the
+// pieces of dA and the reads of dS. Bytes beside x [8192, 4096] with R = 48 (67 MB): pieces (132 + 16) * 48 KB = 7 MB written and read,
+// most of it in L2, and dS again for each of 16 stripes, 0.8 MB each, out of L2. R > 64 takes one read of x for each 64.
 #include "kernels/cuda/lora_outer.cuh"
 
 typedef struct {
@@ -13,41 +13,40 @@ typedef struct {
     float *da[FT_LINEAR_PARTS];
 } a_args;
 
-static __device__ void add_da(const a_args &args, int64_t feature, int low, float value)
+static __device__ float *da_at(const a_args &args, int64_t feature, int low)
 {
-    if (feature >= args.in) return;
+    if (feature >= args.in) return NULL;
     for (int p = 0; p < args.n_parts; p++) {
         if (low < args.low[p] || low >= args.low[p + 1] || args.da[p] == NULL) continue;
-        args.da[p][(low - args.low[p]) * args.in + feature] += args.outer.mask.kept * value;
+        return args.da[p] + (low - args.low[p]) * args.in + feature;
     }
+    return NULL;
 }
 
 static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const a_args args)
 {
     int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= (int64_t)args.outer.work.tiles * OUTER_STRIPE * args.nt * 2) return;
-    outer_sum sum = outer_sum_of(args.outer, args.nt, i);
-    add_da(args, sum.column, sum.low, sum.sum.x);
-    add_da(args, sum.column, sum.low + 1, sum.sum.y);
-    add_da(args, sum.column + 8, sum.low, sum.sum.z);
-    add_da(args, sum.column + 8, sum.low + 1, sum.sum.w);
+    if (i >= (int64_t)args.outer.work.tiles * args.outer.stripe * args.nt * 2) return;
+    outer_place_of_c at = outer_c_at(args.outer, args.nt, i);
+    float *const da[4] = {da_at(args, at.column, at.low), da_at(args, at.column, at.low + 1), da_at(args, at.column + 8, at.low),
+                          da_at(args, at.column + 8, at.low + 1)};
+    outer_accumulate(args.outer, args.nt, at, da, args.outer.mask.kept);
 }
 
-template <int NT> static ft_status launch_width(ft_queue *queue, const outer_args *args)
+template <int NT> static ft_status launch_width(ft_queue *queue, outer_args *args, int64_t tiles)
 {
-    enum { SHARED = outer_shape<NT, false>::SHARED };
-    if (args->mask.threshold > 0) FT_LORA_LAUNCH((outer_kernel<NT, false, true>), args->work.blocks, SHARED, queue, *args);
-    else FT_LORA_LAUNCH((outer_kernel<NT, false, false>), args->work.blocks, SHARED, queue, *args);
-    return ft_launched("lora_backward_a");
+    using shape = outer_shape<NT, FT_LORA_A_STRIPE, FT_LORA_TILE / FT_LORA_A_STRIPE, false>;
+    if (args->mask.threshold > 0) return outer_launch<shape, true>(queue, args, tiles);
+    return outer_launch<shape, false>(queue, args, tiles);
 }
 
-static ft_status launch(ft_queue *queue, const outer_args *args, int nt)
+static ft_status launch(ft_queue *queue, outer_args *args, int nt, int64_t tiles)
 {
     switch (nt) {
-    case 2: return launch_width<2>(queue, args);
-    case 4: return launch_width<4>(queue, args);
-    case 6: return launch_width<6>(queue, args);
-    default: return launch_width<8>(queue, args);
+    case 2: return launch_width<2>(queue, args, tiles);
+    case 4: return launch_width<4>(queue, args, tiles);
+    case 6: return launch_width<6>(queue, args, tiles);
+    default: return launch_width<8>(queue, args, tiles);
     }
 }
 
@@ -78,12 +77,10 @@ extern "C" ft_status ft_cuda_lora_backward_a(ft_queue *queue, const ft_linear_gr
     outer->m = (const bf16 *)x.data, outer->m_ld = x.ld, outer->rows = x.rows;
     outer->s = (const bf16 *)d_low_rank.data, outer->s_ld = d_low_rank.ld;
     outer->n_parts = 1;
-    outer->parts[0] = {0, 0, (int)ft_lora_ceil(x.cols, OUTER_STRIPE), 0, x.cols, 0, (int)ft_lora_up(rank, 8)};
-    outer->work = work_deal(outer->parts[0].stripes * ft_lora_ceil(rank, width), ft_lora_ceil(x.rows, OUTER_TOKENS));
+    outer->parts[0] = {0, 0, (int)ft_lora_ceil(x.cols, FT_LORA_A_STRIPE), 0, x.cols, 0, (int)ft_lora_up(rank, 8)};
     outer->pieces = (float4 *)workspace;
     outer->mask = dropout_mask_of(&group->dropout);
-    FT_TRY(launch(queue, outer, args.nt));
-    int64_t items = (int64_t)outer->work.tiles * OUTER_STRIPE * args.nt * 2;
-    finish_kernel<<<(unsigned)ft_lora_ceil(items, FT_LORA_THREADS), FT_LORA_THREADS, 0, ft_stream(queue)>>>(args);
-    return ft_launched("lora_backward_a");
+    FT_TRY(launch(queue, outer, args.nt, outer->parts[0].stripes * ft_lora_ceil(rank, width)));
+    int64_t items = (int64_t)outer->work.tiles * outer->stripe * args.nt * 2;
+    return lora_launch(queue, finish_kernel, ft_lora_ceil(items, FT_LORA_THREADS), 0, args);
 }

@@ -123,6 +123,8 @@ template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA
     down_unit unit = {work_at(args.work, work_begin(args.work, blockIdx.x))};
     enter_tile(args, unit, NT * 8);
     down_unit ahead = unit;
+    launches_before_wait();
+    launches_behind_allow();
     for (int s = 0; s < STAGES - 1; s++) {
         if (s < left) load_unit<NT>(args, shared + s * STAGE, ahead);
         if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
@@ -184,6 +186,7 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const fi
     int64_t eight = i / 32 % eights, sixteen = i / 32 / eights;
     if (sixteen * 16 >= args.rows) return;
     float4 sum = make_float4(0, 0, 0, 0);
+    launches_before_wait();
     if (eight * 8 < args.rank) {
         int tile = (int)(eight / args.nt) * args.token_tiles + (int)(sixteen / WARPS);
         int64_t item = ((sixteen % WARPS) * args.nt + eight % args.nt) * 32 + lane;
@@ -197,9 +200,8 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const fi
 template <int NT> static ft_status launch_width(ft_queue *queue, const down_args *args)
 {
     size_t shared = (size_t)down_shape<NT>::STAGE * down_shape<NT>::STAGES;
-    if (args->mask.threshold > 0) FT_LORA_LAUNCH((down_kernel<NT, true>), args->work.blocks, shared, queue, *args);
-    else FT_LORA_LAUNCH((down_kernel<NT, false>), args->work.blocks, shared, queue, *args);
-    return ft_launched("lora_down");
+    if (args->mask.threshold > 0) return lora_launch(queue, down_kernel<NT, true>, args->work.blocks, shared, *args);
+    return lora_launch(queue, down_kernel<NT, false>, args->work.blocks, shared, *args);
 }
 
 static ft_status launch(ft_queue *queue, const down_args *args, int64_t width)
@@ -245,6 +247,5 @@ extern "C" ft_status ft_cuda_lora_down(ft_queue *queue, const ft_linear_group *g
         FT_TRY(multiply(queue, group, x, &finish, (float4 *)workspace));
     }
     int64_t threads = ft_lora_ceil(x.rows, 16) * (group->fold / 8) * 32;
-    finish_kernel<<<(unsigned)ft_lora_ceil(threads, FT_LORA_THREADS), FT_LORA_THREADS, 0, ft_stream(queue)>>>(finish);
-    return ft_launched("lora_down");
+    return lora_launch(queue, finish_kernel, ft_lora_ceil(threads, FT_LORA_THREADS), 0, finish);
 }

@@ -165,17 +165,25 @@ static __device__ __forceinline__ int work_block(const work_list &work, int unit
     return (int)((((int64_t)unit + 1) * work.blocks - 1) / work.units);
 }
 
+// Adds the next `left` pieces, at most PIECES_AT_ONCE, in ascending order. All of them are asked for at once: a few threads sum, and
+// they wait for each round.
+enum { PIECES_AT_ONCE = 8 };
+static __device__ __forceinline__ void add_pieces(float4 &sum, const float4 *piece, int64_t size, int left)
+{
+    float4 v[PIECES_AT_ONCE];
+#pragma unroll
+    for (int i = 0; i < PIECES_AT_ONCE; i++) v[i] = i < left ? __ldcg(piece + i * size) : make_float4(0, 0, 0, 0);
+#pragma unroll
+    for (int i = 0; i < PIECES_AT_ONCE; i++) sum.x += v[i].x, sum.y += v[i].y, sum.z += v[i].z, sum.w += v[i].w;
+}
+
 // The sum of a tile's pieces in ascending order, element `item` of `size` in each.
 static __device__ __forceinline__ float4 work_sum(const work_list &work, const float4 *pieces, int tile, int64_t size, int64_t item)
 {
     int first = work_block(work, tile * work.steps), last = work_block(work, tile * work.steps + work.steps - 1);
     const float4 *piece = pieces + (int64_t)(first + tile) * size + item;
     float4 sum = make_float4(0, 0, 0, 0);
-#pragma unroll 4
-    for (int block = first; block <= last; block++, piece += size) {
-        float4 v = *piece;
-        sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
-    }
+    for (int left = last + 1 - first; left > 0; left -= PIECES_AT_ONCE, piece += PIECES_AT_ONCE * size) add_pieces(sum, piece, size, left);
     return sum;
 }
 
@@ -207,11 +215,39 @@ static inline void check_view(ft_view view)
     check_aligned(view.data, view.ld);
 }
 
-// A kernel with more shared memory than the 48 KiB every kernel has.
-#define FT_LORA_LAUNCH(kernel, blocks, shared, queue, ...)                                                    \
-    do {                                                                                                      \
-        FT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(shared)));    \
-        kernel<<<(unsigned)(blocks), FT_LORA_THREADS, (shared), ft_stream(queue)>>>(__VA_ARGS__);             \
-    } while (0)
+// --- Launches -----------------------------------------------------------------------------------------------------------------
+// On Hopper the kernels of this file start while the one before them in the stream ends (CUDA Programming Guide, "Programmatic
+// Dependent Launch"): launch costs and index arithmetic are out of the way when it has ended. launches_before_wait returns when all
+// that came before is done and visible, and only then may memory be touched that others write; a kernel that allows the launch
+// behind it does so after its own wait, so that whoever waits for it has waited for everything before it too.
+
+static __device__ __forceinline__ void launches_before_wait(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+
+static __device__ __forceinline__ void launches_behind_allow(void)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
+#endif
+}
+
+template <typename ARGS>
+static ft_status lora_launch(ft_queue *queue, void (*kernel)(ARGS), int64_t blocks, size_t shared, const ARGS &args)
+{
+    cudaLaunchAttribute early = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3((unsigned)blocks), config.blockDim = dim3(FT_LORA_THREADS);
+    config.dynamicSmemBytes = shared, config.stream = ft_stream(queue);
+    config.attrs = &early, config.numAttrs = ft_device_get_info(ft_queue_device(queue))->compute_capability >= 90;
+    if (shared > 48 << 10) FT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared));
+    FT_CUDA(cudaLaunchKernelEx(&config, kernel, args));
+    return FT_OK;
+}
 
 #endif

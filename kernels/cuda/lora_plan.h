@@ -8,6 +8,7 @@
 #ifndef FT_KERNELS_CUDA_LORA_PLAN_H
 #define FT_KERNELS_CUDA_LORA_PLAN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -20,8 +21,11 @@ enum {
     FT_LORA_DOWN_TOKENS = 128,    // lora_down: tile of x, tokens x features
     FT_LORA_DOWN_FEATURES = 128,
     FT_LORA_DOWN_COLUMNS = 128,   // most columns of S in one pass over x
-    FT_LORA_TOKENS = 32,          // gradients: tile of dy or x, tokens x columns
-    FT_LORA_STRIPE = 512,
+    FT_LORA_TILE = 16384,         // gradients: elements of a tile of dy or x
+    FT_LORA_A_STRIPE = 256,       // lora_backward_a: columns of a tile
+    FT_LORA_STRIPE = 512,         // lora_up_backward: the same
+    FT_LORA_WIDE_STRIPE = 1024,   // where a block's walk is long
+    FT_LORA_TOKENS = 32,          // most tokens of a tile of dy
     FT_LORA_COLUMNS = 64,         // most columns of S in one pass over dy or x
     FT_LORA_CHUNK_ROWS = 256,     // least rows of dS pieces there is room for
 };
@@ -47,6 +51,16 @@ static inline int64_t ft_lora_b_width(int64_t columns)
 {
     return columns <= 16 ? 16 : columns <= 32 ? 32 : FT_LORA_COLUMNS;
 }
+
+// Columns of a tile of dy: about as many as tokens a block walks through, the geometric mean of both widths dividing them.
+static inline int64_t ft_lora_up_stripe(int64_t rows, int64_t out, int64_t width)
+{
+    bool wide = width < FT_LORA_COLUMNS && rows * out > (int64_t)FT_LORA_BLOCKS * FT_LORA_STRIPE * FT_LORA_WIDE_STRIPE;
+    return wide ? FT_LORA_WIDE_STRIPE : FT_LORA_STRIPE;
+}
+
+// Tokens of a tile of dy. Half a tile at the greatest width: fold_b and sums of dS need the room.
+#define FT_LORA_UP_TOKENS(width, stripe) ((width) < FT_LORA_COLUMNS ? FT_LORA_TILE / (stripe) : FT_LORA_TILE / 2 / (stripe))
 
 // Workspaces, workspace_lora.c. Of ft_cuda_lora_up_backward: bytes of the dB pieces (an upper bound), and of the dS pieces.
 int64_t ft_cuda_lora_down_bytes(int64_t rows, int64_t rank);

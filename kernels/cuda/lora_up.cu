@@ -1,9 +1,9 @@
 // What linear_backward needs of dy beside dx: dS = dy fold_b and dB += scale dy^T S, from one read of dy.
 //
 // The kernel is lora_outer.cuh's, a part's columns of dy against the part's own columns of S and fold_b. Bytes beside dy [8192,
-// 28672] with r = 16 (470 MB): dS pieces 56 stripes * 8192 * 16 floats = 29 MB written and read, most of it in L2; dB pieces (132 +
-// 56) * 32 KB = 6 MB written and read; S again for each stripe, 56 * 0.26 MB out of L2. Expected 2.6 TB/s of dy from 8192 columns
-// on; r = 64 is bound by mma.sync as much as by memory, and parts of r > 64 take one read of dy for each 64.
+// 28672] with r = 16 (470 MB): dS pieces 28 stripes * 8192 * 16 floats = 15 MB written and read, most of it in L2; dB pieces (132 +
+// 28) * 64 KB = 10 MB written and read; S again for each stripe, 28 * 0.26 MB out of L2. Expected 2.7 TB/s of dy from there on; r =
+// 64 is bound by mma.sync as much as by memory, and parts of r > 64 take one read of dy for each 64.
 #include "kernels/cuda/lora_outer.cuh"
 
 typedef struct {
@@ -19,11 +19,11 @@ typedef struct {
     int64_t ds_blocks;                      // blocks that add dS; the rest add dB
 } up_args;
 
-static __device__ void add_db(const up_args &args, const outer_sum &sum, int64_t column, int low, float value)
+static __device__ float *db_at(const up_args &args, const outer_part &of, int64_t column, int low)
 {
-    int part = sum.part->part, j = low - args.low[part];
-    if (column >= sum.part->cols || j < 0 || j >= args.r[part] || args.db[part] == NULL) return;
-    args.db[part][column * args.r[part] + j] += args.scale[part] * value;
+    int part = of.part, j = low - args.low[part];
+    if (column >= of.cols || j < 0 || j >= args.r[part] || args.db[part] == NULL) return NULL;
+    return args.db[part] + column * args.r[part] + j;
 }
 
 // dS of a lane's part of 16 tokens x 8 columns: all stripes of every part that has one of the columns, in ascending order.
@@ -34,14 +34,11 @@ static __device__ float4 sum_ds(const up_args &args, int64_t sixteen, int column
         const outer_part &part = args.outer.parts[p];
         if (column < part.begin || column >= part.end) continue;
         int window = (column - part.begin) / (args.nt * 8), eight = (column - part.begin) / 8 % args.nt;
-        int64_t tile_size = (int64_t)args.outer.work.steps * 2 * args.nt * 32;
+        int64_t tile_size = (int64_t)args.outer.work.steps * (args.outer.tokens / 16) * args.nt * 32;
         const float4 *piece = args.outer.ds_pieces + (part.first + window * part.stripes) * tile_size +
                               (sixteen * args.nt + eight) * 32 + lane;
-#pragma unroll 4
-        for (int stripe = 0; stripe < part.stripes; stripe++, piece += tile_size) {
-            float4 v = *piece;
-            sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
-        }
+        for (int left = part.stripes; left > 0; left -= PIECES_AT_ONCE, piece += PIECES_AT_ONCE * tile_size)
+            add_pieces(sum, piece, tile_size, left);
     }
     return sum;
 }
@@ -59,29 +56,33 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const up
         int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, eights = args.fold / 8, sixteen = i / 32 / eights;
         int lane = (int)(i % 32), column = (int)(i / 32 % eights) * 8;
         if (sixteen * 16 >= args.rows) return;
+        launches_before_wait();
         float4 sum = sum_ds(args, sixteen, column, lane);
         write_ds(args, sixteen * 16 + lane / 4, column + lane % 4 * 2, sum.x, sum.y);
         write_ds(args, sixteen * 16 + lane / 4 + 8, column + lane % 4 * 2, sum.z, sum.w);
         return;
     }
     int64_t i = (blockIdx.x - args.ds_blocks) * blockDim.x + threadIdx.x;
-    if (i >= (int64_t)args.outer.work.tiles * OUTER_STRIPE * args.nt * 2) return;
-    outer_sum sum = outer_sum_of(args.outer, args.nt, i);
-    add_db(args, sum, sum.column, sum.low, sum.sum.x);
-    add_db(args, sum, sum.column, sum.low + 1, sum.sum.y);
-    add_db(args, sum, sum.column + 8, sum.low, sum.sum.z);
-    add_db(args, sum, sum.column + 8, sum.low + 1, sum.sum.w);
+    if (i >= (int64_t)args.outer.work.tiles * args.outer.stripe * args.nt * 2) return;
+    outer_place_of_c at = outer_c_at(args.outer, args.nt, i);
+    float *const db[4] = {db_at(args, *at.part, at.column, at.low), db_at(args, *at.part, at.column, at.low + 1),
+                          db_at(args, *at.part, at.column + 8, at.low), db_at(args, *at.part, at.column + 8, at.low + 1)};
+    outer_accumulate(args.outer, args.nt, at, db, args.scale[at.part->part]);
 }
 
-template <int NT> static ft_status launch_width(ft_queue *queue, const outer_args *args)
+template <int NT, int STRIPE> static ft_status launch_shape(ft_queue *queue, outer_args *args, int64_t tiles)
 {
-    FT_LORA_LAUNCH((outer_kernel<NT, true, false>), args->work.blocks, (outer_shape<NT, true>::SHARED), queue, *args);
-    return ft_launched("lora_up_backward");
+    return outer_launch<outer_shape<NT, STRIPE, FT_LORA_UP_TOKENS(NT * 8, STRIPE), true>, false>(queue, args, tiles);
 }
 
-static ft_status launch(ft_queue *queue, const outer_args *args, int nt)
+static ft_status launch(ft_queue *queue, outer_args *args, int nt, int64_t tiles)
 {
-    return nt == 2 ? launch_width<2>(queue, args) : nt == 4 ? launch_width<4>(queue, args) : launch_width<8>(queue, args);
+    bool wide = args->stripe == FT_LORA_WIDE_STRIPE;
+    switch (nt) {
+    case 2: return wide ? launch_shape<2, FT_LORA_WIDE_STRIPE>(queue, args, tiles) : launch_shape<2, FT_LORA_STRIPE>(queue, args, tiles);
+    case 4: return wide ? launch_shape<4, FT_LORA_WIDE_STRIPE>(queue, args, tiles) : launch_shape<4, FT_LORA_STRIPE>(queue, args, tiles);
+    default: return launch_shape<8, FT_LORA_STRIPE>(queue, args, tiles);
+    }
 }
 
 // The parts with LoRA: their columns of dy and of S, widened to multiples of 8. Returns the window's columns of S.
@@ -107,7 +108,7 @@ static int64_t deal_tiles(outer_args *args, int64_t width)
     int64_t tiles = 0;
     for (int p = 0; p < args->n_parts; p++) {
         outer_part *part = &args->parts[p];
-        part->first = (int)tiles, part->stripes = (int)ft_lora_ceil(part->cols, OUTER_STRIPE);
+        part->first = (int)tiles, part->stripes = (int)ft_lora_ceil(part->cols, args->stripe);
         tiles += part->stripes * ft_lora_ceil(part->end - part->begin, width);
     }
     return tiles;
@@ -119,14 +120,10 @@ static ft_status backward_rows(ft_queue *queue, up_args args, int64_t tiles, int
     args.rows = args.outer.rows = count;
     args.outer.m += row * args.outer.m_ld, args.outer.s += row * args.outer.s_ld;
     args.d_low_rank += row * args.d_low_rank_ld;
-    if (tiles > 0) {
-        args.outer.work = work_deal(tiles, ft_lora_ceil(count, OUTER_TOKENS));
-        FT_TRY(launch(queue, &args.outer, args.nt));
-    }
+    if (tiles > 0) FT_TRY(launch(queue, &args.outer, args.nt, tiles));
     args.ds_blocks = ft_lora_ceil(ft_lora_ceil(count, 16) * (args.fold / 8) * 32, FT_LORA_THREADS);
-    int64_t blocks = args.ds_blocks + ft_lora_ceil(tiles * OUTER_STRIPE * args.nt * 2, FT_LORA_THREADS);
-    finish_kernel<<<(unsigned)blocks, FT_LORA_THREADS, 0, ft_stream(queue)>>>(args);
-    return ft_launched("lora_up_backward");
+    int64_t blocks = args.ds_blocks + ft_lora_ceil(tiles * args.outer.stripe * args.nt * 2, FT_LORA_THREADS);
+    return lora_launch(queue, finish_kernel, blocks, 0, args);
 }
 
 static void set_views(up_args *args, const ft_linear_group *group, ft_view dy, ft_view low_rank, ft_view d_low_rank)
@@ -145,8 +142,9 @@ extern "C" ft_status ft_cuda_lora_up_backward(ft_queue *queue, const ft_linear_g
     check_view(dy);
     up_args args = {};
     set_views(&args, group, dy, low_rank, d_low_rank);
-    int64_t width = describe(&args, group), tiles = deal_tiles(&args.outer, width), rows = dy.rows;
-    args.nt = (int)(width / 8);
+    int64_t width = describe(&args, group), rows = dy.rows;
+    args.nt = (int)(width / 8), args.outer.stripe = (int)ft_lora_up_stripe(dy.rows, dy.cols, width);
+    int64_t tiles = deal_tiles(&args.outer, width);
     if (tiles > 0) {
         int64_t db = ft_cuda_lora_db_bytes(dy.cols, args.rank, group->n_parts);
         int64_t ds = ft_cuda_lora_ds_bytes(dy.rows, dy.cols, args.rank, group->n_parts);
@@ -154,7 +152,7 @@ extern "C" ft_status ft_cuda_lora_up_backward(ft_queue *queue, const ft_linear_g
         check_view(low_rank);
         check_aligned(group->fold_b, group->fold_b_ld);
         args.outer.pieces = (float4 *)workspace, args.outer.ds_pieces = (float4 *)((char *)workspace + db);
-        rows = ds / (tiles * width * (int64_t)sizeof(float)) / OUTER_TOKENS * OUTER_TOKENS;
+        rows = ds / (tiles * width * (int64_t)sizeof(float)) / FT_LORA_TOKENS * FT_LORA_TOKENS;
     }
     for (int64_t row = 0; row < dy.rows; row += rows)
         FT_TRY(backward_rows(queue, args, tiles, row, dy.rows - row < rows ? dy.rows - row : rows));

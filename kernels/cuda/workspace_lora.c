@@ -15,8 +15,8 @@ int64_t ft_cuda_lora_down_bytes(int64_t rows, int64_t rank)
 int64_t ft_cuda_lora_a_bytes(int64_t in, int64_t rank)
 {
     int64_t width = ft_lora_a_width(rank);
-    int64_t stripes = ft_lora_ceil(rank, width) * ft_lora_ceil(in, FT_LORA_STRIPE);
-    return (FT_LORA_BLOCKS + stripes) * FT_LORA_STRIPE * width * (int64_t)sizeof(float);
+    int64_t stripes = ft_lora_ceil(rank, width) * ft_lora_ceil(in, FT_LORA_A_STRIPE);
+    return (FT_LORA_BLOCKS + stripes) * FT_LORA_A_STRIPE * width * (int64_t)sizeof(float);
 }
 
 // A part starts its columns at a multiple of 8 at or before its own first one: 7 more at most. However the rank is shared out, a
@@ -26,9 +26,13 @@ static int64_t most_stripes(int64_t out, int64_t rank, int64_t parts)
     return (out / FT_LORA_STRIPE + parts) * ft_lora_ceil(rank + 7, FT_LORA_COLUMNS);
 }
 
+// Wide stripes are for windows below FT_LORA_COLUMNS, one a part.
 int64_t ft_cuda_lora_db_bytes(int64_t out, int64_t rank, int64_t parts)
 {
-    return (FT_LORA_BLOCKS + most_stripes(out, rank, parts)) * FT_LORA_STRIPE * ft_lora_b_width(rank + 7) * (int64_t)sizeof(float);
+    int64_t width = ft_lora_b_width(rank + 7);
+    int64_t narrow = (FT_LORA_BLOCKS + most_stripes(out, rank, parts)) * FT_LORA_STRIPE * width;
+    int64_t wide = (FT_LORA_BLOCKS + out / FT_LORA_WIDE_STRIPE + parts) * FT_LORA_WIDE_STRIPE * least(width, FT_LORA_COLUMNS / 2);
+    return most(narrow, wide) * (int64_t)sizeof(float);
 }
 
 // Room for all rows where the parts' ranks are alike, as they are in practice, up to FT_LORA_PIECES; for FT_LORA_CHUNK_ROWS rows
@@ -39,7 +43,7 @@ int64_t ft_cuda_lora_ds_bytes(int64_t rows, int64_t out, int64_t rank, int64_t p
     int64_t r = ft_lora_ceil(rank, parts);
     int64_t columns = r % 8 == 0 ? r : r + 7;
     int64_t width = ft_lora_b_width(columns);
-    int64_t alike = (out / FT_LORA_STRIPE + parts) * ft_lora_up(columns, width) * padded * (int64_t)sizeof(float);
+    int64_t alike = (out / ft_lora_up_stripe(rows, out, width) + parts) * ft_lora_up(columns, width) * padded * (int64_t)sizeof(float);
     int64_t floor = most_stripes(out, rank, parts) * FT_LORA_COLUMNS * least(padded, FT_LORA_CHUNK_ROWS) * (int64_t)sizeof(float);
     return most(least(alike, FT_LORA_PIECES), floor);
 }

@@ -10,6 +10,7 @@
 #include "common/rng.h"
 #include "kernels/cuda/cuda_ops.h"
 #include "kernels/cuda/lora.h"
+#include "kernels/cuda/lora_plan.h"
 
 // bf16 outputs are float32 sums rounded once (unit roundoff 2^-9); gradients stay float32.
 static const double tolerance_bf16 = 3e-3, tolerance_f32 = 1e-5;
@@ -392,11 +393,105 @@ static void gradients_not_asked_for_are_skipped(void **state)
     t_free();
 }
 
+// --- Sizes at which a block walks through wide stripes of dy -----------------------------------------------------------------------
+
+typedef struct {
+    int n_parts;
+    int64_t rows, out[FT_LINEAR_PARTS], r[FT_LINEAR_PARTS];
+} long_case;
+
+typedef struct {
+    ft_linear_group group;
+    ft_view dy, s;
+    void *workspace;
+    int64_t workspace_bytes;
+} long_fixture;
+
+// Random values again and again, in a period that no row has.
+static void *repeated(int64_t n)
+{
+    const int64_t period = 1000003;
+    ft_bf16 *block = t_upload_bf16(t_random(period, 1, 3), period), *all = t_device(n * 2);
+    for (int64_t i = 0; i < n; i += period) must(ft_copy_d2d(t_queue(), all + i, block, (n - i < period ? n - i : period) * 2));
+    return all;
+}
+
+static void make_long(long_fixture *f, const long_case *c)
+{
+    *f = (long_fixture){.group = {.n_parts = c->n_parts}};
+    ft_op_shape shape = {.rows = c->rows, .in = 8, .parts = c->n_parts};
+    for (int p = 0; p < c->n_parts; p++) {
+        shape.out += f->group.out[p] = c->out[p];
+        shape.rank += c->r[p];
+        f->group.lora[p] = (ft_lora){.r = c->r[p], .scale = 1.7f + (float)p};
+    }
+    int64_t fold = f->group.fold = FT_FOLD(shape.rank);
+    f->group.fold_b = t_upload_bf16(t_random(shape.out * fold, 0.3f, 4), shape.out * fold), f->group.fold_b_ld = fold;
+    f->dy = (ft_view){.data = repeated(c->rows * shape.out), .repr = FT_REPR_BF16, .rows = c->rows, .cols = shape.out, .ld = shape.out};
+    f->s = (ft_view){.data = t_upload_bf16(t_random(c->rows * fold, 1, 5), c->rows * fold), .repr = FT_REPR_BF16, .rows = c->rows,
+                     .cols = fold, .ld = fold};
+    f->workspace_bytes = ft_cuda_lora_workspace(&shape);
+    f->workspace = t_device(f->workspace_bytes);
+}
+
+static ft_view rows_of(ft_view view, int64_t row, int64_t rows)
+{
+    view.data = (ft_bf16 *)view.data + row * view.ld;
+    view.rows = rows;
+    return view;
+}
+
+// up_backward in slices of `slice` rows; returns dS, and dB of each part in `db`.
+static float *sliced(long_fixture *f, int64_t slice, float *db[FT_LINEAR_PARTS])
+{
+    int64_t rows = f->dy.rows, fold = f->group.fold;
+    ft_view ds = {.data = t_device(rows * fold * 2), .repr = FT_REPR_BF16, .rows = rows, .cols = fold, .ld = fold};
+    for (int p = 0; p < f->group.n_parts; p++) {
+        int64_t bytes = f->group.out[p] * f->group.lora[p].r * 4;
+        must(ft_fill(t_queue(), f->group.lora[p].db = t_device(bytes), 0, bytes));
+    }
+    for (int64_t row = 0; row < rows; row += slice) {
+        int64_t count = rows - row < slice ? rows - row : slice;
+        must(ft_cuda_lora_up_backward(t_queue(), &f->group, rows_of(f->dy, row, count), rows_of(f->s, row, count), rows_of(ds, row, count),
+                                      f->workspace, f->workspace_bytes));
+    }
+    t_sync();
+    for (int p = 0; p < f->group.n_parts; p++) db[p] = gradient(f->group.lora[p].db, f->group.out[p] * f->group.lora[p].r);
+    return t_download_bf16(ds.data, rows * fold);
+}
+
+static double *doubles(const float *values, int64_t n)
+{
+    double *copy = zeros(n);
+    for (int64_t i = 0; i < n; i++) copy[i] = (double)values[i];
+    return copy;
+}
+
+static void wide_stripes_give_the_sums_of_narrow_ones(void **state)
+{
+    static const long_case long_cases[] = {{1, 8333, {8448}, {16}}, {2, 8333, {5000, 3448}, {20, 12}}};
+    for (size_t i = 0; i < sizeof long_cases / sizeof *long_cases; i++) {
+        long_fixture f;
+        float *wide[FT_LINEAR_PARTS], *narrow[FT_LINEAR_PARTS];
+        make_long(&f, &long_cases[i]);
+        assert_int_equal(ft_lora_up_stripe(f.dy.rows, f.dy.cols, 32), FT_LORA_WIDE_STRIPE);
+        assert_int_equal(ft_lora_up_stripe(1024, f.dy.cols, 32), FT_LORA_STRIPE);
+        float *ds = sliced(&f, f.dy.rows, wide), *want = sliced(&f, 1024, narrow);
+        t_check("dS of wide stripes", ds, doubles(want, f.dy.rows * f.group.fold), f.dy.rows * f.group.fold, tolerance_bf16);
+        for (int p = 0; p < f.group.n_parts; p++) {
+            int64_t n = f.group.out[p] * f.group.lora[p].r;
+            t_check("dB of wide stripes", wide[p], doubles(narrow[p], n), n, tolerance_f32);
+        }
+        t_free();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_products_match_float64),
         cmocka_unit_test(gradients_not_asked_for_are_skipped),
+        cmocka_unit_test(wide_stripes_give_the_sums_of_narrow_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
