@@ -18,7 +18,8 @@ typedef struct {
     int64_t n;
     float parameters[MOST_FLOATS];
     // of the plan
-    int64_t hbm_bytes, form_bytes, resident_forms;
+    int64_t hbm_bytes, form_bytes, embedding_bytes, resident_forms;
+    bool keeps_inputs;
 } outcome;
 
 typedef struct {
@@ -28,6 +29,7 @@ typedef struct {
     int64_t forms;             // resident ones the plan must have come to on the GPU; -1 = any
     bool loose;                // other bits are allowed: losses near
     outcome *expected;         // shared memory: the first variant that gets to its end fills it
+    outcome *record;           // shared memory that gets this variant's own outcome, or NULL
 } variant;
 
 static small_model model;
@@ -87,7 +89,9 @@ static void run_variant(const variant *v, outcome *o)
     assert_in_range(o->n, 1, MOST_FLOATS);
     o->hbm_bytes = f.session.plan.tier_bytes[FT_TIER_HBM];
     o->form_bytes = f.session.plan.form_bytes;
+    o->embedding_bytes = f.session.plan.line[FT_LINE_EMBED_DEVICE];
     o->resident_forms = f.session.plan.resident_forms;
+    o->keeps_inputs = f.session.plan.activation.keeps_inputs;
     run_steps(&f, v->stop_at > 0 ? v->stop_at : STEPS, RATE, o->losses);
     if (v->stop_at > 0) {
         reopen(&f, v);
@@ -100,8 +104,8 @@ static void run_variant(const variant *v, outcome *o)
 
 static void print_line(const variant *v, const outcome *o, const char *verdict)
 {
-    printf("%-5s %-52s %lld of %d forms resident, %.2f MB; loss %.6f -> %.6f: %s\n", v->compute, v->name, (long long)o->resident_forms, LAYERS,
-           (double)o->hbm_bytes / 1e6, o->losses[0], o->losses[STEPS - 1], verdict);
+    printf("%-5s %-52s %lld of %d forms resident, inputs %s, %.2f MB; loss %.6f -> %.6f: %s\n", v->compute, v->name, (long long)o->resident_forms,
+           LAYERS, o->keeps_inputs ? "kept" : "not kept", (double)o->hbm_bytes / 1e6, o->losses[0], o->losses[STEPS - 1], verdict);
 }
 
 // How many parameters differ, and where the first.
@@ -140,6 +144,7 @@ static void gives_the_same_bits(void **state)
     if (v->expected->valid) compare(v, o);
     else print_line(v, o, "the reference");
     if (!v->expected->valid) *v->expected = *o;
+    if (v->record) *v->record = *o;
     bool forms_as_planned = v->forms < 0 || o->resident_forms == v->forms || !golden_on_gpu(), learned = o->losses[STEPS - 1] < o->losses[0];
     free(o);
     assert_true(forms_as_planned);
@@ -247,23 +252,47 @@ static void check_resume(const char *compute)
 }
 
 #define PAIRS(...) ((const char *const[]){__VA_ARGS__, NULL})
-#define RESIDENT "pinned_layers_hbm", "4", "boundary_placement", "hbm", "activation_policy", "keep", "sweep_micro_batches", "4"
+#define RESIDENT "pinned_layers_hbm", "4", "boundary_placement", "hbm", "sweep_micro_batches", "4", "activation_policy", "keep"
+#define RECOMPUTED "pinned_layers_hbm", "4", "boundary_placement", "hbm", "sweep_micro_batches", "4", "activation_policy", "recompute"
 
-// Room for `forms` resident forms and the one that the other layers share, less `less` bytes.
-static void check_budget(const char *compute, outcome *expected, int64_t forms, int64_t less, const char *name)
+// `bytes` less than what `whole`, with all forms resident, takes.
+static void check_budget(const variant *v, const char *const *pairs, const outcome *whole, int64_t bytes)
 {
+    const char *with[16];
     char budget[32];
-    int64_t bytes = expected->hbm_bytes - (LAYERS - forms - 1) * expected->form_bytes - less;
-    snprintf(budget, sizeof budget, "%lld", (long long)bytes);
-    check(&(variant){.name = name, .compute = compute, .pairs = PAIRS(RESIDENT, "hbm_budget", budget), .forms = forms, .expected = expected});
+    int n = 0;
+    snprintf(budget, sizeof budget, "%lld", (long long)(whole->hbm_bytes - bytes));
+    for (; pairs[n]; n++) with[n] = pairs[n];
+    with[n] = "hbm_budget";
+    with[n + 1] = budget;
+    with[n + 2] = NULL;
+    variant own = *v;
+    own.pairs = with;
+    check(&own);
 }
 
+// Less and less room on the device: forms are made again at every visit, then embedding rows come from host memory. Layers that do
+// not share a form have one each: n resident ones take n + 1. Without the room for the inputs of products these are made again.
 static void check_budgets(const char *compute, outcome *expected)
 {
-    if (!expected->valid || expected->resident_forms < LAYERS) return;  // the CPU device makes them at every visit
-    check_budget(compute, expected, 2, 0, "two forms resident, two made at every visit");
-    check_budget(compute, expected, 0, 0, "all forms made at every visit");
-    check_budget(compute, expected, 0, 4096, "the same with embedding rows from host memory");
+    const char *const *resident = PAIRS(RESIDENT), *const *recomputed = PAIRS(RECOMPUTED);
+    outcome *again = golden_shared(sizeof *again);
+    check(&(variant){.name = "resident, recomputed", .compute = compute, .pairs = recomputed, .forms = -1, .expected = expected, .record = again});
+    if (!again->valid || again->resident_forms < LAYERS) return;  // the CPU device makes them at every visit
+    variant v = {.compute = compute, .expected = expected};
+    v.name = "two forms resident, two made at every visit, recomputed";
+    v.forms = 2;
+    check_budget(&v, recomputed, again, again->form_bytes);
+    v.name = "all forms made at every visit, recomputed";
+    v.forms = 0;
+    check_budget(&v, recomputed, again, 3 * again->form_bytes);
+    v.name = "the same with embedding rows from host memory";
+    check_budget(&v, recomputed, again, 3 * again->form_bytes + 4096);
+    v.forms = -1;
+    v.name = "kept, a byte less than everything takes";
+    check_budget(&v, resident, expected, 1);
+    v.name = "kept but for the inputs of products";
+    check_budget(&v, resident, expected, 3 * expected->form_bytes + expected->embedding_bytes + 8192);
 }
 
 static void check_compute(const char *compute)
@@ -274,7 +303,6 @@ static void check_compute(const char *compute)
     } variants[] = {
         {"the same again", {RESIDENT}},
         {"base_placement hbm", {"base_placement", "hbm"}},
-        {"resident, recomputed", {"pinned_layers_hbm", "4", "activation_policy", "recompute"}},
         {"resident, one micro-batch a sweep", {"pinned_layers_hbm", "4", "sweep_micro_batches", "1"}},
         {"resident, three micro-batches a sweep, recomputed",
          {"pinned_layers_hbm", "4", "sweep_micro_batches", "3", "activation_policy", "recompute"}},
