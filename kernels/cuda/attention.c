@@ -1,4 +1,4 @@
-// Attention of a CUDA queue: cuDNN or the kernels of our own.
+// Attention of a CUDA queue: cuDNN or the kernels of our own, call by call.
 #include "kernels/cuda/attention.h"
 
 #include <stdio.h>
@@ -28,9 +28,10 @@ static ft_status read_choice(const char **choice)
 
 static ft_status open_cudnn(struct ft_cuda_attention *attention, ft_queue *queue, const ft_ops_options *options, bool forced)
 {
-    ft_status status = ft_cudnn_attention_open(&attention->cudnn, queue, options);
+    ft_status status = ft_cudnn_attention_open(&attention->cudnn, queue, options, forced);
     if (status == FT_OK) {
-        snprintf(attention->description, sizeof attention->description, "cuDNN %s", ft_cudnn_attention_version());
+        snprintf(attention->description, sizeof attention->description, "cuDNN %s%s", ft_cudnn_attention_version(),
+                 forced ? "" : " (packed documents: own kernel)");
         return FT_OK;
     }
     attention->cudnn = NULL;
@@ -75,11 +76,16 @@ const char *ft_cuda_attention_describe(const struct ft_cuda_attention *attention
     return attention == NULL ? "own kernel" : attention->description;
 }
 
+static bool by_cudnn(const struct ft_cuda_attention *attention, const ft_documents *documents)
+{
+    return attention != NULL && attention->cudnn != NULL && ft_cudnn_attention_takes(attention->cudnn, documents);
+}
+
 ft_status ft_cuda_attention_forward(ft_queue *queue, ft_view o, float *lse, ft_view qkv, const ft_attention *shape,
                                     const ft_documents *documents, void *workspace, int64_t workspace_bytes)
 {
     const struct ft_cuda_attention *attention = ft_cuda_context_of(queue)->attention;
-    if (attention != NULL && attention->cudnn != NULL)
+    if (by_cudnn(attention, documents))
         return ft_cudnn_attention_forward(attention->cudnn, queue, o, lse, qkv, shape, documents, workspace, workspace_bytes);
     ft_products products = attention == NULL ? FT_PRODUCTS_AUTO : attention->products;
     return ft_own_attention_forward(queue, products, o, lse, qkv, shape, documents);
@@ -90,7 +96,7 @@ ft_status ft_cuda_attention_backward(ft_queue *queue, ft_view dqkv, ft_view d_o,
                                      int64_t workspace_bytes)
 {
     const struct ft_cuda_attention *attention = ft_cuda_context_of(queue)->attention;
-    if (attention != NULL && attention->cudnn != NULL)
+    if (by_cudnn(attention, documents))
         return ft_cudnn_attention_backward(attention->cudnn, queue, dqkv, d_o, o, lse, qkv, shape, documents, workspace,
                                            workspace_bytes);
     ft_products products = attention == NULL ? FT_PRODUCTS_AUTO : attention->products;

@@ -32,6 +32,13 @@ static ft_status check_shape(const ft_ops_options *options)
     return FT_OK;
 }
 
+static ft_status check_dense(const ft_op_shape *shape)
+{
+    if (ft_attention_dense_batch(shape) > 0) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "cuDNN attention: %lld rows are no whole number of documents of %lld slots",
+                    (long long)shape->rows, (long long)shape->max_length);
+}
+
 static ft_status check_version(const ft_cudnn *cudnn)
 {
     const size_t version = cudnn->version();
@@ -65,18 +72,20 @@ static ft_status open_plans(ft_cudnn_attention *attention, const ft_ops_options 
                  : ft_attention_plans_probe(attention, FT_PASS_BACKWARD);
 }
 
-ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, const ft_ops_options *options)
+ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, const ft_ops_options *options, bool ragged)
 {
     *out = NULL;
     FT_TRY(check_shape(options));
     ft_cudnn_attention *attention = FT_NEW(ft_cudnn_attention);
     FT_ALLOC_CHECK(attention);
     attention->queue = queue;
+    attention->ragged = ragged;
     attention->shape = (ft_op_shape){.rows = options->rows, .q_heads = options->attention.q_heads,
                                      .kv_heads = options->attention.kv_heads, .head_dim = options->attention.head_dim,
                                      .max_length = options->max_length, .max_docs = options->max_docs};
     for (int pass = 0; pass < 2; pass++) attention->workspace[pass] = ft_cudnn_workspace_layout(&attention->shape, pass == 1);
-    ft_status status;
+    ft_status status = FT_OK;
+    if (!ragged) FT_TRY_GOTO(status, failed, check_dense(&attention->shape));
     FT_TRY_GOTO(status, failed, open_library(attention));
     FT_TRY_GOTO(status, failed, open_plans(attention, options));
     *out = attention;
@@ -121,19 +130,33 @@ static ft_status check_call(const ft_cudnn_attention *attention, ft_pass pass, c
     return FT_OK;
 }
 
+static bool is_dense(const ft_cudnn_attention *attention, const ft_documents *documents)
+{
+    const int32_t *begin = documents->begin;
+    bool even = documents->n == ft_attention_dense_batch(&attention->shape);
+    for (int32_t d = 0; d < documents->n && even; d++) even = begin[d + 1] - begin[d] == attention->shape.max_length;
+    return even;
+}
+
+bool ft_cudnn_attention_takes(const ft_cudnn_attention *attention, const ft_documents *documents)
+{
+    return attention->ragged || is_dense(attention, documents);
+}
+
 // The bucket of these documents: -1, the dense plan, where it is exactly theirs, else the smallest ragged one with room.
 static ft_status choose(const ft_cudnn_attention *attention, const ft_documents *documents, int *bucket)
 {
     const int32_t *begin = documents->begin;
-    bool even = documents->n == ft_attention_dense_batch(&attention->shape);
+    if (!ft_cudnn_attention_takes(attention, documents))
+        return ft_error(FT_E_INTERNAL, "cuDNN attention: opened for documents of %lld slots only",
+                        (long long)attention->shape.max_length);
     for (int32_t d = 0; d < documents->n; d++) {
         const int64_t length = begin[d + 1] - begin[d];
-        even = even && length == attention->shape.max_length;
         if (length < 0 || length > attention->shape.max_length)
             return ft_error(FT_E_INTERNAL, "cuDNN attention: document %d has %lld slots, opened for up to %lld", (int)d,
                             (long long)length, (long long)attention->shape.max_length);
     }
-    *bucket = even ? -1 : ft_attention_bucket(documents->n);
+    *bucket = is_dense(attention, documents) ? -1 : ft_attention_bucket(documents->n);
     return FT_OK;
 }
 

@@ -6,8 +6,9 @@
 // that needs a plan makes it (a third of a second), and so does a call with other leading dimensions, which drops the plans it
 // finds. Two kinds of plan:
 //   dense   all documents are max_length long and fill the rows: batch rows / max_length, no mask but the causal one
-//   ragged  anything else: packed documents with lengths and offsets that a kernel derives from device_begin on each call.
-//           One plan for each power of two of documents up to max_docs; surplus entries of the batch have length 0
+//   ragged  anything else, where open asked for it: packed documents with lengths and offsets that a kernel derives from
+//           device_begin on each call. One plan for each power of two of documents up to max_docs; surplus entries of the batch
+//           have length 0
 // The order of the sums of the backward pass is not fixed (dQ): equal inputs may give unequal last bits.
 #ifndef FT_KERNELS_CUDA_ATTENTION_CUDNN_H
 #define FT_KERNELS_CUDA_ATTENTION_CUDNN_H
@@ -24,8 +25,11 @@ typedef struct ft_cudnn_attention ft_cudnn_attention;
 // the caller takes the attention of our own. Here and where plans are made, FT_E_INTERNAL says that a plan wants more workspace
 // than ft_cudnn_attention_workspace promises. With FT_CUDNN_DEBUG=1 in the environment each step, and each engine's refusal,
 // goes to stderr.
-ft_status ft_cudnn_attention_open(ft_cudnn_attention **attention, ft_queue *queue, const ft_ops_options *options);
+// Without `ragged` there are only dense plans, and FT_E_UNSUPPORTED where the shape has none.
+ft_status ft_cudnn_attention_open(ft_cudnn_attention **attention, ft_queue *queue, const ft_ops_options *options, bool ragged);
 void ft_cudnn_attention_close(ft_cudnn_attention *attention);
+// Whether there is a kind of plan for these documents; calls with others are errors. A function of the documents' lengths alone.
+bool ft_cudnn_attention_takes(const ft_cudnn_attention *attention, const ft_documents *documents);
 
 // As ops.h has them, on the queue of open and with its shape: rows, documents and their lengths are at most those of open. Rows
 // after the last document are neither read nor written; documents of no slots are allowed.

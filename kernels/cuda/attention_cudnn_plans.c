@@ -87,7 +87,7 @@ ft_status ft_attention_plan_get(ft_cudnn_attention *attention, ft_pass pass, ft_
 ft_status ft_attention_plans_make(ft_cudnn_attention *attention, ft_pass pass, ft_cudnn_ld ld)
 {
     const ft_attention_plan *plan;
-    const int last = ft_attention_bucket(attention->shape.max_docs);
+    const int last = attention->ragged ? ft_attention_bucket(attention->shape.max_docs) : -1;
     for (int bucket = ft_attention_dense_batch(&attention->shape) ? -1 : 0; bucket <= last; bucket++)
         FT_TRY(ft_attention_plan_get(attention, pass, ld, bucket, &plan));
     return FT_OK;
@@ -100,9 +100,10 @@ ft_status ft_attention_plans_probe(ft_cudnn_attention *attention, ft_pass pass)
     const int64_t dense = ft_attention_dense_batch(s), most = ft_cudnn_max_batch(s->max_docs);
     const ft_cudnn_ld ld = {.qkv = qkv, .o = o, .d_o = o, .dqkv = qkv};
     if (dense) FT_TRY(supported(attention, pass, ld, false, dense));
-    if (pass == FT_PASS_BACKWARD) return supported(attention, pass, ld, true, most);
+    if (attention->ragged && pass == FT_PASS_BACKWARD) return supported(attention, pass, ld, true, most);
+    if (pass == FT_PASS_BACKWARD) return FT_OK;
     ft_attention_plan plan;
-    FT_TRY(make(attention, pass, ld, true, most, &plan));
+    FT_TRY(make(attention, pass, ld, attention->ragged, attention->ragged ? most : dense, &plan));
     ft_cudnn_plan_free(&plan.plan);
     return FT_OK;
 }

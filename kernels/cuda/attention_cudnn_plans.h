@@ -26,6 +26,7 @@ struct ft_cudnn_attention {
     cudnnHandle_t handle;
     ft_queue *queue;
     ft_op_shape shape;        // rows, heads, head_dim, max_length, max_docs of open
+    bool ragged;              // whether there are ragged plans, too
     ft_cudnn_workspace workspace[2];  // of each pass
     ft_attention_plans plans[2];
 };

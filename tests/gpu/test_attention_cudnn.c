@@ -9,6 +9,7 @@
 #include "common/memory.h"
 #include "device/cuda_library.h"
 #include "gpu/gpu.h"
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_cudnn.h"
 #include "kernels/cuda/attention_cudnn_graph.h"
 
@@ -121,7 +122,7 @@ static void open_cudnn(attention *a, int64_t rows, int64_t max_docs)
         options.d_o_ld = a->d_o_view.ld;
         options.dqkv_ld = a->dqkv_view.ld;
     }
-    if (ft_cudnn_attention_open(&a->cudnn, t_queue(), &options) != FT_OK) fail_msg("open: %s", ft_error_message());
+    if (ft_cudnn_attention_open(&a->cudnn, t_queue(), &options, true) != FT_OK) fail_msg("open: %s", ft_error_message());
     a->open_shape = (ft_op_shape){.rows = rows, .q_heads = a->shape.q_heads, .kv_heads = a->shape.kv_heads,
                                   .head_dim = a->shape.head_dim, .max_length = options.max_length, .max_docs = max_docs};
     a->workspace_bytes = ft_cudnn_attention_workspace(&a->open_shape, true);
@@ -497,9 +498,54 @@ static void refuses_other_head_dimensions(void **state)
     (void)state;
     const ft_ops_options options = {.attention = {4, 2, 80, 0.1f}, .rows = 128, .max_length = 128, .max_docs = 1, .train = true};
     ft_cudnn_attention *cudnn;
-    assert_int_equal(ft_cudnn_attention_open(&cudnn, t_queue(), &options), FT_E_UNSUPPORTED);
+    assert_int_equal(ft_cudnn_attention_open(&cudnn, t_queue(), &options, true), FT_E_UNSUPPORTED);
     assert_non_null(strstr(ft_error_message(), "head_dim 80"));
     assert_null(cudnn);
+}
+
+static void takes_only_dense_documents_unless_asked(void **state)
+{
+    (void)state;
+    if (ft_cuda_library_open(FT_LIBRARY_CUDNN) != FT_OK) skip();
+    static const int32_t even[] = {0, 128, 256}, packed[] = {0, 100, 256}, one[] = {0, 128};
+    const ft_documents dense = {.begin = even, .n = 2}, uneven = {.begin = packed, .n = 2}, part = {.begin = one, .n = 1};
+    ft_ops_options options = {.attention = {4, 2, 64, 0.125f}, .rows = 256, .max_length = 128, .max_docs = 2};
+    for (int ragged = 0; ragged < 2; ragged++) {
+        ft_cudnn_attention *cudnn;
+        assert_int_equal(ft_cudnn_attention_open(&cudnn, t_queue(), &options, ragged), FT_OK);
+        assert_true(ft_cudnn_attention_takes(cudnn, &dense));
+        assert_int_equal(ft_cudnn_attention_takes(cudnn, &uneven), ragged);
+        assert_int_equal(ft_cudnn_attention_takes(cudnn, &part), ragged);
+        ft_cudnn_attention_close(cudnn);
+    }
+    options.rows = 250;
+    ft_cudnn_attention *none;
+    assert_int_equal(ft_cudnn_attention_open(&none, t_queue(), &options, false), FT_E_UNSUPPORTED);
+    assert_non_null(strstr(ft_error_message(), "250 rows"));
+}
+
+// By way of the op: packed documents have the bits of our kernels.
+static void packed_documents_take_our_kernels(void **state)
+{
+    (void)state;
+    static const attention_case packed = {4, 2, 128, 256, 0, 2, {200, 56}};
+    attention a = {0};
+    unsetenv("FT_ATTENTION");
+    set_documents(&a, &packed);
+    make_values(&a, 3);
+    t_open(&(ft_ops_options){.attention = a.shape, .rows = a.rows, .max_length = 256, .max_docs = 2});
+    open_cudnn(&a, a.rows, 2);  // for its workspace
+    assert_int_equal(t_ops()->attention_forward(t_queue(), a.o_view, a.lse, a.qkv_view, &a.shape, &a.documents, a.workspace,
+                                                a.workspace_bytes), FT_OK);
+    uint16_t *got = download_view(a.o_view);
+    poison_outputs(&a);
+    assert_int_equal(ft_own_attention_forward(t_queue(), FT_PRODUCTS_AUTO, a.o_view, a.lse, a.qkv_view, &a.shape, &a.documents),
+                     FT_OK);
+    uint16_t *want = download_view(a.o_view);
+    assert_memory_equal(got, want, (size_t)(a.rows * a.o_view.ld) * sizeof *got);
+    ft_free(got);
+    ft_free(want);
+    close_cudnn(&a);
 }
 
 static int free_case(void **state)
@@ -561,6 +607,8 @@ static const struct CMUnitTest other_tests[] = {
     cmocka_unit_test_teardown(one_opening_serves_changing_documents, free_case),
     cmocka_unit_test_teardown(forward_repeats_bit_for_bit, free_case),
     cmocka_unit_test_teardown(refuses_other_head_dimensions, free_case),
+    cmocka_unit_test_teardown(takes_only_dense_documents_unless_asked, free_case),
+    cmocka_unit_test_teardown(packed_documents_take_our_kernels, free_case),
     cmocka_unit_test_teardown(speed_is_printed, free_case),
 };
 
