@@ -99,7 +99,7 @@ static ft_status measure(ft_bench_training *t, ft_bench_report *report)
     ft_bench_report_device(report, info);
     FT_TRY(measure_steps(t, &r));
     FT_TRY(profile_step(t, &r));
-    r.used_bytes = ft_bench_device_used(info);
+    FT_TRY(ft_device_memory_used(t->session.device, &r.used_bytes));
     ft_bench_training_close_model(t);
     FT_TRY(measure_bound(t, &r));
     ft_step_report_add(report, &r);

@@ -80,16 +80,3 @@ void ft_step_report_add(ft_bench_report *report, const ft_step_report *r)
     add(report, "step: between ops", u.time, 1e3 * (r->profile_seconds - in_ops), "all of the step", 1e3 * r->profile_seconds);
     add_bound(report, r);
 }
-
-int64_t ft_bench_device_used(const ft_device_info *info)
-{
-    char command[128], line[64] = "";
-    if (info->kind == FT_DEVICE_CPU) return 0;
-    snprintf(command, sizeof command, "nvidia-smi --query-gpu=memory.used --format=csv,noheader,nounits -i %d 2>/dev/null", info->ordinal);
-    FILE *pipe = popen(command, "r");
-    long long mebibytes = 0;
-    if (pipe == NULL) return 0;
-    if (fgets(line, sizeof line, pipe) == NULL || sscanf(line, "%lld", &mebibytes) != 1) mebibytes = 0;
-    pclose(pipe);
-    return mebibytes << 20;
-}

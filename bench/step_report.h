@@ -19,7 +19,5 @@ typedef struct {
 // Takes the op classes from ft_timed_sums.
 void ft_step_report_add(ft_bench_report *report, const ft_step_report *step);
 
-// Device memory in use by all processes, bytes; 0 where nobody says.
-int64_t ft_bench_device_used(const ft_device_info *info);
 
 #endif

@@ -144,6 +144,7 @@ static int64_t layer_workspace(const ft_shape *shape, const ft_activation_option
         ft_group_linears((ft_group)group, &first, &count);
         ft_op_shape op = {.rows = options->tokens, .dropout = options->dropout,
                           .rank = group_rank((ft_group)group, options->lora_r, options->lora_targets)};
+        op.parts = count;
         for (int i = 0; i < count; i++) {
             int64_t out;
             ft_shape_linear(shape, (ft_linear)(first + i), &out, &op.in);

@@ -68,6 +68,12 @@ void ft_device_free(ft_device *device, void *pointer)
     if (pointer != NULL) device->row->free(device, pointer);
 }
 
+ft_status ft_device_memory_used(ft_device *device, int64_t *bytes)
+{
+    *bytes = 0;
+    return device->row->memory_used(device, bytes);
+}
+
 ft_status ft_device_register_host(ft_device *device, void *pointer, int64_t bytes)
 {
     return device->row->register_host(device, pointer, bytes);

@@ -51,6 +51,8 @@ const ft_device_info *ft_device_get_info(const ft_device *device);
 // arenas. FT_E_NOMEM names what was asked and what there is.
 ft_status ft_device_alloc(ft_device *device, int64_t bytes, void **pointer);
 void ft_device_free(ft_device *device, void *pointer);
+// Device memory in use now, by every process and the driver. 0 on the CPU, whose memory is the host's.
+ft_status ft_device_memory_used(ft_device *device, int64_t *bytes);
 // Makes host memory (page-aligned, anonymous) a fast and asynchronous source and target of copies. CPU: nothing to do.
 ft_status ft_device_register_host(ft_device *device, void *pointer, int64_t bytes);
 void ft_device_unregister_host(ft_device *device, void *pointer);
@@ -93,6 +95,7 @@ typedef struct {
     void (*close)(ft_device *device);
     ft_status (*alloc)(ft_device *device, int64_t bytes, void **pointer);
     void (*free)(ft_device *device, void *pointer);
+    ft_status (*memory_used)(ft_device *device, int64_t *bytes);
     ft_status (*register_host)(ft_device *device, void *pointer, int64_t bytes);
     void (*unregister_host)(ft_device *device, void *pointer);
     ft_status (*queue_create)(ft_device *device, ft_queue_kind kind, const char *name, ft_queue **queue);

@@ -100,6 +100,12 @@ static void cpu_free(ft_device *device, void *pointer)
 }
 
 // All host memory is equally near to the CPU.
+static ft_status cpu_memory_used(ft_device *device, int64_t *bytes)
+{
+    *bytes = 0;
+    return FT_OK;
+}
+
 static ft_status cpu_register_host(ft_device *device, void *pointer, int64_t bytes)
 {
     return FT_OK;
@@ -237,6 +243,7 @@ const ft_device_row ft_device_cpu = {
     .close = cpu_close,
     .alloc = cpu_alloc,
     .free = cpu_free,
+    .memory_used = cpu_memory_used,
     .register_host = cpu_register_host,
     .unregister_host = cpu_unregister_host,
     .queue_create = ft_cpu_queue_create,

@@ -196,6 +196,15 @@ static void cuda_free(ft_device *device, void *pointer)
     if (ft_cuda_use(device) != FT_OK || cudaFree(pointer) != cudaSuccess) cudaGetLastError();
 }
 
+static ft_status cuda_memory_used(ft_device *device, int64_t *bytes)
+{
+    size_t free_bytes, total;
+    FT_TRY(ft_cuda_use(device));
+    FT_CUDA_TRY(cudaMemGetInfo(&free_bytes, &total), "device cuda:%d: cudaMemGetInfo", device->info.ordinal);
+    *bytes = (int64_t)(total - free_bytes);
+    return FT_OK;
+}
+
 static ft_status cuda_register_host(ft_device *device, void *pointer, int64_t bytes)
 {
     char size[FT_HUMAN_BYTES];
@@ -220,6 +229,7 @@ const ft_device_row ft_device_cuda = {
     .close = cuda_close,
     .alloc = cuda_alloc,
     .free = cuda_free,
+    .memory_used = cuda_memory_used,
     .register_host = cuda_register_host,
     .unregister_host = cuda_unregister_host,
     .queue_create = ft_cuda_queue_create,
