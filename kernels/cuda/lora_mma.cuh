@@ -18,11 +18,12 @@ static __device__ __forceinline__ uint32_t shared_address(const void *pointer)
 }
 
 // 16 bytes to shared memory; zeros where not `inside`: nothing is read then.
-static __device__ __forceinline__ void copy16(void *dst, const void *src, bool inside)
+static __device__ __forceinline__ void copy16(uint32_t dst, const void *src, bool inside)
 {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(shared_address(dst)), "l"(src), "r"(inside ? 16 : 0)
-                 : "memory");
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(dst), "l"(src), "r"(inside ? 16 : 0) : "memory");
 }
+
+static __device__ __forceinline__ void copy16(void *dst, const void *src, bool inside) { copy16(shared_address(dst), src, inside); }
 
 static __device__ __forceinline__ void copies_commit(void) { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
 
@@ -42,21 +43,25 @@ static __device__ __forceinline__ int low_chunk(int lane) { return lane >> 4; } 
 static __device__ __forceinline__ int high_row(int lane) { return (lane & 7) + ((lane >> 4) << 3); }  // rows by bit 4
 static __device__ __forceinline__ int high_chunk(int lane) { return (lane >> 3) & 1; }                // chunk by bit 3
 
-static __device__ __forceinline__ void load_tile(uint32_t (&r)[4], const void *row)
+static __device__ __forceinline__ void load_tile(uint32_t (&r)[4], uint32_t row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
 }
 
-static __device__ __forceinline__ void load_tile_transposed(uint32_t (&r)[4], const void *row)
+static __device__ __forceinline__ void load_tile(uint32_t (&r)[4], const void *row) { load_tile(r, shared_address(row)); }
+
+static __device__ __forceinline__ void load_tile_transposed(uint32_t (&r)[4], uint32_t row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(shared_address(row))
+                 : "r"(row)
                  : "memory");
 }
+
+static __device__ __forceinline__ void load_tile_transposed(uint32_t (&r)[4], const void *row) { load_tile_transposed(r, shared_address(row)); }
 
 // c [16, 8] += a [16, 16] b [16, 8]. Lane: c.x, c.y at row lane / 4, columns 2 (lane % 4) + 0, 1; c.z, c.w eight rows below.
 static __device__ __forceinline__ void multiply_add(float4 &c, const uint32_t (&a)[4], uint32_t b0, uint32_t b1)

@@ -82,7 +82,7 @@ template <int NT_, int STRIPE_, int TOKENS_, bool DS_> struct outer_shape {
         HALVES = TOKENS / 16,
         LOW_BYTES = (NT + 1) * 16,
         TILE = TOKENS * ROW_BYTES,
-        STAGE = TILE + TOKENS * LOW_BYTES,
+        STAGE = (TILE + TOKENS * LOW_BYTES + 255) / 256 * 256,
         FOLD_B = DS ? STRIPE * LOW_BYTES : 0,
         PIECE = HALVES * NT * 32,    // float4 of dS of a tile
         SUMS = DS ? OUTER_WARPS * PIECE * 16 : 0,
@@ -91,12 +91,15 @@ template <int NT_, int STRIPE_, int TOKENS_, bool DS_> struct outer_shape {
         SHARED = STAGE * STAGES + FOLD_B + 2 * SUMS,
     };
     static_assert(STAGES >= 3, "a tile is asked for while another one arrives");
+    static_assert(ROW_BYTES % 256 == 0 && TILE % 256 == 0, "bits 4 to 7 of an address are the chunk's");
     static_assert(8 % ROWS_AT_ONCE == 0, "a thread's rows differ from its first one in higher bits");
 };
 
-template <typename SHAPE> static __device__ __forceinline__ char *outer_chunk(char *tile, int row, int chunk)
+// Byte of a chunk in a tile. Chunks of a row are permuted by its number, so that eight rows of one chunk lie in all banks. Stages and
+// rows begin at multiples of 256: what differs between two places is found by XOR of bits 4 to 7 with a constant.
+template <typename SHAPE> static __device__ __forceinline__ uint32_t outer_place(int row, int chunk)
 {
-    return tile + row * SHAPE::ROW_BYTES + ((chunk ^ (row & 7)) << 4);
+    return (uint32_t)(row * SHAPE::ROW_BYTES + ((chunk ^ (row & 7)) << 4));
 }
 
 typedef struct {
@@ -104,26 +107,27 @@ typedef struct {
     outer_stripe stripe;
 } outer_unit;
 
-// A thread copies one chunk of each row i * ROWS_AT_ONCE + thread / ROW_CHUNKS, here and in outer_drop. `row` has none of the bits of
-// `first`, so that the place of the chunk is a constant of the row beside one of the thread.
-template <typename SHAPE> static __device__ __forceinline__ char *outer_place(char *tile, int row, int first, int chunk)
+// A thread copies one chunk of each row i * ROWS_AT_ONCE + thread / ROW_CHUNKS, here and in outer_drop: `row` has none of the bits of
+// the first.
+template <typename SHAPE> static __device__ __forceinline__ uint32_t outer_row(uint32_t place, int row)
 {
-    return tile + (first + row) * SHAPE::ROW_BYTES + (((chunk ^ first) << 4) ^ ((row & 7) << 4));
+    return (place ^ (uint32_t)(row & 7) << 4) + (uint32_t)(row * SHAPE::ROW_BYTES);
 }
 
-template <typename SHAPE> static __device__ __forceinline__ void outer_load(const outer_args &args, char *stage, const outer_unit &unit)
+template <typename SHAPE> static __device__ __forceinline__ void outer_load(const outer_args &args, uint32_t stage, const outer_unit &unit)
 {
     enum { NT = SHAPE::NT, TOKENS = SHAPE::TOKENS, ROWS = SHAPE::ROWS_AT_ONCE };
     int chunk = threadIdx.x % SHAPE::ROW_CHUNKS, first = threadIdx.x / SHAPE::ROW_CHUNKS;
     int64_t token = (int64_t)unit.place.step * TOKENS, tokens = args.rows - token;
     int here = tokens < TOKENS ? (int)tokens : (int)TOKENS, rows = chunk * 8 < unit.stripe.cols ? here : 0;
     const bf16 *m = args.m + (token + first) * args.m_ld + unit.stripe.column + chunk * 8;
+    uint32_t place = stage + outer_place<SHAPE>(first, chunk);
 #pragma unroll
-    for (int row = 0; row < TOKENS; row += ROWS, m += ROWS * args.m_ld)
-        copy16(outer_place<SHAPE>(stage, row, first, chunk), m, first + row < rows);
+    for (int row = 0; row < TOKENS; row += ROWS, m += ROWS * args.m_ld) copy16(outer_row<SHAPE>(place, row), m, first + row < rows);
 #pragma unroll
-    for (int i = threadIdx.x; i < TOKENS * NT; i += FT_LORA_THREADS) {
-        int row = i / NT, low = i % NT;
+    for (int begin = 0; begin < TOKENS * NT; begin += FT_LORA_THREADS) {
+        int i = begin + threadIdx.x, row = i / NT, low = i % NT;
+        if (row >= TOKENS) break;
         copy16(stage + SHAPE::TILE + row * SHAPE::LOW_BYTES + low * 16, args.s + (token + row) * args.s_ld + unit.stripe.low + low * 8,
                row < here && low * 8 < unit.stripe.width);
     }
@@ -135,8 +139,9 @@ template <typename SHAPE> static __device__ __forceinline__ void outer_drop(cons
     int chunk = threadIdx.x % SHAPE::ROW_CHUNKS, first = threadIdx.x / SHAPE::ROW_CHUNKS;
     if (chunk * 8 >= unit.stripe.cols) return;
     uint32_t token = (uint32_t)unit.place.step * SHAPE::TOKENS + first, feature = (uint32_t)unit.stripe.column + chunk * 8;
+    uint32_t place = outer_place<SHAPE>(first, chunk);
     for (int row = 0; row < SHAPE::TOKENS; row += SHAPE::ROWS_AT_ONCE) {
-        uint4 *value = (uint4 *)outer_place<SHAPE>(stage, row, first, chunk);
+        uint4 *value = (uint4 *)(stage + outer_row<SHAPE>(place, row));
         *value = drop_eight(*value, args.mask, token + row, feature);
     }
 }
@@ -146,9 +151,10 @@ template <typename SHAPE>
 static __device__ __forceinline__ void outer_load_fold_b(const outer_args &args, char *fold_b, const outer_stripe &stripe)
 {
     enum { NT = SHAPE::NT };
-#pragma unroll 8
-    for (int i = threadIdx.x; i < SHAPE::STRIPE * NT; i += FT_LORA_THREADS) {
-        int row = i / NT, low = i % NT;
+    static_assert(SHAPE::STRIPE * NT % FT_LORA_THREADS == 0, "every thread copies as much");
+#pragma unroll 4
+    for (int begin = 0; begin < SHAPE::STRIPE * NT; begin += FT_LORA_THREADS) {
+        int i = begin + threadIdx.x, row = i / NT, low = i % NT;
         uint4 value = make_uint4(0, 0, 0, 0);
         if (row < stripe.cols && low * 8 < stripe.width)
             value = *(const uint4 *)(args.fold_b + (stripe.column + row) * args.fold_b_ld + stripe.low + low * 8);
@@ -158,21 +164,20 @@ static __device__ __forceinline__ void outer_load_fold_b(const outer_args &args,
 
 // The warp's columns: c += M^T S over the tile's tokens.
 template <typename SHAPE>
-static __device__ __forceinline__ void outer_multiply(float4 (&c)[SHAPE::SIXTEENS][SHAPE::NT], char *stage, int warp, int lane)
+static __device__ __forceinline__ void outer_multiply(float4 (&c)[SHAPE::SIXTEENS][SHAPE::NT], uint32_t stage, int warp, int lane)
 {
     enum { NT = SHAPE::NT };
-    const char *s = stage + SHAPE::TILE;
+    uint32_t s = stage + SHAPE::TILE + low_row(lane) * SHAPE::LOW_BYTES + low_chunk(lane) * 16;
+    uint32_t place = stage + outer_place<SHAPE>(high_row(lane), warp * SHAPE::WARP_CHUNKS + high_chunk(lane));
 #pragma unroll
     for (int k = 0; k < SHAPE::HALVES; k++) {
         uint32_t low[NT / 2][4];
 #pragma unroll
-        for (int n = 0; n < NT / 2; n++)
-            load_tile_transposed(low[n], s + (k * 16 + low_row(lane)) * SHAPE::LOW_BYTES + (2 * n + low_chunk(lane)) * 16);
+        for (int n = 0; n < NT / 2; n++) load_tile_transposed(low[n], s + k * 16 * SHAPE::LOW_BYTES + n * 32);
 #pragma unroll
         for (int i = 0; i < SHAPE::SIXTEENS; i++) {
             uint32_t m[4];
-            load_tile_transposed(m, outer_chunk<SHAPE>(stage, k * 16 + high_row(lane),
-                                                       warp * SHAPE::WARP_CHUNKS + 2 * i + high_chunk(lane)));
+            load_tile_transposed(m, (place ^ (uint32_t)i << 5) + k * 16 * SHAPE::ROW_BYTES);
 #pragma unroll
             for (int n = 0; n < NT; n++) multiply_add(c[i][n], m, low[n / 2][n % 2 * 2], low[n / 2][n % 2 * 2 + 1]);
         }
@@ -181,23 +186,23 @@ static __device__ __forceinline__ void outer_multiply(float4 (&c)[SHAPE::SIXTEEN
 
 // The warp's columns' share of the tile's dS, into sums [16 tokens][warp][8 columns of S][lane].
 template <typename SHAPE>
-static __device__ __forceinline__ void outer_ds(char *stage, const char *fold_b, float4 *sums, int warp, int lane)
+static __device__ __forceinline__ void outer_ds(uint32_t stage, uint32_t fold_b, float4 *sums, int warp, int lane)
 {
     enum { NT = SHAPE::NT, HALVES = SHAPE::HALVES };
+    uint32_t place = stage + outer_place<SHAPE>(low_row(lane), warp * SHAPE::WARP_CHUNKS + low_chunk(lane));
+    fold_b += (warp * SHAPE::WARP_CHUNKS * 8 + low_row(lane)) * SHAPE::LOW_BYTES + low_chunk(lane) * 16;
     float4 ds[HALVES][NT];
 #pragma unroll
     for (int i = 0; i < HALVES * NT; i++) ds[i / NT][i % NT] = make_float4(0, 0, 0, 0);
 #pragma unroll
     for (int k = 0; k < SHAPE::SIXTEENS; k++) {
-        int chunk = warp * SHAPE::WARP_CHUNKS + 2 * k;
         uint32_t m[HALVES][4];
 #pragma unroll
-        for (int half = 0; half < HALVES; half++)
-            load_tile(m[half], outer_chunk<SHAPE>(stage, half * 16 + low_row(lane), chunk + low_chunk(lane)));
+        for (int half = 0; half < HALVES; half++) load_tile(m[half], (place ^ (uint32_t)k << 5) + half * 16 * SHAPE::ROW_BYTES);
 #pragma unroll
         for (int n = 0; n < NT; n += 2) {
             uint32_t b[4];
-            load_tile_transposed(b, fold_b + (chunk * 8 + low_row(lane)) * SHAPE::LOW_BYTES + (n + low_chunk(lane)) * 16);
+            load_tile_transposed(b, fold_b + k * 16 * SHAPE::LOW_BYTES + n * 16);
 #pragma unroll
             for (int half = 0; half < HALVES; half++) {
                 multiply_add(ds[half][n], m[half], b[0], b[1]);
@@ -213,7 +218,9 @@ static __device__ __forceinline__ void outer_ds(char *stage, const char *fold_b,
 template <typename SHAPE> static __device__ __forceinline__ void outer_write_ds(float4 *piece, const float4 *sums)
 {
     enum { OF_WARP = SHAPE::NT * 32 };
-    for (int i = threadIdx.x; i < SHAPE::PIECE; i += FT_LORA_THREADS) {
+    for (int begin = 0; begin < SHAPE::PIECE; begin += FT_LORA_THREADS) {
+        int i = begin + threadIdx.x;
+        if (i >= SHAPE::PIECE) break;
         const float4 *from = sums + i / OF_WARP * (OUTER_WARPS * OF_WARP) + i % OF_WARP;
         float4 sum = *from;
 #pragma unroll
@@ -230,7 +237,8 @@ template <typename SHAPE, bool DROPOUT>
 static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const outer_args args)
 {
     enum { NT = SHAPE::NT, STAGE = SHAPE::STAGE, STAGES = SHAPE::STAGES, SIXTEENS = SHAPE::SIXTEENS };
-    extern __shared__ __align__(128) char shared[];
+    extern __shared__ __align__(1024) char shared[];
+    uint32_t stages = shared_address(shared);
     char *fold_b = shared + STAGE * STAGES;
     float4 *sums = (float4 *)(fold_b + SHAPE::FOLD_B), *other_sums = sums + SHAPE::SUMS / 16;
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, stage = 0;
@@ -245,7 +253,7 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
     launches_before_wait();
     launches_behind_allow();
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < left) outer_load<SHAPE>(args, shared + s * STAGE, ahead);
+        if (s < left) outer_load<SHAPE>(args, stages + s * STAGE, ahead);
         if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, SHAPE::STRIPE, NT * 8);
         copies_commit();
     }
@@ -254,11 +262,11 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
 #pragma unroll
     for (int i = 0; i < SIXTEENS * NT; i++) c[i / NT][i % NT] = make_float4(0, 0, 0, 0);
     for (; left > 0; left--) {
-        char *here = shared + stage * STAGE;
+        uint32_t here = stages + stage * STAGE;
         copies_wait<STAGES - 2>();
-        if (DROPOUT) outer_drop<SHAPE>(args, here, unit);
+        if (DROPOUT) outer_drop<SHAPE>(args, shared + stage * STAGE, unit);
         __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
-        if (left >= STAGES) outer_load<SHAPE>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
+        if (left >= STAGES) outer_load<SHAPE>(args, stages + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
         if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, SHAPE::STRIPE, NT * 8);
         copies_commit();
         if (SHAPE::DS) {
@@ -267,7 +275,7 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
                 held = unit.place.tile;
                 __syncthreads();
             }
-            outer_ds<SHAPE>(here, fold_b, sums, warp, lane);
+            outer_ds<SHAPE>(here, stages + STAGE * STAGES, sums, warp, lane);
             if (summed) outer_write_ds<SHAPE>(ds_piece - SHAPE::PIECE, other_sums);
             ds_piece += SHAPE::PIECE;
             float4 *swap = sums;
