@@ -4,9 +4,10 @@
     python make_bf16_errors.py [CASE ...]   (no argument: every case, fp8_dialects' too; packages as for make_golden.py)
 
 A yardstick for devices that compute in bfloat16: tests/gpu allows them 1.5 times the error given here. README.md describes the
-fields. The base is bfloat16 with transformers' default attention (sdpa); the adapter is used in three ways, see VARIANTS. Each
-error is taken on the case's own data and on that of EXTRA_SEEDS, because one draw of a small model can be lucky; the ten steps
-are run on the case's own data alone.
+fields. The base is bfloat16 with transformers' default attention (sdpa); the adapter is used in three ways, see VARIANTS. For
+bases whose FP8 matrices are whole 128-tiles, the same is done with products of FP8 codes (Fp8Product). Each error is taken on
+the case's own data and on that of EXTRA_SEEDS, because one draw of a small model can be lucky; the ten steps are run on the case's
+own data alone.
 """
 import contextlib
 import json
@@ -26,18 +27,60 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from cases import ATTENTION, CASES, HERE, MLP, MODELS, read_data
-from oracle import (STEPS, document_logits, double_precision, load, lora_parameters, make_optimizer, quantize_layers,
-                    trainable_tokens)
+from oracle import (E4M3_MAX, STEPS, TILE, document_logits, double_precision, layer_linears, load, lora_parameters,
+                    make_optimizer, quantize_layers, trainable_tokens)
 
 sys.path.insert(0, str(HERE / "fp8_dialects"))
 import make_fp8  # noqa: E402
 
+FP8_PRODUCTS = {"fp8_untied_r16": "tile", "qwen2_fp8_untied": "tile", "qwen2_fp8_wide": "tile", "qwen3_fp8_tied": "tile",
+                "fp8_dialects/row_whole": "row", "fp8_dialects/tensor_whole": "tensor"}  # kind of the weights' scales
 EXTRA_SEEDS = [1, 2, 3, 4, 5]
 VARIANTS = {
     "adapter_float32": "PEFT's default: the adapter stays float32 and its products are float32",
     "autocast": "the same under torch.autocast(bfloat16), as Trainer(bf16=True) runs it: its products are bfloat16",
     "adapter_bfloat16": "adapter, gradients and moments are bfloat16",
 }
+
+
+def fp8_values(x, width):
+    """float32 [.., n], each `width` values rounded to E4M3 with a scale of their own."""
+    blocks = x.reshape(*x.shape[:-1], -1, width)
+    scale = blocks.abs().amax(-1, keepdim=True) / E4M3_MAX
+    scale = torch.where(scale == 0, torch.ones_like(scale), scale)
+    return ((blocks / scale).clamp(-E4M3_MAX, E4M3_MAX).to(torch.float8_e4m3fn).float() * scale).reshape(x.shape)
+
+
+class Fp8Product(torch.autograd.Function):
+    """y = x W^T and dx = dy W with x and dy in E4M3, 1x128 scales, sums in float32. Under row scales of W a scale of x belongs to
+    a token, and dy is multiplied by the row scales before it is rounded."""
+
+    @staticmethod
+    def forward(ctx, x, weight, rows):
+        ctx.save_for_backward(weight, rows)
+        return (fp8_values(x.float(), TILE if rows is None else x.shape[-1]) @ weight.T).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, dy):
+        weight, rows = ctx.saved_tensors
+        if rows is None:
+            return (fp8_values(dy.float(), TILE) @ weight).to(dy.dtype), None, None
+        return (fp8_values(dy.float() * rows, TILE) @ (weight / rows[:, None])).to(dy.dtype), None, None
+
+
+def multiply_in_fp8(model, weights, kind):
+    """Replaces the products with the layers' frozen linears; `weights` as the FP8 base has them, float32."""
+    for name, module in model.named_modules():
+        key = name.removeprefix("base_model.model.").replace(".base_layer", "") + ".weight"
+        if isinstance(module, torch.nn.Linear) and key in weights:
+            w = weights[key]
+            rows = w.abs().amax(1) / E4M3_MAX if kind == "row" else None
+
+            def forward(x, w=w, rows=rows, bias=module.bias):
+                y = Fp8Product.apply(x, w, rows)
+                return y if bias is None else y + bias
+
+            module.forward = forward
 
 
 def load_bfloat16(name, variant):
@@ -52,6 +95,8 @@ def load_bfloat16(name, variant):
     dtype = torch.bfloat16 if variant == "adapter_bfloat16" else torch.float32
     for _, p in lora_parameters(model):
         p.data = p.data.to(dtype)
+    if variant == "fp8_products":
+        multiply_in_fp8(model, {k: p.detach() for k, p in layer_linears(base)}, FP8_PRODUCTS[name])
     return model.eval()
 
 
@@ -173,7 +218,11 @@ def make_case(name):
         variant = min(variants, key=lambda v: variants[v][metric][1])
         best[metric] = variants[variant][metric] + [variant]
     print(f"{name:22s}", "  ".join(f"{k} {v[0]:.1e}/{v[1]:.1e} ({v[2]})" for k, v in best.items()), flush=True)
-    return {"token_nll": [rounded(x, 8) for x in reference[0]["nll"].tolist()], "best": best, "variants": variants}
+    body = {"token_nll": [rounded(x, 8) for x in reference[0]["nll"].tolist()], "best": best, "variants": variants}
+    if name in FP8_PRODUCTS:
+        body["fp8"] = {k: pair + ["fp8_products"] for k, pair in measure(name, "fp8_products", reference).items()}
+        print(f"{name:22s}", "  ".join(f"{k} {v[0]:.1e}/{v[1]:.1e}" for k, v in body["fp8"].items()), flush=True)
+    return body
 
 
 def write(path, body):
