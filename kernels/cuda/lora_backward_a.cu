@@ -9,6 +9,7 @@ typedef struct {
     outer_args outer;
     int nt, n_parts;
     int64_t in;
+    int64_t threads;               // of finish_kernel
     int low[FT_LINEAR_PARTS + 1];  // first column of dS of each part of the group
     float *da[FT_LINEAR_PARTS];
 } a_args;
@@ -26,11 +27,9 @@ static __device__ float *da_at(const a_args &args, int64_t feature, int low)
 static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const a_args args)
 {
     int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= (int64_t)args.outer.work.tiles * args.outer.stripe * args.nt * 2) return;
-    outer_place_of_c at = outer_c_at(args.outer, args.nt, i);
-    float *const da[4] = {da_at(args, at.column, at.low), da_at(args, at.column, at.low + 1), da_at(args, at.column + 8, at.low),
-                          da_at(args, at.column + 8, at.low + 1)};
-    outer_accumulate(args.outer, args.nt, at, da, args.outer.mask.kept);
+    if (i >= args.threads) return;
+    outer_element at = outer_element_of(args.outer, args.nt, i);
+    outer_accumulate(args.outer, args.nt, at, da_at(args, at.column, at.low), args.outer.mask.kept);
 }
 
 template <int NT> static ft_status launch_width(ft_queue *queue, outer_args *args, int64_t tiles)
@@ -81,6 +80,6 @@ extern "C" ft_status ft_cuda_lora_backward_a(ft_queue *queue, const ft_linear_gr
     outer->pieces = (float4 *)workspace;
     outer->mask = dropout_mask_of(&group->dropout);
     FT_TRY(launch(queue, outer, args.nt, outer->parts[0].stripes * ft_lora_ceil(rank, width)));
-    int64_t items = (int64_t)outer->work.tiles * outer->stripe * args.nt * 2;
-    return lora_launch(queue, finish_kernel, ft_lora_ceil(items, FT_LORA_THREADS), 0, args);
+    args.threads = outer_threads(outer, args.nt);
+    return lora_launch(queue, finish_kernel, ft_lora_ceil(args.threads, FT_LORA_THREADS), 0, args);
 }

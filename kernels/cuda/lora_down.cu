@@ -190,7 +190,7 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const fi
     if (eight * 8 < args.rank) {
         int tile = (int)(eight / args.nt) * args.token_tiles + (int)(sixteen / WARPS);
         int64_t item = ((sixteen % WARPS) * args.nt + eight % args.nt) * 32 + lane;
-        sum = work_sum(args.work, args.pieces, tile, (int64_t)WARPS * args.nt * 32, item);
+        sum = work_sum(args.work, args.pieces, tile, (int64_t)WARPS * args.nt * 32, item, 0, 1);
     }
     int64_t row = sixteen * 16 + lane / 4, column = eight * 8 + lane % 4 * 2;
     write_pair(args, row, column, sum.x, sum.y);

@@ -182,13 +182,15 @@ static __device__ __forceinline__ void add_pieces(float4 &sum, const float4 *pie
     for (int i = 0; i < PIECES_AT_ONCE; i++) sum.x += v[i].x, sum.y += v[i].y, sum.z += v[i].z, sum.w += v[i].w;
 }
 
-// The sum of a tile's pieces in ascending order, element `item` of `size` in each.
-static __device__ __forceinline__ float4 work_sum(const work_list &work, const float4 *pieces, int tile, int64_t size, int64_t item)
+// Element `item` of `size` of a tile's pieces, in ascending order: the sum of the `share`th of `shares` runs of them.
+static __device__ __forceinline__ float4 work_sum(const work_list &work, const float4 *pieces, int tile, int64_t size, int64_t item,
+                                                  int share, int shares)
 {
-    int first = work_block(work, tile * work.steps), last = work_block(work, tile * work.steps + work.steps - 1);
-    const float4 *piece = pieces + (int64_t)(first + tile) * size + item;
+    int first = work_block(work, tile * work.steps), count = work_block(work, tile * work.steps + work.steps - 1) + 1 - first;
+    int begin = count * share / shares, end = count * (share + 1) / shares;
+    const float4 *piece = pieces + (int64_t)(first + begin + tile) * size + item;
     float4 sum = make_float4(0, 0, 0, 0);
-    for (int left = last + 1 - first; left > 0; left -= PIECES_AT_ONCE, piece += PIECES_AT_ONCE * size) add_pieces(sum, piece, size, left);
+    for (int left = end - begin; left > 0; left -= PIECES_AT_ONCE, piece += PIECES_AT_ONCE * size) add_pieces(sum, piece, size, left);
     return sum;
 }
 

@@ -84,6 +84,7 @@ template <int NT_, int STRIPE_, int TOKENS_, bool DS_> struct outer_shape {
         TILE = TOKENS * ROW_BYTES,
         STAGE = (TILE + TOKENS * LOW_BYTES + 255) / 256 * 256,
         FOLD_B = DS ? STRIPE * LOW_BYTES : 0,
+        HELD_B = SIXTEENS * NT <= 16,  // a warp keeps its columns of fold_b in registers
         PIECE = HALVES * NT * 32,    // float4 of dS of a tile
         SUMS = DS ? OUTER_WARPS * PIECE * 16 : 0,
         ROOM = (OUTER_MEMORY - FOLD_B - 2 * SUMS) / STAGE,
@@ -184,30 +185,39 @@ static __device__ __forceinline__ void outer_multiply(float4 (&c)[SHAPE::SIXTEEN
     }
 }
 
+// The columns of fold_b of a warp, as the tensor cores take them.
+template <typename SHAPE> struct outer_fold_b {
+    uint32_t b[SHAPE::SIXTEENS][SHAPE::NT / 2][4];
+};
+
+template <typename SHAPE>
+static __device__ __forceinline__ void outer_read_fold_b(outer_fold_b<SHAPE> &held, uint32_t fold_b, int warp, int lane)
+{
+    fold_b += (warp * SHAPE::WARP_CHUNKS * 8 + low_row(lane)) * SHAPE::LOW_BYTES + low_chunk(lane) * 16;
+#pragma unroll
+    for (int k = 0; k < SHAPE::SIXTEENS; k++) {
+#pragma unroll
+        for (int n = 0; n < SHAPE::NT / 2; n++) load_tile_transposed(held.b[k][n], fold_b + k * 16 * SHAPE::LOW_BYTES + n * 32);
+    }
+}
+
 // The warp's columns' share of the tile's dS, into sums [16 tokens][warp][8 columns of S][lane].
 template <typename SHAPE>
-static __device__ __forceinline__ void outer_ds(uint32_t stage, uint32_t fold_b, float4 *sums, int warp, int lane)
+static __device__ __forceinline__ void outer_ds(uint32_t stage, const outer_fold_b<SHAPE> &held, float4 *sums, int warp, int lane)
 {
     enum { NT = SHAPE::NT, HALVES = SHAPE::HALVES };
     uint32_t place = stage + outer_place<SHAPE>(low_row(lane), warp * SHAPE::WARP_CHUNKS + low_chunk(lane));
-    fold_b += (warp * SHAPE::WARP_CHUNKS * 8 + low_row(lane)) * SHAPE::LOW_BYTES + low_chunk(lane) * 16;
     float4 ds[HALVES][NT];
 #pragma unroll
     for (int i = 0; i < HALVES * NT; i++) ds[i / NT][i % NT] = make_float4(0, 0, 0, 0);
 #pragma unroll
     for (int k = 0; k < SHAPE::SIXTEENS; k++) {
-        uint32_t m[HALVES][4];
 #pragma unroll
-        for (int half = 0; half < HALVES; half++) load_tile(m[half], (place ^ (uint32_t)k << 5) + half * 16 * SHAPE::ROW_BYTES);
+        for (int half = 0; half < HALVES; half++) {
+            uint32_t m[4];
+            load_tile(m, (place ^ (uint32_t)k << 5) + half * 16 * SHAPE::ROW_BYTES);
 #pragma unroll
-        for (int n = 0; n < NT; n += 2) {
-            uint32_t b[4];
-            load_tile_transposed(b, fold_b + k * 16 * SHAPE::LOW_BYTES + n * 16);
-#pragma unroll
-            for (int half = 0; half < HALVES; half++) {
-                multiply_add(ds[half][n], m[half], b[0], b[1]);
-                multiply_add(ds[half][n + 1], m[half], b[2], b[3]);
-            }
+            for (int n = 0; n < NT; n++) multiply_add(ds[half][n], m, held.b[k][n / 2][n % 2 * 2], held.b[k][n / 2][n % 2 * 2 + 1]);
         }
     }
 #pragma unroll
@@ -248,8 +258,9 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
     unit.place = work_at(args.work, begin);
     unit.stripe = outer_stripe_of(args, unit.place.tile, SHAPE::STRIPE, NT * 8);
     outer_unit ahead = unit;
-    int held = unit.place.tile;
+    int held = -1;
     bool summed = false;
+    outer_fold_b<SHAPE> fold_b_held;
     launches_before_wait();
     launches_behind_allow();
     for (int s = 0; s < STAGES - 1; s++) {
@@ -270,12 +281,14 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
         if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, SHAPE::STRIPE, NT * 8);
         copies_commit();
         if (SHAPE::DS) {
-            if (unit.place.tile != held) {
+            bool enters = unit.place.tile != held;
+            if (enters && held >= 0) {
                 outer_load_fold_b<SHAPE>(args, fold_b, unit.stripe);
-                held = unit.place.tile;
                 __syncthreads();
             }
-            outer_ds<SHAPE>(here, stages + STAGE * STAGES, sums, warp, lane);
+            held = unit.place.tile;
+            if (enters || !SHAPE::HELD_B) outer_read_fold_b<SHAPE>(fold_b_held, stages + STAGE * STAGES, warp, lane);
+            outer_ds<SHAPE>(here, fold_b_held, sums, warp, lane);
             if (summed) outer_write_ds<SHAPE>(ds_piece - SHAPE::PIECE, other_sums);
             ds_piece += SHAPE::PIECE;
             float4 *swap = sums;
@@ -309,37 +322,50 @@ template <typename SHAPE, bool DROPOUT> static ft_status outer_launch(ft_queue *
 
 // --- Adding up ----------------------------------------------------------------------------------------------------------------
 
-// A lane's part of 16 columns of M x 8 of S of C. Items of a tile: stripe * window width / 4.
-typedef struct {
-    const outer_part *part;
-    int tile, item;
-    int64_t column;           // of the part: the sum's x, y; z, w are 8 on
-    int low;                  // column of S: x, z; y, w are 1 on
-} outer_place_of_c;
+// A stripe has more pieces than there are good reasons to wait for one after another, and few elements: OUTER_SHARES neighbouring
+// threads sum a share of the pieces each, for four elements, and each writes one of them.
+enum { OUTER_SHARES = 4 };
 
-static __device__ __forceinline__ outer_place_of_c outer_c_at(const outer_args &args, int nt, int64_t index)
+static inline int64_t outer_threads(const outer_args *args, int nt)
 {
-    int size = args.stripe * nt * 2, tile = (int)(index / size), item = (int)(index % size);
-    const outer_part &part = outer_part_of(args, tile);
-    int local = tile - part.first, lane = item % 32, n = item / 32 % nt, sixteen = item / 32 / nt;
-    return {&part, tile, item, (int64_t)(local % part.stripes) * args.stripe + sixteen * 16 + lane / 4,
-            part.begin + local / part.stripes * (nt * 8) + n * 8 + lane % 4 * 2};
+    return (int64_t)args->work.tiles * args->stripe * nt * 2 * OUTER_SHARES;
 }
 
-// gradient[i] += scale * (element i of the sum at `place`), NULL skips. The old values are on their way before the pieces are.
-static __device__ __forceinline__ void outer_accumulate(const outer_args &args, int nt, const outer_place_of_c &place,
-                                                        float *const (&gradient)[4], float scale)
+// An element of C.
+typedef struct {
+    const outer_part *part;
+    int tile, item, share;    // item: four elements of a lane of 16 columns of M x 8 of S
+    int64_t column;           // of the part
+    int low;                  // column of S
+} outer_element;
+
+static __device__ __forceinline__ outer_element outer_element_of(const outer_args &args, int nt, int64_t thread)
 {
-    float old[4];
-#pragma unroll
-    for (int i = 0; i < 4; i++) old[i] = gradient[i] != NULL ? __ldcg(gradient[i]) : 0.0f;
+    int64_t index = thread / OUTER_SHARES;
+    int share = (int)(thread % OUTER_SHARES), size = args.stripe * nt * 2, tile = (int)(index / size), item = (int)(index % size);
+    const outer_part &part = outer_part_of(args, tile);
+    int local = tile - part.first, lane = item % 32, n = item / 32 % nt, sixteen = item / 32 / nt;
+    return {&part, tile, item, share, (int64_t)(local % part.stripes) * args.stripe + sixteen * 16 + lane / 4 + share / 2 * 8,
+            part.begin + local / part.stripes * (nt * 8) + n * 8 + lane % 4 * 2 + share % 2};
+}
+
+static __device__ __forceinline__ float outer_shares_sum(float v)
+{
+    v += __shfl_xor_sync(0xFFFFFFFFu, v, 1);
+    return v + __shfl_xor_sync(0xFFFFFFFFu, v, 2);
+}
+
+// *gradient += scale * the element of C; NULL: nowhere. All threads of a warp call it. The old value is on its way before the pieces
+// are there.
+static __device__ __forceinline__ void outer_accumulate(const outer_args &args, int nt, const outer_element &at, float *gradient,
+                                                        float scale)
+{
+    float old = gradient != NULL ? __ldcg(gradient) : 0.0f;
     launches_before_wait();
-    float4 sum = work_sum(args.work, args.pieces, place.tile, (int64_t)args.stripe * nt * 2, place.item);
-    float value[4] = {sum.x, sum.y, sum.z, sum.w};
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        if (gradient[i] != NULL) *gradient[i] = old[i] + scale * value[i];
-    }
+    float4 sum = work_sum(args.work, args.pieces, at.tile, (int64_t)args.stripe * nt * 2, at.item, at.share, OUTER_SHARES);
+    float x = outer_shares_sum(sum.x), y = outer_shares_sum(sum.y), z = outer_shares_sum(sum.z), w = outer_shares_sum(sum.w);
+    float value = at.share < 2 ? at.share == 0 ? x : y : at.share == 2 ? z : w;
+    if (gradient != NULL) *gradient = old + scale * value;
 }
 
 #endif

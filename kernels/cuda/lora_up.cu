@@ -16,7 +16,7 @@ typedef struct {
     int64_t rows, fold, rank;
     bf16 *d_low_rank;
     int64_t d_low_rank_ld;
-    int64_t ds_blocks;                      // blocks that add dS; the rest add dB
+    int64_t db_blocks;                      // blocks that add dB, with more pieces to a sum than the rest, which add dS
 } up_args;
 
 static __device__ float *db_at(const up_args &args, const outer_part &of, int64_t column, int low)
@@ -52,8 +52,8 @@ static __device__ void write_ds(const up_args &args, int64_t row, int column, fl
 
 static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const up_args args)
 {
-    if (blockIdx.x < args.ds_blocks) {
-        int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x, eights = args.fold / 8, sixteen = i / 32 / eights;
+    if (blockIdx.x >= args.db_blocks) {
+        int64_t i = (blockIdx.x - args.db_blocks) * blockDim.x + threadIdx.x, eights = args.fold / 8, sixteen = i / 32 / eights;
         int lane = (int)(i % 32), column = (int)(i / 32 % eights) * 8;
         if (sixteen * 16 >= args.rows) return;
         launches_before_wait();
@@ -62,12 +62,8 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS) finish_kernel(const up
         write_ds(args, sixteen * 16 + lane / 4 + 8, column + lane % 4 * 2, sum.z, sum.w);
         return;
     }
-    int64_t i = (blockIdx.x - args.ds_blocks) * blockDim.x + threadIdx.x;
-    if (i >= (int64_t)args.outer.work.tiles * args.outer.stripe * args.nt * 2) return;
-    outer_place_of_c at = outer_c_at(args.outer, args.nt, i);
-    float *const db[4] = {db_at(args, *at.part, at.column, at.low), db_at(args, *at.part, at.column, at.low + 1),
-                          db_at(args, *at.part, at.column + 8, at.low), db_at(args, *at.part, at.column + 8, at.low + 1)};
-    outer_accumulate(args.outer, args.nt, at, db, args.scale[at.part->part]);
+    outer_element at = outer_element_of(args.outer, args.nt, (int64_t)blockIdx.x * blockDim.x + threadIdx.x);
+    outer_accumulate(args.outer, args.nt, at, db_at(args, *at.part, at.column, at.low), args.scale[at.part->part]);
 }
 
 template <int NT, int STRIPE> static ft_status launch_shape(ft_queue *queue, outer_args *args, int64_t tiles)
@@ -121,9 +117,10 @@ static ft_status backward_rows(ft_queue *queue, up_args args, int64_t tiles, int
     args.outer.m += row * args.outer.m_ld, args.outer.s += row * args.outer.s_ld;
     args.d_low_rank += row * args.d_low_rank_ld;
     if (tiles > 0) FT_TRY(launch(queue, &args.outer, args.nt, tiles));
-    args.ds_blocks = ft_lora_ceil(ft_lora_ceil(count, 16) * (args.fold / 8) * 32, FT_LORA_THREADS);
-    int64_t blocks = args.ds_blocks + ft_lora_ceil(tiles * args.outer.stripe * args.nt * 2, FT_LORA_THREADS);
-    return lora_launch(queue, finish_kernel, blocks, 0, args);
+    static_assert(FT_LORA_STRIPE * 4 * OUTER_SHARES % FT_LORA_THREADS == 0, "blocks of dB are full");
+    args.db_blocks = tiles > 0 ? outer_threads(&args.outer, args.nt) / FT_LORA_THREADS : 0;
+    int64_t ds_blocks = ft_lora_ceil(ft_lora_ceil(count, 16) * (args.fold / 8) * 32, FT_LORA_THREADS);
+    return lora_launch(queue, finish_kernel, args.db_blocks + ds_blocks, 0, args);
 }
 
 static void set_views(up_args *args, const ft_linear_group *group, ft_view dy, ft_view low_rank, ft_view d_low_rank)
