@@ -15,9 +15,9 @@ struct corner {
     __device__ __forceinline__ int64_t column_of(int t) const { return column + 32 * t; }
 };
 
-template <int WAVES> __device__ __forceinline__ corner corner_of(int row, int column, int wave)
+__device__ __forceinline__ corner corner_of(int row, int column, int wave)
 {
-    return {row + thread_row<WAVES>(wave), column + (threadIdx.x & 3) * 8};
+    return {row + wave * WAVE + thread_row(), column + (threadIdx.x & 3) * 8};
 }
 
 __device__ __forceinline__ void read_c(uint4 (&piece)[2][4], const arguments &p, corner at)
@@ -78,12 +78,12 @@ template <int WAVES> __device__ __forceinline__ void finish(const arguments &p, 
     if (p.c != NULL) {
         uint4 piece[WAVES][2][4];
 #pragma unroll
-        for (int wave = 0; wave < WAVES; wave++) read_c(piece[wave], p, corner_of<WAVES>(row, column, wave));
+        for (int wave = 0; wave < WAVES; wave++) read_c(piece[wave], p, corner_of(row, column, wave));
 #pragma unroll
         for (int wave = 0; wave < WAVES; wave++) add_c(main[wave], piece[wave]);
     }
 #pragma unroll
-    for (int wave = 0; wave < WAVES; wave++) write_d(main[wave], p, corner_of<WAVES>(row, column, wave));
+    for (int wave = 0; wave < WAVES; wave++) write_d(main[wave], p, corner_of(row, column, wave));
 }
 
 }  // namespace ft_fold

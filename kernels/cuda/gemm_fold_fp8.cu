@@ -17,7 +17,7 @@ namespace {
 
 using namespace ft_fold;
 
-template <int WAVES, int CLUSTER> __device__ __forceinline__ void consume(const arguments &p, ring<WAVES> r, int rank)
+template <int WAVES, int CLUSTER, bool TURNS> __device__ __forceinline__ void consume(const arguments &p, ring<WAVES> r, int rank)
 {
     for (int tile = blockIdx.x / CLUSTER; tile < p.tiles; tile += gridDim.x / CLUSTER) {
         place at = place_of<WAVES>(p, tile);
@@ -27,20 +27,22 @@ template <int WAVES, int CLUSTER> __device__ __forceinline__ void consume(const 
 #pragma unroll
             for (int j = 0; j < 16; j++) main[wave][j][0] = main[wave][j][1] = main[wave][j][2] = main[wave][j][3] = 0;
         }
-        multiply_blocks<CLUSTER>(p, r, main);
+        multiply_blocks<CLUSTER, TURNS>(p, r, main);
         if (p.f_transposed) multiply_folds<WAVES, CLUSTER, true>(p, r, main);
         else multiply_folds<WAVES, CLUSTER, false>(p, r, main);
-        finish<WAVES>(p, main, at.row, (at.group * CLUSTER + rank) * COLUMNS);
+        finish<WAVES>(p, main, at.row + r.rows, (at.group * CLUSTER + rank) * COLUMNS);
     }
 }
 
-template <int WAVES, int CLUSTER>
+template <int WAVES, int CLUSTER, bool TURNS>
 __global__ void __launch_bounds__(THREADS, 1) fold_kernel(const __grid_constant__ arguments p)
 {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ uint8_t shared[];
     uint32_t base = ((uint32_t)__cvta_generic_to_shared(shared) + ALIGN - 1) / ALIGN * ALIGN;
-    ring<WAVES> r = {base, 0, 0};
+    // Taken from one lane, so that the compiler knows it is one for the warp.
+    int warpgroup = __shfl_sync(0xFFFFFFFF, (int)threadIdx.x / 128, 0);
+    ring<WAVES> r = {base, warpgroup * WAVES * WAVE, 0, 0};
     int rank = CLUSTER > 1 ? (int)cluster_rank() : 0;
     if (threadIdx.x == 0) {
         for (ring<WAVES> i = r; i.parity == 0; i.advance()) {
@@ -50,13 +52,16 @@ __global__ void __launch_bounds__(THREADS, 1) fold_kernel(const __grid_constant_
         barriers_publish();
     }
     cluster_sync<CLUSTER>();
+    // The first turn is the first warpgroup's; at the end it takes the one that is left.
+    if (TURNS && warpgroup == 1) turn_give(0);
     if (threadIdx.x >= CONSUMERS) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
         if (threadIdx.x == CONSUMERS) produce<WAVES, CLUSTER>(p, r, rank);
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
-        consume<WAVES, CLUSTER>(p, r, rank);
+        consume<WAVES, CLUSTER, TURNS>(p, r, rank);
     }
+    if (TURNS && warpgroup == 0) turn_wait(0);
     // The other block of a cluster may still write to this one's barriers.
     __syncwarp();
     if constexpr (CLUSTER > 1) cluster_sync<CLUSTER>();
@@ -78,7 +83,7 @@ ft_status map_operands(arguments *p, const ft_cuda_fold_product *q, int box_rows
     return ft_tensor_map(&p->f, "F", &f);
 }
 
-template <int WAVES, int CLUSTER> ft_status launch(ft_queue *queue, const ft_cuda_fold_product *q, int processors)
+template <int WAVES, int CLUSTER, bool TURNS> ft_status launch(ft_queue *queue, const ft_cuda_fold_product *q, int processors)
 {
     using size = shape<WAVES>;
     arguments p = {};
@@ -98,7 +103,8 @@ template <int WAVES, int CLUSTER> ft_status launch(ft_queue *queue, const ft_cud
     p.groups = (int32_t)(q->n / (COLUMNS * CLUSTER));
     p.tiles = p.tile_rows * p.groups;
     p.f_transposed = q->f_transposed;
-    FT_CUDA(cudaFuncSetAttribute(fold_kernel<WAVES, CLUSTER>, cudaFuncAttributeMaxDynamicSharedMemorySize, size::SHARED_BYTES));
+    auto kernel = fold_kernel<WAVES, CLUSTER, TURNS>;
+    FT_CUDA(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, size::SHARED_BYTES));
     cudaLaunchAttribute cluster = {};
     cluster.id = cudaLaunchAttributeClusterDimension;
     cluster.val.clusterDim = {CLUSTER, 1, 1};
@@ -109,7 +115,7 @@ template <int WAVES, int CLUSTER> ft_status launch(ft_queue *queue, const ft_cud
     config.stream = ft_stream(queue);
     config.attrs = &cluster;
     config.numAttrs = 1;
-    FT_CUDA(cudaLaunchKernelEx(&config, fold_kernel<WAVES, CLUSTER>, p));
+    FT_CUDA(cudaLaunchKernelEx(&config, kernel, p));
     return FT_OK;
 }
 
@@ -123,8 +129,9 @@ bool keeps_rules(const ft_cuda_fold_product *q)
         addresses |= (uintptr_t)q->s | (uintptr_t)q->f;
         strides |= 2 * (q->s_ld | q->f_ld);
     }
-    return q->m > 0 && q->m <= INT32_MAX / 2 && q->n > 0 && q->n % COLUMNS == 0 && q->k > 0 && q->k % FT_TILE == 0 && q->fold >= 0 &&
-           q->fold % FOLD_STEP == 0 && addresses % 16 == 0 && strides % 16 == 0;
+    bool shapes = q->m > 0 && q->m <= INT32_MAX / 2 && q->n > 0 && q->n % COLUMNS == 0 && q->k > 0 && q->k % FT_TILE == 0 &&
+                  q->fold >= 0 && q->fold % FOLD_STEP == 0;
+    return shapes && addresses % 16 == 0 && strides % 16 == 0;
 }
 
 }  // namespace
@@ -140,7 +147,7 @@ extern "C" bool ft_cuda_gemm_fold_fits(const ft_cuda_fold_product *product)
 extern "C" ft_status ft_cuda_gemm_fold_fp8_cut(ft_queue *queue, const ft_cuda_fold_product *product, ft_fold_cut cut)
 {
     const ft_cuda_fold_product *q = product;
-    bool pair = cut == FT_FOLD_TALL_PAIR || cut == FT_FOLD_SHORT_PAIR;
+    bool pair = cut == FT_FOLD_TALL_PAIR || cut == FT_FOLD_TURNS_PAIR || cut == FT_FOLD_SHORT_PAIR;
     FT_ASSERT(ft_cuda_gemm_fold_fits(q) && (!pair || q->n % (2 * COLUMNS) == 0), "%lldx%lldx%lld + %lld, cut %d", (long long)q->m,
               (long long)q->n, (long long)q->k, (long long)q->fold, (int)cut);
     FT_ASSERT(q->ldx >= q->k && q->ldw >= q->k && q->d_ld >= q->n && (q->c == NULL || q->c_ld >= q->n));
@@ -150,10 +157,11 @@ extern "C" ft_status ft_cuda_gemm_fold_fp8_cut(ft_queue *queue, const ft_cuda_fo
     FT_CUDA(cudaGetDevice(&device));
     FT_CUDA(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device));
     switch (cut) {
-    case FT_FOLD_TALL_PAIR: return launch<2, 2>(queue, q, processors);
-    case FT_FOLD_TALL: return launch<2, 1>(queue, q, processors);
-    case FT_FOLD_SHORT_PAIR: return launch<1, 2>(queue, q, processors);
-    default: return launch<1, 1>(queue, q, processors);
+    case FT_FOLD_TALL_PAIR: return launch<2, 2, false>(queue, q, processors);
+    case FT_FOLD_TURNS_PAIR: return launch<2, 2, true>(queue, q, processors);
+    case FT_FOLD_TALL: return launch<2, 1, false>(queue, q, processors);
+    case FT_FOLD_SHORT_PAIR: return launch<1, 2, false>(queue, q, processors);
+    default: return launch<1, 1, false>(queue, q, processors);
     }
 }
 

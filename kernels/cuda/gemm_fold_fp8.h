@@ -36,9 +36,10 @@ typedef struct {
 } ft_cuda_fold_product;
 
 // How the work is cut; all give the same bits. A tile of D is 128 columns by 256 or 128 rows. TALL has two products of 64 rows a
-// warpgroup behind one another, SHORT sums one block's terms while the last one's are promoted. PAIR: two blocks side by side
-// along n share what they load of X and S; n/128 must be even.
-typedef enum { FT_FOLD_TALL_PAIR, FT_FOLD_TALL, FT_FOLD_SHORT_PAIR, FT_FOLD_SHORT, FT_FOLD_CUTS } ft_fold_cut;
+// warpgroup behind one another, TURNS the same with the two warpgroups taking turns at the tensor cores; SHORT sums one block's
+// terms while the last one's are promoted. PAIR: two blocks side by side along n share what they load of X and S; n/128 must be
+// even.
+typedef enum { FT_FOLD_TALL_PAIR, FT_FOLD_TURNS_PAIR, FT_FOLD_TALL, FT_FOLD_SHORT_PAIR, FT_FOLD_SHORT, FT_FOLD_CUTS } ft_fold_cut;
 
 // Whether the current device is a Hopper GPU and the product keeps to the rules: n and k multiples of 128, fold of 64, pointers
 // and leading dimensions of 16 bytes.

@@ -15,19 +15,22 @@ template <int WAVES, int CLUSTER> __device__ __forceinline__ void release(const 
 // Scales of this thread's two rows of the wave, that of W in them.
 template <int WAVES> __device__ __forceinline__ void read_scales(float (&scale)[2], const ring<WAVES> &r, int block, int wave)
 {
-    int row = thread_row<WAVES>(wave);
+    int row = r.rows + wave * WAVE + thread_row();
     float w = load_shared(r.w_scales() + (block & 3) * 4);
     scale[0] = load_shared(r.x_scales() + row * 4) * w;
     scale[1] = load_shared(r.x_scales() + (row + 8) * 4) * w;
 }
 
-// Starts sum = X W^T of one stage and wave.
-template <int WAVES> __device__ __forceinline__ void start(accumulator &sum, const ring<WAVES> &r, int wave)
+// Starts sum = X W^T of one stage and wave; with LAST_ALONE the last of the four products is a batch of its own.
+template <int WAVES, bool LAST_ALONE> __device__ __forceinline__ void start(accumulator &sum, const ring<WAVES> &r, int wave)
 {
-    uint32_t a = ft_attn::descriptor_low(r.x() + wave_row<WAVES>(wave) * ROW, 16), b = ft_attn::descriptor_low(r.w(), 16);
+    uint32_t a = ft_attn::descriptor_low(r.x(wave), 16), b = ft_attn::descriptor_low(r.w(), 16);
     ft_attn::products_begin<true>();
 #pragma unroll
-    for (int k = 0; k < ROW / 32; k++) wgmma_e4m3(sum, ft_attn::descriptor(a, k * 32), ft_attn::descriptor(b, k * 32), k > 0);
+    for (int k = 0; k < ROW / 32; k++) {
+        wgmma_e4m3(sum, ft_attn::descriptor(a, k * 32), ft_attn::descriptor(b, k * 32), k > 0);
+        if (LAST_ALONE && k == ROW / 32 - 2) ft_attn::products_commit<true>();
+    }
     ft_attn::products_commit<true>();
 }
 
@@ -40,8 +43,24 @@ __device__ __forceinline__ void promote(accumulator &main, const accumulator &su
     }
 }
 
-// Two waves behind one another with one sum; the other warpgroup multiplies while this one promotes.
-template <int CLUSTER> __device__ __forceinline__ void multiply_blocks(const arguments &p, ring<2> &r, accumulator (&main)[2])
+// One wave's sum, done. With TURNS the other warpgroup starts its products when the last of these is under way, so that they run
+// while this one promotes and the tensor cores never mix the two.
+template <bool TURNS> __device__ __forceinline__ void sum_wave(accumulator &sum, const ring<2> &r, int wave)
+{
+    int warpgroup = r.rows / (2 * WAVE);
+    if (TURNS) turn_wait(warpgroup);
+    start<2, TURNS>(sum, r, wave);
+    if (TURNS) {
+        ft_attn::products_wait<true, 1>();
+        turn_give(1 - warpgroup);
+    }
+    ft_attn::products_wait<true, 0>();
+    ft_attn::pin(sum);
+}
+
+// Two waves behind one another with one sum.
+template <int CLUSTER, bool TURNS>
+__device__ __forceinline__ void multiply_blocks(const arguments &p, ring<2> &r, accumulator (&main)[2])
 {
     accumulator sum;
     for (int block = 0; block < p.blocks; block++, r.advance()) {
@@ -49,14 +68,11 @@ template <int CLUSTER> __device__ __forceinline__ void multiply_blocks(const arg
         barrier_wait(r.full(), r.parity);
         read_scales(scale[0], r, block, 0);
         read_scales(scale[1], r, block, 1);
-#pragma unroll
-        for (int wave = 0; wave < 2; wave++) {
-            start(sum, r, wave);
-            ft_attn::products_wait<true, 0>();
-            ft_attn::pin(sum);
-            if (wave == 1) release<2, CLUSTER>(r);
-            promote(main[wave], sum, scale[wave]);
-        }
+        sum_wave<TURNS>(sum, r, 0);
+        promote(main[0], sum, scale[0]);
+        sum_wave<TURNS>(sum, r, 1);
+        release<2, CLUSTER>(r);
+        promote(main[1], sum, scale[1]);
     }
 }
 
@@ -70,7 +86,7 @@ __device__ __forceinline__ void start_block(block_sum &s, const ring<1> &r, int 
 {
     barrier_wait(r.full(), r.parity);
     read_scales(s.scale, r, block, 0);
-    start(s.sum, r, 0);
+    start<1, false>(s.sum, r, 0);
 }
 
 // `done` is the stage of last's block. PENDING: whether another block was started after it.
@@ -94,7 +110,8 @@ __device__ __forceinline__ void step_block(accumulator &main, block_sum &last, b
 }
 
 // What is under way is the same at every branch: the compiler keeps sums in registers only then.
-template <int CLUSTER> __device__ __forceinline__ void multiply_blocks(const arguments &p, ring<1> &r, accumulator (&main)[1])
+template <int CLUSTER, bool TURNS>
+__device__ __forceinline__ void multiply_blocks(const arguments &p, ring<1> &r, accumulator (&main)[1])
 {
     block_sum even, odd;
     int block = 0;
@@ -118,7 +135,7 @@ __device__ __forceinline__ void start_fold(accumulator (&main)[WAVES], const rin
     ft_attn::products_begin<true>();
 #pragma unroll
     for (int wave = 0; wave < WAVES; wave++) {
-        uint32_t a = ft_attn::descriptor_low(r.x() + wave_row<WAVES>(wave) * ROW, 16);
+        uint32_t a = ft_attn::descriptor_low(r.x(wave), 16);
 #pragma unroll
         for (int k = 0; k < FOLD_STEP / 16; k++) {
             if constexpr (TRANSPOSED)

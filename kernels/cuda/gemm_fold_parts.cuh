@@ -21,11 +21,12 @@ __device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes)
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(barrier), "r"(bytes) : "memory");
 }
 
-// An arrival at the barrier of the same place in block `rank` of the cluster.
+// An arrival at the barrier of the same place in block `rank` of the cluster. No wider scope than the default: what was read of
+// the stage is in registers, nothing was written, and a fence of the cluster costs hundreds of cycles.
 __device__ __forceinline__ void barrier_arrive(uint32_t barrier, uint32_t rank)
 {
     asm volatile("{ .reg .b32 there; mapa.shared::cluster.u32 there, %0, %1;\n"
-                 "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there]; }" :: "r"(barrier), "r"(rank) : "memory");
+                 "mbarrier.arrive.shared::cluster.b64 _, [there]; }" :: "r"(barrier), "r"(rank) : "memory");
 }
 
 // Until the phase of this parity has ended. A phase that never ends is an error of the kernel: the launch fails rather than hangs.
@@ -43,6 +44,17 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity)
 __device__ __forceinline__ void barriers_publish()
 {
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+}
+
+// Turns of the two multiplying warpgroups: one waits for its own, and gives the other's.
+__device__ __forceinline__ void turn_wait(int warpgroup)
+{
+    asm volatile("bar.sync %0, 256;" :: "r"(1 + warpgroup) : "memory");
+}
+
+__device__ __forceinline__ void turn_give(int warpgroup)
+{
+    asm volatile("bar.arrive %0, 256;" :: "r"(1 + warpgroup) : "memory");
 }
 
 __device__ __forceinline__ uint32_t cluster_rank()

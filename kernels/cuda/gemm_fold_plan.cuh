@@ -40,16 +40,18 @@ template <int WAVES> struct shape {
 template <int WAVES> struct ring {
     using size = shape<WAVES>;
     uint32_t base;
+    int rows;                                  // first row of this warpgroup in a tile
     int stage;
     uint32_t parity;
 
     __device__ __forceinline__ uint32_t x() const { return base + stage * size::TILE_BYTES; }
+    __device__ __forceinline__ uint32_t x(int wave) const { return x() + (rows + wave * WAVE) * ROW; }
     __device__ __forceinline__ uint32_t w() const { return x() + size::X_BYTES; }
-    __device__ __forceinline__ uint32_t x_scales() const { return base + size::STAGES * size::TILE_BYTES + stage * size::SCALE_BYTES; }
+    __device__ __forceinline__ uint32_t scales() const { return base + size::STAGES * size::TILE_BYTES; }
+    __device__ __forceinline__ uint32_t x_scales() const { return scales() + stage * size::SCALE_BYTES; }
     __device__ __forceinline__ uint32_t w_scales() const { return x_scales() + size::X_SCALE_BYTES; }
-    __device__ __forceinline__ uint32_t full() const { return barriers() + stage * 16; }
-    __device__ __forceinline__ uint32_t empty() const { return barriers() + stage * 16 + 8; }
-    __device__ __forceinline__ uint32_t barriers() const { return base + size::STAGES * (size::TILE_BYTES + size::SCALE_BYTES); }
+    __device__ __forceinline__ uint32_t full() const { return scales() + size::STAGES * size::SCALE_BYTES + stage * 16; }
+    __device__ __forceinline__ uint32_t empty() const { return full() + 8; }
     __device__ __forceinline__ void advance()
     {
         if (++stage < size::STAGES) return;
@@ -72,16 +74,10 @@ template <int WAVES> __device__ __forceinline__ place place_of(const arguments &
     return {(band * BAND + rest % height) * shape<WAVES>::ROWS, rest / height};
 }
 
-// First row in the tile of a wave of this warpgroup.
-template <int WAVES> __device__ __forceinline__ int wave_row(int wave)
+// The upper of this thread's two rows of a product of 64; the other is 8 rows on.
+__device__ __forceinline__ int thread_row()
 {
-    return ((threadIdx.x >> 7) * WAVES + wave) * WAVE;
-}
-
-// The upper of this thread's two rows of that wave; the other is 8 rows on.
-template <int WAVES> __device__ __forceinline__ int thread_row(int wave)
-{
-    return wave_row<WAVES>(wave) + (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x >> 2 & 7);
+    return (threadIdx.x >> 5 & 3) * 16 + (threadIdx.x >> 2 & 7);
 }
 
 }  // namespace ft_fold

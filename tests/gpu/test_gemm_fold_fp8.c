@@ -16,7 +16,7 @@
 #include "kernels/cuda/workspace.h"
 
 static const double tolerance = 4e-3;  // bf16's rounding
-static const char *const cut_name[FT_FOLD_CUTS] = {"tall pair", "tall", "short pair", "short"};
+static const char *const cut_name[FT_FOLD_CUTS] = {"tall pair", "turns pair", "tall", "short pair", "short"};
 
 typedef struct {
     const char *what;
@@ -33,7 +33,7 @@ typedef struct {
 } reference;
 
 static int64_t padded(int64_t rows) { return (rows + FT_ROW_ALIGN - 1) / FT_ROW_ALIGN * FT_ROW_ALIGN; }
-static bool is_pair(int cut) { return cut == FT_FOLD_TALL_PAIR || cut == FT_FOLD_SHORT_PAIR; }
+static bool is_pair(int cut) { return cut != FT_FOLD_TALL && cut != FT_FOLD_SHORT; }
 
 static uint32_t random_word(uint32_t stream, int64_t index)
 {
@@ -153,15 +153,15 @@ static void explain(const reference *r, const float *got)
                 for (int64_t j = column; j < column + FT_TILE; j++, all++) wrong += is_wrong(r, got, i * g->n + j);
             }
             if (wrong > 0)
-                printf("    rows from %lld, columns from %lld: %lld of %lld wrong\n", (long long)row, (long long)column, (long long)wrong,
-                       (long long)all);
+                printf("    rows from %lld, columns from %lld: %lld of %lld wrong\n", (long long)row, (long long)column,
+                       (long long)wrong, (long long)all);
         }
     }
     int shown = 0;
     for (int64_t i = 0; i < g->m * g->n && shown < 24; i++) {
         if (!is_wrong(r, got, i)) continue;
-        printf("    (%lld, %lld): got %.7g, want %.7g = X W^T %.7g + S F^T %.7g + C %.7g\n", (long long)(i / g->n), (long long)(i % g->n),
-               (double)got[i], r->want[i], r->codes[i], r->folded[i], g->adds ? (double)r->c[i] : 0.0);
+        printf("    (%lld, %lld): got %.7g, want %.7g = X W^T %.7g + S F^T %.7g + C %.7g\n", (long long)(i / g->n),
+               (long long)(i % g->n), (double)got[i], r->want[i], r->codes[i], r->folded[i], g->adds ? (double)r->c[i] : 0.0);
         shown++;
     }
 }
@@ -174,7 +174,8 @@ static float *gather(const char *what, const fold_case *g, const ft_bf16 *image,
     for (int64_t i = 0; i < padded(g->m) + FT_ROW_ALIGN; i++) {
         for (int64_t j = 0; j < ld; j++) {
             bool outside = j >= g->n || i >= g->m;
-            if (outside && image[i * ld + j] != untouched) fail_msg("%s: row %lld, column %lld was written", what, (long long)i, (long long)j);
+            if (outside && image[i * ld + j] != untouched)
+                fail_msg("%s: row %lld, column %lld was written", what, (long long)i, (long long)j);
             if (!outside) got[i * g->n + j] = ft_bf16_to_f32(image[i * ld + j]);
         }
     }
@@ -222,14 +223,15 @@ static void check_case(const fold_case *g)
         int cut = (FT_FOLD_CUTS - 1) - run / 2;  // the simplest first
         if (is_pair(cut) && g->n % (2 * FT_TILE) != 0) continue;
         char what[200];
-        snprintf(what, sizeof what, "%s, %s: %lldx%lldx%lld + %lld%s%s pad %lld", g->what, cut_name[cut], (long long)g->m, (long long)g->n,
-                 (long long)g->k, (long long)g->fold, g->f_transposed ? " F^T" : "", g->in_place ? " in place" : g->adds ? " + C" : "",
-                 (long long)g->pad);
+        snprintf(what, sizeof what, "%s, %s: %lldx%lldx%lld + %lld%s%s pad %lld", g->what, cut_name[cut], (long long)g->m,
+                 (long long)g->n, (long long)g->k, (long long)g->fold, g->f_transposed ? " F^T" : "",
+                 g->in_place ? " in place" : g->adds ? " + C" : "", (long long)g->pad);
         ft_bf16 *image = run_cut(what, &r, p, cut);
         float *got = gather(what, g, image, p.d_ld);
         if (t_error(got, r.want, g->m * g->n) > tolerance) explain(&r, got);
         t_check(what, got, r.want, g->m * g->n, tolerance);
-        if (first != NULL && memcmp(first, got, (size_t)(g->m * g->n) * sizeof *got) != 0) fail_msg("%s: other bits than before", what);
+        if (first != NULL && memcmp(first, got, (size_t)(g->m * g->n) * sizeof *got) != 0)
+            fail_msg("%s: other bits than before", what);
         if (first == NULL) first = got;
         else free(got);
         free(image);

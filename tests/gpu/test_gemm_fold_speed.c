@@ -10,7 +10,7 @@
 #include "kernels/cuda/workspace.h"
 
 enum { FOLD = 64, REPEAT = 10 };
-static const char *const cut_name[FT_FOLD_CUTS] = {"tall pair", "tall", "short pair", "short"};
+static const char *const cut_name[FT_FOLD_CUTS] = {"tall pair", "turns pair", "tall", "short pair", "short"};
 
 typedef struct {
     const char *what;
@@ -120,7 +120,8 @@ static void tell(const speed_run *run, const char *who, double seconds, double l
 {
     const ft_cuda_fold_product *p = &run->p;
     double flops = 2.0 * (double)p->m * (double)p->n * (double)(p->k + (run->with_fold ? p->fold : 0));
-    printf("    %-28s %8.1f us %7.1f TFLOP/s  %.3f of the library's time\n", who, seconds * 1e6, flops / seconds * 1e-12, seconds / library);
+    printf("    %-28s %8.1f us %7.1f TFLOP/s  %.3f of the library's time\n", who, seconds * 1e6, flops / seconds * 1e-12,
+           seconds / library);
 }
 
 // With the fold and C, then the E4M3 product by itself.
