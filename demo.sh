@@ -23,7 +23,7 @@ output=ft-out/demo
 mkdir -p scratch
 
 echo
-echo "== Fine-tuning the bundled model; its layers stream from ./scratch because the demo's budgets are smaller than it"
+echo "== Fine-tuning the bundled model; its layers stay on the drive and stream from ./scratch"
 $ft train --nvme ./scratch --output "$output" --overwrite
 echo
 echo "== Loss"

@@ -122,7 +122,9 @@ static void keep_forms(ft_plan *plan, ft_plan_choice *choice)
     int64_t layers = plan->layout.shape.layers;
     ft_tier embedding = choice->embedding;
     choice->resident_forms = 0;
-    if (plan->repr == FT_REPR_F32 || choice->pinned_hbm < layers) return;
+    if (plan->repr == FT_REPR_F32) return;
+    ft_plan_apply(plan, choice);
+    if (ft_plan_streamed_layers(plan) > 0) return;
     choice->embedding = FT_TIER_HBM;
     ft_plan_apply(plan, choice);
     if (ft_plan_room(plan, FT_TIER_HBM) < 0) choice->embedding = embedding;

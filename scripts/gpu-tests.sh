@@ -9,7 +9,7 @@
 # of which there are no archives; everything else it needs is a GPU's driver, glibc no older than the build machine's, cuBLASLt 12.9
 # and cuDNN 9.15.1 or newer. To test on another machine copy that folder and the repository's scripts/ there:
 #
-#   rsync -a build/cuda/portable scripts gpu-machine:ft/
+#   rsync -a build/cuda/portable scripts tests configs gpu-machine:ft/
 #   ssh gpu-machine 'cd ft && FT_MULTI=portable/ft-multi scripts/gpu-tests.sh'
 #
 # FT_MULTI names a program that is built already. By hand:

@@ -212,6 +212,21 @@ static ft_status open_adapter(ft_session *session, const ft_config *config, cons
     return ft_adapter_layout_make(&session->adapter, &session->shape, r, alpha, dropout, rslora, targets);
 }
 
+// The CUDA kernels move 8 bf16 values at a time, and a head lies in shared memory.
+static ft_status check_cuda_shape(const ft_shape *shape)
+{
+    const struct {
+        const char *name;
+        int64_t size;
+    } sizes[] = {{"hidden_size", shape->hidden}, {"intermediate_size", shape->ffn}, {"head_dim", shape->head_dim}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].size % 8 != 0)
+            return ft_error(FT_E_UNSUPPORTED, "%s %lld: the CUDA device takes multiples of 8; use --device cpu", sizes[i].name, (long long)sizes[i].size);
+    if (shape->head_dim > 256)
+        return ft_error(FT_E_UNSUPPORTED, "head_dim %lld: the CUDA device takes at most 256; use --device cpu", (long long)shape->head_dim);
+    return FT_OK;
+}
+
 // Measured algorithms: those a run was begun with, or what `ft-bench calibrate` left for this user.
 static void choose_gemm_table(ft_session *session, const ft_session_options *options)
 {
@@ -233,6 +248,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
     FT_TRY(open_machine(session, config));
+    if (session->machine.device == FT_DEVICE_CUDA) FT_TRY(check_cuda_shape(&session->shape));
     if (session->device && session->machine.device == FT_DEVICE_CUDA) choose_gemm_table(session, options);
     FT_TRY(make_plan(session, config, options));
     return options->random_weights ? check_random(session) : FT_OK;
