@@ -66,7 +66,8 @@ static __device__ __forceinline__ void enter_tile(const down_args &args, down_un
 enum { ROWS_AT_ONCE = FT_LORA_THREADS / ROW_CHUNKS };
 static_assert(ROWS_AT_ONCE % 8 == 0, "chunks keep their place");
 
-template <int NT> static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, const down_unit &unit)
+template <int NT>
+static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, const down_unit &unit, cache_policy once)
 {
     int chunk = threadIdx.x % ROW_CHUNKS, first = threadIdx.x / ROW_CHUNKS;
     int64_t feature = (int64_t)unit.place.step * FEATURES + chunk * 8, tokens = args.rows - unit.token, lows = args.fold - unit.low;
@@ -74,10 +75,10 @@ template <int NT> static __device__ __forceinline__ void load_unit(const down_ar
     int a_rows = feature >= args.in ? 0 : lows < NT * 8 ? (int)lows : NT * 8;
     const bf16 *x = args.x + (unit.token + first) * args.x_ld + feature;
     const bf16 *a = args.fold_a + (unit.low + first) * args.fold_a_ld + feature;
-    char *dst = chunk_at(stage, first, chunk);
+    uint32_t dst = shared_address(chunk_at(stage, first, chunk));
 #pragma unroll
     for (int row = 0; row < TOKENS; row += ROWS_AT_ONCE, x += ROWS_AT_ONCE * args.x_ld)
-        copy16(dst + row * ROW_BYTES, x, first + row < rows);
+        copy16_once(dst + row * ROW_BYTES, x, first + row < rows, once);
     dst += down_shape<NT>::X_BYTES;
 #pragma unroll
     for (int row = 0; row < NT * 8; row += ROWS_AT_ONCE, a += ROWS_AT_ONCE * args.fold_a_ld)
@@ -123,10 +124,11 @@ template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA
     down_unit unit = {work_at(args.work, work_begin(args.work, blockIdx.x))};
     enter_tile(args, unit, NT * 8);
     down_unit ahead = unit;
+    cache_policy once = read_once();
     launches_before_wait();
     launches_behind_allow();
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < left) load_unit<NT>(args, shared + s * STAGE, ahead);
+        if (s < left) load_unit<NT>(args, shared + s * STAGE, ahead, once);
         if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
         copies_commit();
     }
@@ -136,7 +138,7 @@ template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA
         copies_wait<STAGES - 2>();
         if (DROPOUT) drop_unit(args, shared + stage * STAGE, unit);
         __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
-        if (left >= STAGES) load_unit<NT>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
+        if (left >= STAGES) load_unit<NT>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead, once);
         if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
         copies_commit();
         multiply_unit<NT>(sum, shared + stage * STAGE, warp, lane);
