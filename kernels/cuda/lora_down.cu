@@ -91,6 +91,7 @@ static __device__ __forceinline__ void drop_unit(const down_args &args, char *st
     int chunk = threadIdx.x % ROW_CHUNKS, first = threadIdx.x / ROW_CHUNKS;
     uint32_t feature = (uint32_t)unit.place.step * FEATURES + chunk * 8;
     char *at = chunk_at(stage, first, chunk);
+#pragma unroll 4  // masks of several rows at once: a mask is a chain of multiplications
     for (int row = 0; row < TOKENS; row += ROWS_AT_ONCE) {
         uint4 *value = (uint4 *)(at + row * ROW_BYTES);
         *value = drop_eight(*value, args.mask, (uint32_t)unit.token + first + row, feature);

@@ -143,6 +143,7 @@ template <typename SHAPE> static __device__ __forceinline__ void outer_drop(cons
     if (chunk * 8 >= unit.stripe.cols) return;
     uint32_t token = (uint32_t)unit.place.step * SHAPE::TOKENS + first, feature = (uint32_t)unit.stripe.column + chunk * 8;
     uint32_t place = outer_place<SHAPE>(first, chunk);
+#pragma unroll 4  // masks of several rows at once: a mask is a chain of multiplications
     for (int row = 0; row < SHAPE::TOKENS; row += SHAPE::ROWS_AT_ONCE) {
         uint4 *value = (uint4 *)(stage + outer_row<SHAPE>(place, row));
         *value = drop_eight(*value, args.mask, token + row, feature);
