@@ -7,7 +7,8 @@
 #   FT          one program that is all of ours (FT ft-bench ...); else FT_BENCH, default ft-bench
 #   PYTHON      has torch, transformers and peft; default python3
 #   LIGER       a wheel of liger-kernel where PYTHON has none
-#   GEOMETRY    default llama3-8b; SEQUENCE_LEN default 4096; MICRO_BATCH_SIZE of ours, default 2; LAYERS default all
+#   GEOMETRY    default llama3-8b; SEQUENCE_LEN default 4096; LAYERS default all
+#   MICRO_BATCH_SIZE  of ours, default 2; several ("2 3") are all run and the table takes the best, as it does of the peers'
 #   FLAGS       more flags of our steps, for instance --base-format fp8
 #   STREAMED    1: steps whose layers all come from host memory, too, beside a one-layer prefetch hook in PyTorch and beside the
 #               same steps with the layers on the GPU
@@ -23,7 +24,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 deadline=$(($(date +%s) + ${2:-20} * 60))
-python=${PYTHON:-python3} geometry=${GEOMETRY:-llama3-8b} length=${SEQUENCE_LEN:-4096} rows=${MICRO_BATCH_SIZE:-2}
+python=${PYTHON:-python3} geometry=${GEOMETRY:-llama3-8b} length=${SEQUENCE_LEN:-4096} several=${MICRO_BATCH_SIZE:-2}
+rows=${several%% *}
 layers=${LAYERS:+--layers $LAYERS}
 FT_GEMM_TABLE=$out/gemm.txt PYTHONDONTWRITEBYTECODE=1
 export FT_GEMM_TABLE PYTHONDONTWRITEBYTECODE
@@ -56,12 +58,14 @@ if [ -n "${LIGER:-}" ]; then
     export PYTHONPATH
 fi
 device=${DEVICE:-cuda}
-work="--device $device --geometry $geometry $layers --sequence-len $length --micro-batch-size $rows ${FLAGS:-}"
+work="--device $device --geometry $geometry $layers --sequence-len $length ${FLAGS:-}"
 for compute in bf16 fp8; do
-    # shellcheck disable=SC2086  # flags are words
-    ours "calibrate-$compute" calibrate --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows" --compute $compute ${FLAGS:-}
-    # shellcheck disable=SC2086
-    ours "step-$compute" step $work --compute $compute
+    for n in $several; do
+        # shellcheck disable=SC2086  # flags are words
+        ours "calibrate-$compute-mb$n" calibrate --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$n" --compute $compute ${FLAGS:-}
+        # shellcheck disable=SC2086
+        ours "step-$compute-mb$n" step $work --micro-batch-size "$n" --compute $compute
+    done
 done
 ours ops ops --device "$device" --geometry "$geometry"
 ours attention attention --device "$device" --geometry "$geometry" --sequence-len "$length" --micro-batch-size "$rows"
@@ -71,7 +75,7 @@ part peer-attention-packed "$python" "$here/peers/attention.py" --geometry "$geo
 if [ -n "${STREAMED:-}" ]; then
     for home in hbm host; do
         # shellcheck disable=SC2086
-        ours step-from-$home step $work --base-format fp8 --base-placement $home
+        ours step-from-$home step $work --micro-batch-size "$rows" --base-format fp8 --base-placement $home
     done
     # shellcheck disable=SC2086
     part peer-streamed "$python" "$here/peers/host_prefetch.py" --geometry "$geometry" $layers --sequence-len "$length" --micro-batch-size "$rows"

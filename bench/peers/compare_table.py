@@ -40,13 +40,22 @@ def describe(case):
     return case["peer"] + ": " + ", ".join(words + (["checkpointing"] if case["checkpointing"] else []))
 
 
+def best_step(directory, compute):
+    """Our fastest step of a mode and its micro-batch size."""
+    prefix = f"step-{compute}-mb"
+    names = [name[: -len(".json")] for name in os.listdir(directory) if name.startswith(prefix) and name.endswith(".json")]
+    steps = [(rows_of(directory, name), name[len(prefix):]) for name in names]
+    steps = [(rows, size) for rows, size in steps if "LoRA step" in rows]
+    return max(steps, key=lambda step: step[0]["LoRA step"]["value"], default=({}, ""))
+
+
 def print_steps(directory):
     peers = sorted(lines_of(directory, "peer-lora"), key=lambda case: -case["tokens_per_s"])
     best = peers[0] if peers else None
     for compute in ("bf16", "fp8"):
-        rows = rows_of(directory, "step-" + compute)
+        rows, size = best_step(directory, compute)
         step, memory = rows.get("LoRA step", {}), rows.get("device memory", {})
-        print_row(f"LoRA step, compute {compute}", "tokens/s", step.get("value"), describe(best) if best else "", best and best["tokens_per_s"], step.get("bound"))
+        print_row(f"LoRA step, compute {compute}, micro-batch {size}", "tokens/s", step.get("value"), describe(best) if best else "", best and best["tokens_per_s"], step.get("bound"))
         print_row(f"device memory, compute {compute}", "GB", memory.get("value"), "the same (allocated)" if best else "", best and best["peak_gb"],
                   memory.get("bound"))
 
