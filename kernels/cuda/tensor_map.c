@@ -37,7 +37,8 @@ ft_status ft_tensor_map(CUtensorMap *map, const char *what, const ft_tensor_box 
                              CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (result == CUDA_SUCCESS) return FT_OK;
     return ft_error(FT_E_DEVICE,
-                    "cuTensorMapEncodeTiled: error %d for %s: %lld x %lld elements of %d bytes at %p, %lld bytes a row, %lld rows a box",
+                    "cuTensorMapEncodeTiled: error %d for %s: %lld x %lld elements of %d bytes at %p, %lld bytes a row, "
+                    "%lld rows a box",
                     (int)result, what, (long long)box->rows, (long long)box->cols, (int)box->element_bytes, box->data,
                     (long long)box->ld_bytes, (long long)box->box_rows);
 }
