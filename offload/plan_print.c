@@ -49,8 +49,12 @@ static ft_status print_placement(const ft_plan *plan, ft_text *out)
                           (long long)homes[FT_TIER_HOST], (long long)homes[FT_TIER_NVME], (long long)plan->slots,
                           plan->slots == 1 ? "" : "s", (long long)plan->host_slots));
     if (!plan->request.train) return FT_OK;
-    return ft_text_printf(out, "Kept     activations of %lld layers kept, %lld recomputed; layer inputs: %lld in HBM, %lld spilled\n",
-                          (long long)kept, (long long)(layers - kept), (long long)(layers - spilled), (long long)spilled);
+    FT_TRY(ft_text_printf(out, "Kept     activations of %lld layers kept%s, %lld recomputed; layer inputs: %lld in HBM, %lld spilled\n",
+                          (long long)kept, plan->activation.keeps_inputs ? " with the inputs of their linears" : "", (long long)(layers - kept),
+                          (long long)(layers - spilled), (long long)spilled));
+    if (plan->repr == FT_REPR_F32) return FT_OK;
+    return ft_text_printf(out, "Forms    of %lld layers stay, of %lld made at each visit\n", (long long)plan->resident_forms,
+                          (long long)(layers - plan->resident_forms));
 }
 
 static ft_status print_memory(const ft_plan *plan, ft_text *out)
