@@ -66,8 +66,7 @@ static __device__ __forceinline__ void enter_tile(const down_args &args, down_un
 enum { ROWS_AT_ONCE = FT_LORA_THREADS / ROW_CHUNKS };
 static_assert(ROWS_AT_ONCE % 8 == 0, "chunks keep their place");
 
-template <int NT>
-static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, const down_unit &unit, cache_policy once)
+template <int NT> static __device__ __forceinline__ void load_unit(const down_args &args, char *stage, const down_unit &unit)
 {
     int chunk = threadIdx.x % ROW_CHUNKS, first = threadIdx.x / ROW_CHUNKS;
     int64_t feature = (int64_t)unit.place.step * FEATURES + chunk * 8, tokens = args.rows - unit.token, lows = args.fold - unit.low;
@@ -78,7 +77,7 @@ static __device__ __forceinline__ void load_unit(const down_args &args, char *st
     uint32_t dst = shared_address(chunk_at(stage, first, chunk));
 #pragma unroll
     for (int row = 0; row < TOKENS; row += ROWS_AT_ONCE, x += ROWS_AT_ONCE * args.x_ld)
-        copy16_once(dst + row * ROW_BYTES, x, first + row < rows, once);
+        copy16(dst + row * ROW_BYTES, x, first + row < rows);
     dst += down_shape<NT>::X_BYTES;
 #pragma unroll
     for (int row = 0; row < NT * 8; row += ROWS_AT_ONCE, a += ROWS_AT_ONCE * args.fold_a_ld)
@@ -125,11 +124,10 @@ template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA
     down_unit unit = {work_at(args.work, work_begin(args.work, blockIdx.x))};
     enter_tile(args, unit, NT * 8);
     down_unit ahead = unit;
-    cache_policy once = read_once();
     launches_before_wait();
     launches_behind_allow();
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < left) load_unit<NT>(args, shared + s * STAGE, ahead, once);
+        if (s < left) load_unit<NT>(args, shared + s * STAGE, ahead);
         if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
         copies_commit();
     }
@@ -139,7 +137,7 @@ template <int NT, bool DROPOUT> static __global__ void __launch_bounds__(FT_LORA
         copies_wait<STAGES - 2>();
         if (DROPOUT) drop_unit(args, shared + stage * STAGE, unit);
         __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
-        if (left >= STAGES) load_unit<NT>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead, once);
+        if (left >= STAGES) load_unit<NT>(args, shared + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
         if (work_next(args.work, ahead.place)) enter_tile(args, ahead, NT * 8);
         copies_commit();
         multiply_unit<NT>(sum, shared + stage * STAGE, warp, lane);

@@ -25,23 +25,6 @@ static __device__ __forceinline__ void copy16(uint32_t dst, const void *src, boo
 
 static __device__ __forceinline__ void copy16(void *dst, const void *src, bool inside) { copy16(shared_address(dst), src, inside); }
 
-// The same for what is read once: it leaves the L2 cache before what is read again, the narrow operands and the pieces of sums.
-typedef uint64_t cache_policy;
-
-static __device__ __forceinline__ cache_policy read_once(void)
-{
-    cache_policy policy;
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;\n" : "=l"(policy));
-    return policy;
-}
-
-static __device__ __forceinline__ void copy16_once(uint32_t dst, const void *src, bool inside, cache_policy policy)
-{
-    asm volatile("cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, %2, %3;\n" ::"r"(dst), "l"(src), "r"(inside ? 16 : 0),
-                 "l"(policy)
-                 : "memory");
-}
-
 static __device__ __forceinline__ void copies_commit(void) { asm volatile("cp.async.commit_group;\n" ::: "memory"); }
 
 // Until all but the last N groups of this thread's copies have arrived.

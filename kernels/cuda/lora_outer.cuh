@@ -115,8 +115,7 @@ template <typename SHAPE> static __device__ __forceinline__ uint32_t outer_row(u
     return (place ^ (uint32_t)(row & 7) << 4) + (uint32_t)(row * SHAPE::ROW_BYTES);
 }
 
-template <typename SHAPE> static __device__ __forceinline__ void outer_load(const outer_args &args, uint32_t stage, const outer_unit &unit,
-                                                                           cache_policy once)
+template <typename SHAPE> static __device__ __forceinline__ void outer_load(const outer_args &args, uint32_t stage, const outer_unit &unit)
 {
     enum { NT = SHAPE::NT, TOKENS = SHAPE::TOKENS, ROWS = SHAPE::ROWS_AT_ONCE };
     int chunk = threadIdx.x % SHAPE::ROW_CHUNKS, first = threadIdx.x / SHAPE::ROW_CHUNKS;
@@ -125,8 +124,7 @@ template <typename SHAPE> static __device__ __forceinline__ void outer_load(cons
     const bf16 *m = args.m + (token + first) * args.m_ld + unit.stripe.column + chunk * 8;
     uint32_t place = stage + outer_place<SHAPE>(first, chunk);
 #pragma unroll
-    for (int row = 0; row < TOKENS; row += ROWS, m += ROWS * args.m_ld)
-        copy16_once(outer_row<SHAPE>(place, row), m, first + row < rows, once);
+    for (int row = 0; row < TOKENS; row += ROWS, m += ROWS * args.m_ld) copy16(outer_row<SHAPE>(place, row), m, first + row < rows);
 #pragma unroll
     for (int begin = 0; begin < TOKENS * NT; begin += FT_LORA_THREADS) {
         int i = begin + threadIdx.x, row = i / NT, low = i % NT;
@@ -263,12 +261,11 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
     outer_unit ahead = unit;
     int held = -1;
     bool summed = false;
-    cache_policy once = read_once();
     outer_fold_b<SHAPE> fold_b_held;
     launches_before_wait();
     launches_behind_allow();
     for (int s = 0; s < STAGES - 1; s++) {
-        if (s < left) outer_load<SHAPE>(args, stages + s * STAGE, ahead, once);
+        if (s < left) outer_load<SHAPE>(args, stages + s * STAGE, ahead);
         if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, SHAPE::STRIPE, NT * 8);
         copies_commit();
     }
@@ -281,7 +278,7 @@ static __global__ void __launch_bounds__(FT_LORA_THREADS, 1) outer_kernel(const 
         copies_wait<STAGES - 2>();
         if (DROPOUT) outer_drop<SHAPE>(args, shared + stage * STAGE, unit);
         __syncthreads();  // this unit is there for all, and all have left the stage that is filled next
-        if (left >= STAGES) outer_load<SHAPE>(args, stages + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead, once);
+        if (left >= STAGES) outer_load<SHAPE>(args, stages + (stage > 0 ? stage - 1 : STAGES - 1) * STAGE, ahead);
         if (work_next(args.work, ahead.place)) ahead.stripe = outer_stripe_of(args, ahead.place.tile, SHAPE::STRIPE, NT * 8);
         copies_commit();
         if (SHAPE::DS) {
