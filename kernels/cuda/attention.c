@@ -20,9 +20,9 @@ static ft_status read_choice(const char **choice)
 {
     *choice = getenv("FT_ATTENTION");
     if (*choice == NULL || **choice == 0) *choice = "";
-    else if (strcmp(*choice, "own") != 0 && strcmp(*choice, "own-2") != 0 && strcmp(*choice, "own-mma") != 0 &&
+    else if (strcmp(*choice, "own") != 0 && strcmp(*choice, "own-mma") != 0 &&
              strcmp(*choice, "cudnn") != 0)
-        return ft_error(FT_E_USAGE, "FT_ATTENTION=%s: own, own-2, own-mma or cudnn", *choice);
+        return ft_error(FT_E_USAGE, "FT_ATTENTION=%s: own, own-mma or cudnn", *choice);
     return FT_OK;
 }
 
@@ -49,7 +49,6 @@ ft_status ft_cuda_attention_open(ft_queue *queue, const ft_ops_options *options,
     if (attention == NULL) return FT_E_NOMEM;
     bool forced = strcmp(choice, "cudnn") == 0;
     if (strcmp(choice, "own-mma") == 0) attention->products = FT_PRODUCTS_MMA;
-    if (strcmp(choice, "own-2") == 0) attention->products = FT_PRODUCTS_WGMMA_2;
     if (forced || (choice[0] == 0 && !options->deterministic)) {
         ft_status status = open_cudnn(attention, queue, options, forced);
         if (status != FT_OK) {

@@ -3,7 +3,7 @@
 // cuDNN where it can be had, bits may differ between runs and a micro-batch is whole documents of the greatest length; otherwise
 // the kernels of attention_*.cu, whose sums have a fixed order, and which are as fast as cuDNN on packed documents of thousands
 // of slots and faster on shorter ones. Both passes of a micro-batch go the same way: lse's layout differs between them. The
-// environment variable FT_ATTENTION=own|own-2|own-mma|cudnn forces one for all documents, for tests and benchmarks.
+// environment variable FT_ATTENTION=own|own-mma|cudnn forces one for all documents, for tests and benchmarks.
 #ifndef FT_KERNELS_CUDA_ATTENTION_H
 #define FT_KERNELS_CUDA_ATTENTION_H
 
@@ -21,10 +21,10 @@ void ft_cuda_attention_close(struct ft_cuda_attention *attention);  // NULL is a
 // "cuDNN 9.19.0", "own kernel (deterministic)", "own kernel (cuDNN: reason)"; NULL is the own kernel. Lives as long as the state.
 const char *ft_cuda_attention_describe(const struct ft_cuda_attention *attention);
 
-// How our kernels multiply: warpgroup products (sm_90a), in two choices of tiles, or warp products (sm_80 and newer). AUTO takes
+// How our kernels multiply: warpgroup products (sm_90a) or warp products (sm_80 and newer). AUTO takes
 // the best the device has. All hold their sums in the same registers, but in an order of their own: bits differ between them, never
 // within one.
-typedef enum { FT_PRODUCTS_AUTO, FT_PRODUCTS_MMA, FT_PRODUCTS_WGMMA, FT_PRODUCTS_WGMMA_2 } ft_products;
+typedef enum { FT_PRODUCTS_AUTO, FT_PRODUCTS_MMA, FT_PRODUCTS_WGMMA } ft_products;
 
 // The kernels of our own, with the arguments of ops.h. head_dim: a multiple of 8 up to 256; every row stride a multiple of 8 and
 // every pointer 16-byte aligned. The forward pass needs no workspace, the backward ft_own_attention_backward_workspace.

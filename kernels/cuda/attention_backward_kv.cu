@@ -192,13 +192,10 @@ ft_status backward_kv_mma(const heads &h, const ft_documents *documents, cudaStr
     return backward_kv<256, 64, 16, 1, PART_K, false>(h, documents, stream);
 }
 
-// TILES: which choice of tile sizes.
-template <int TILES> ft_status backward_kv_wgmma(const heads &h, const ft_documents *documents, cudaStream_t stream)
+// Measured on an H100: at head_dim 64, 64 keys with two blocks an SM are 30 % faster than 128 with one (few heads leave SMs idle).
+ft_status backward_kv_wgmma(const heads &h, const ft_documents *documents, cudaStream_t stream)
 {
-    if (h.head_dim <= 64) {
-        if constexpr (TILES == 1) return backward_kv<64, 128, 64, 1, PART_BOTH, true>(h, documents, stream);
-        else return backward_kv<64, 64, 64, 2, PART_BOTH, true>(h, documents, stream);
-    }
+    if (h.head_dim <= 64) return backward_kv<64, 64, 64, 2, PART_BOTH, true>(h, documents, stream);
     if (h.head_dim <= 128) return backward_kv<128, 128, 64, 1, PART_BOTH, true>(h, documents, stream);
     FT_TRY((backward_kv<256, 128, 32, 1, PART_V, true>(h, documents, stream)));
     return backward_kv<256, 128, 32, 1, PART_K, true>(h, documents, stream);
@@ -214,6 +211,5 @@ extern "C" ft_status ft_own_attention_backward_kv(ft_queue *queue, ft_products p
     FT_TRY(make_backward_heads(&h, dqkv, d_o, lse, delta, qkv, shape, documents));
     ft_products kind = resolve(queue, products);
     if (kind == FT_PRODUCTS_MMA) return backward_kv_mma(h, documents, ft_stream(queue));
-    if (kind == FT_PRODUCTS_WGMMA) return backward_kv_wgmma<1>(h, documents, ft_stream(queue));
-    return backward_kv_wgmma<2>(h, documents, ft_stream(queue));
+    return backward_kv_wgmma(h, documents, ft_stream(queue));
 }

@@ -56,7 +56,7 @@ typedef struct {
 
 static const char *name_of(ft_products products)
 {
-    static const char *const names[] = {"auto", "mma", "wgmma", "wgmma2"};
+    static const char *const names[] = {"auto", "mma", "wgmma"};
     return names[products];
 }
 
@@ -326,7 +326,7 @@ static void large_scores_stay_finite(void **state)
 {
     (void)state;
     static const attention_case large = {4, 2, 128, 2, {300, 129}};
-    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA_2; products++) {
+    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA; products++) {
         if (!can_run(products)) continue;
         attention a;
         make(&a, &large, 60);
@@ -361,7 +361,7 @@ static void repetition_has_equal_bits(void **state)
 {
     (void)state;
     static const attention_case repeated = {8, 2, 128, 5, {700, 1, 333, 64, 900}};
-    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA_2; products++) {
+    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA; products++) {
         if (!can_run(products)) continue;
         attention a;
         make(&a, &repeated, 1);
@@ -488,7 +488,7 @@ static void print_speed(const char *what, const attention_case *c)
     double squares = 0;
     for (int d = 0; d < c->n; d++) squares += (double)c->lengths[d] * c->lengths[d];
     double flops = 4 * squares / 2 * (double)(c->q_heads * c->head_dim);
-    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA_2; products++) {
+    for (ft_products products = FT_PRODUCTS_MMA; products <= FT_PRODUCTS_WGMMA; products++) {
         if (!can_run(products)) continue;
         timed t = {.products = products};
         make_timed(&t.a, c);
@@ -523,7 +523,7 @@ static const struct CMUnitTest other_tests[] = {
 };
 
 enum {
-    KINDS = FT_PRODUCTS_WGMMA_2 - FT_PRODUCTS_AUTO,
+    KINDS = FT_PRODUCTS_WGMMA - FT_PRODUCTS_AUTO,
     CASES = sizeof cases / sizeof *cases,
     OTHERS = sizeof other_tests / sizeof *other_tests,
 };
