@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "train/gemm_table_path.h"
 #include "bench/rig.h"
 #include "bench/training.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "kernels/cuda/gemm_table.h"
+#include "train/gemm_table_path.h"
 
 enum { MAX_PRODUCTS = 512, CALIBRATION_LAYERS = 2 };
 

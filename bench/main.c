@@ -15,9 +15,10 @@
 #define HEADS \
     {"heads", FT_FLAG_INT, "N", "query heads (default 16)", 1, 1024}, {"kv-heads", FT_FLAG_INT, "N", "key-value heads (default 4)", 1, 1024}
 #define LAYERS {"layers", FT_FLAG_INT, "N", "default 8, or the geometry's", 1, 10000}
-#define SHAPE                                                                                                       \
-    KNOWN_GEOMETRY("(else the six numbers)"), {"hidden", FT_FLAG_INT, "N", "default 2048", 4, 1 << 20},             \
-        {"ffn", FT_FLAG_INT, "N", "default 5632", 1, 1 << 24}, LAYERS, HEADS, {"vocab", FT_FLAG_INT, "N", "default 2048", 1, 1 << 24}
+#define WIDTHS                                                                                                      \
+    KNOWN_GEOMETRY("(else the numbers that follow)"), {"hidden", FT_FLAG_INT, "N", "default 2048", 4, 1 << 20},     \
+        {"ffn", FT_FLAG_INT, "N", "default 5632", 1, 1 << 24}, HEADS, {"vocab", FT_FLAG_INT, "N", "default 2048", 1, 1 << 24}
+#define SHAPE WIDTHS, LAYERS
 #define CANDIDATES {"candidates", FT_FLAG_INT, "N", "algorithms tried for each product (default 12)", 1, 32}
 #define SEED {"seed", FT_FLAG_INT, "N", "of random weights and data", 0, 0}
 
@@ -36,7 +37,7 @@ static const ft_flag gemm_flags[] = {
     JSON, CANDIDATES, KNOWN_GEOMETRY("(default)"), {"shape", FT_FLAG_TEXT, "MxNxK", "one product instead: rows x out features x in features", 0, 0},
     {"tokens", FT_FLAG_INT, "N", "rows of a layer's products (default 8192)", 1, 1 << 24}, {NULL}};
 static const ft_flag calibrate_flags[] = {
-    JSON, CANDIDATES, {"output", FT_FLAG_TEXT, "FILE", "table to write (default: where runs look for it)", 0, 0}, SHAPE, {NULL}};
+    JSON, CANDIDATES, {"output", FT_FLAG_TEXT, "FILE", "table to write (default: where runs look for it)", 0, 0}, WIDTHS, {NULL}};
 static const ft_flag attention_flags[] = {
     JSON, REPEAT, THREADS, DEVICE, KNOWN_GEOMETRY("(else the three numbers)"), HEADS,
     {"head-dim", FT_FLAG_INT, "N", "default 128", 8, 256},

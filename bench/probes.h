@@ -1,4 +1,4 @@
-// The probes of ft-bench: one row each, one file each.
+// The probes of ft-bench, and what they share.
 #ifndef FT_BENCH_PROBES_H
 #define FT_BENCH_PROBES_H
 
@@ -16,7 +16,7 @@ typedef struct {
     int64_t chunk;
     int repeat;
     const char *output;     // model: directory to write; calibrate: file, NULL = where runs look
-    const char *geometry;   // a built-in shape; NULL = the six numbers that follow
+    const char *geometry;   // a built-in shape; NULL = the numbers that follow
     int64_t hidden, ffn, layers, heads, kv_heads, vocab;  // layers 0 = 8, or the geometry's
     uint64_t seed;
     const char *device;     // attention, ops

@@ -117,7 +117,7 @@ ft_status ft_rig_random(ft_rig *rig, ft_repr repr, int64_t n, void **memory)
 ft_status ft_rig_constant(ft_rig *rig, float value, int64_t n, float **memory)
 {
     float *pattern = ft_malloc(PATTERN_BYTES);
-    void *block;
+    void *block = NULL;
     FT_ALLOC_CHECK(pattern);
     for (int64_t i = 0; i < PATTERN_BYTES / 4; i++) pattern[i] = value;
     ft_status status = ft_rig_zeros(rig, n * 4, &block);

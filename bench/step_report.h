@@ -19,5 +19,4 @@ typedef struct {
 // Takes the op classes from ft_timed_sums.
 void ft_step_report_add(ft_bench_report *report, const ft_step_report *step);
 
-
 #endif

@@ -59,10 +59,21 @@ static ft_status make_model(ft_bench_training *t, int64_t layers)
     return ft_settings_set(t->settings, "base_model", t->directory, "ft-bench");
 }
 
+// What would be ignored is refused.
+static ft_status check_options(const ft_bench_training *t)
+{
+    const ft_config *c = &t->settings->values;
+    if (c->base_model && t->options->geometry) return ft_error(FT_E_USAGE, "--geometry and base_model %s: give one", c->base_model);
+    if (c->base_model && c->nvme.n > 0 && t->options->layers > 0)
+        return ft_error(FT_E_USAGE, "--layers: base_model on drives is taken as it is, with all its layers");
+    return FT_OK;
+}
+
 static ft_status configure(ft_bench_training *t, int64_t layers)
 {
     ft_settings *s = t->settings;
     char alpha[32];
+    FT_TRY(check_options(t));
     snprintf(alpha, sizeof alpha, "%lld", (long long)(2 * s->values.lora_r));
     FT_TRY(set_default(s, "sequence_len", "512"));
     FT_TRY(set_default(s, "micro_batch_size", "4"));

@@ -22,7 +22,8 @@ typedef struct {
     char *drives;                                   // of the store, comma-separated; NULL = weights in place
 } ft_bench_training;
 
-// The geometry is that of the settings' base_model, else of the options. layers > 0: that many of them. On failure, too, close.
+// The geometry is that of the settings' base_model, else of the options; FT_E_USAGE where both name one. layers > 0: that many of its
+// layers, but of base_model on drives all. On failure, too, close.
 ft_status ft_bench_training_open(ft_bench_training *training, const ft_bench_options *options, int64_t layers);
 void ft_bench_training_close_model(ft_bench_training *training);  // the device stays open
 void ft_bench_training_close(ft_bench_training *training);
