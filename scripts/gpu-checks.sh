@@ -15,6 +15,7 @@
 #   WORK    scratch directory, kept between calls (default /tmp/ft-gpu-checks)
 #   GGUF    SmolLM2-135M-Instruct.Q4_1.gguf, or its pieces in order; needed by smollm2 and fp8 until WORK has the model
 #   DEVICE  what is checked (default cuda); cpu checks the script
+#   COMPUTE bf16 or fp8, of speed (default bf16)
 #   STEPS, SPEED_GEOMETRY, SPEED_SEQUENCE: smaller runs for that
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -135,7 +136,8 @@ section_fp8() {
 
 section_speed() {
     local geometry=${SPEED_GEOMETRY:---geometry llama3-8b} length=${SPEED_SEQUENCE:-4096} steps=12 format base
-    [ -f "$WORK/8b/config.json" ] || (time "$FT" ft-bench model $geometry --output "$WORK/8b") 2>&1 | tail -4
+    [ -f "$WORK/8b/config.json" ] || (time "$FT" ft-bench model $geometry --output "$WORK/8b") 2>&1 | tail -4 ||
+        { echo "FAIL ft-bench model"; failed=1; return; }
     python3 scripts/gpu_checks.py ids "$WORK/ids.jsonl" 2000 "$length" $((2 * steps))
     printf 'adapter: lora\nbase_model: 8b\ndatasets:\n  - path: ids.jsonl\n    type: tokens\nsample_packing: false\nmicro_batch_size: 2\nsave_minutes: 0\n' \
         >"$WORK/speed.yaml"
@@ -149,6 +151,9 @@ section_speed() {
     done
 }
 
+for section in "$@"; do
+    declare -F "section_$section" >/dev/null || { echo "gpu-checks.sh: no section $section" >&2; exit 2; }
+done
 for section in "$@"; do
     begin=$SECONDS
     "section_$section"

@@ -8,7 +8,7 @@
     gpu_checks.py answers NAME FILE REFERENCE         generated texts
     gpu_checks.py same NAME FILE FILE...              equal bytes
     gpu_checks.py wait METRICS STEP                   until that step stands there
-    gpu_checks.py rate NAME METRICS FIRST LAST LOG    median tokens/s of steps FIRST..LAST, beside ft-bench step's
+    gpu_checks.py rate NAME RUN FIRST LAST RESULT     median tokens/s of steps FIRST..LAST, beside ft-bench step's
 """
 import hashlib
 import json
@@ -128,10 +128,10 @@ def wait(metrics, step):
     return 1
 
 
-def rate(name, run, first, last, log):
+def rate(name, run, first, last, result):
     speeds = [row["tokens_per_s"] for row in steps(run) if int(first) <= row["step"] <= int(last)]
     stalls = [row["stall_s"] for row in steps(run) if int(first) <= row["step"] <= int(last)]
-    bench = bench_rate(Path(log).read_text())
+    bench = bench_rate(Path(result).read_text())
     ours = statistics.median(speeds)
     return say(name, ours >= 0.97 * bench, f"train {ours:.0f} tokens/s (steps {first}..{last}: {min(speeds):.0f}..{max(speeds):.0f}, stalls "
                f"{sum(stalls):.3f} s), ft-bench step {bench:.0f}: {100 * (ours / bench - 1):+.1f} %")
@@ -145,6 +145,13 @@ def bench_rate(output):
     return math.nan
 
 
-if __name__ == "__main__":
+def main(verb, *arguments):
     verbs = {"text": text, "ids": ids, "agree": agree, "course": course, "eval": evaluation, "answers": answers, "same": same, "wait": wait, "rate": rate}
-    sys.exit(verbs[sys.argv[1]](*sys.argv[2:]) or 0)
+    try:
+        return verbs[verb](*arguments)
+    except (OSError, ValueError, KeyError, AssertionError, ImportError) as error:  # a run that left no or other results
+        return say(arguments[0], False, f"{verb}: {type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
