@@ -4,24 +4,12 @@ transformers + PEFT + Liger, bf16 weights and adapters, gradient checkpointing. 
 a layer runs, forward or in backward's recomputation, its weights have been copied by a side stream and the next one's copy
 starts. The scheme of Axolotl's layer_offloading. Prints one JSON object.
 """
-import argparse
 import json
 
 import torch
 
 import peft_lora
-from geometries import GEOMETRIES, random_weights
-
-
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--geometry", default="llama3-8b", choices=GEOMETRIES)
-    parser.add_argument("--layers", type=int, default=0, help="0: the geometry's")
-    parser.add_argument("--sequence-len", type=int, default=4096)
-    parser.add_argument("--micro-batch-size", type=int, default=2)
-    parser.add_argument("--lora-r", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=5)
-    return parser.parse_args()
+from geometries import random_weights
 
 
 class Prefetcher:
@@ -72,7 +60,7 @@ class Prefetcher:
 
 
 def main():
-    options = parse()
+    options = peft_lora.step_parser(__doc__.splitlines()[0]).parse_args()
     device = torch.device("cuda")
     torch.manual_seed(1)
     case = peft_lora.configuration(options.micro_batch_size, checkpointing=True)

@@ -24,18 +24,24 @@ WARM_UP = 3
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def parse():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def step_parser(description):
+    """The options of every program that times LoRA steps."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--geometry", default="llama3-8b", choices=GEOMETRIES)
     parser.add_argument("--layers", type=int, default=0, help="0: the geometry's")
     parser.add_argument("--sequence-len", type=int, default=4096)
     parser.add_argument("--micro-batch-size", type=int, default=2)
+    parser.add_argument("--lora-r", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=5)
+    return parser
+
+
+def parse():
+    parser = step_parser(__doc__.splitlines()[0])
     parser.add_argument("--liger", action="store_true")
     parser.add_argument("--checkpointing", action="store_true")
     parser.add_argument("--adapters", default="bf16", choices=["bf16", "f32"], help="f32 computes under autocast")
     parser.add_argument("--attention", default="default", choices=["default", "cudnn", "flash"])
-    parser.add_argument("--lora-r", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--sweep", action="store_true")
     parser.add_argument("--seconds", type=float, default=300, help="of a sweep")
     return parser.parse_args()
