@@ -68,7 +68,7 @@ static int64_t int_or(const ft_invocation *in, const char *flag, int64_t otherwi
     return given(in, flag) ? ft_args_int(in, flag, otherwise) : otherwise;
 }
 
-// `geometry`, `bytes`, `sequence_len`, `micro_batch_size`: defaults that differ from verb to verb.
+// `geometry` and `bytes` have defaults that differ from verb to verb.
 static ft_bench_options options_of(ft_invocation *in, const ft_bench_options *defaults)
 {
     return (ft_bench_options){

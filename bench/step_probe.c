@@ -19,11 +19,11 @@ static double useful_flops(const ft_bench_training *t)
     double frozen = (double)(shape->layers * ft_shape_layer_parameters(shape)), lora = (double)ft_lora_parameters(shape, adapter->r, adapter->targets);
     double length = (double)t->settings->values.sequence_len, pairs = (double)t->tokens * (length + 1) / 2;
     double attention = 2 * 7 * pairs * (double)(shape->layers * shape->q_heads * shape->head_dim);
-    // The first layer's q, k and v need no dX.
+    // The first layer's q, k and v need no dX, nor LoRA's share of it.
     int64_t out, in, first = 0;
     for (int linear = FT_LINEAR_Q; linear <= FT_LINEAR_V; linear++) {
         ft_shape_linear(shape, (ft_linear)linear, &out, &in);
-        first += out * in;
+        first += out * in + (adapter->targets >> linear & 1 ? adapter->r * in : 0);
     }
     return 4 * (double)t->tokens * frozen - 2 * (double)t->tokens * (double)first + 6 * (double)t->tokens * lora + attention +
            4 * (double)t->trained * (double)(shape->vocab * shape->hidden);
