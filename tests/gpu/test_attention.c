@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "gpu/attention_rows.h"
 #include "gpu/gpu.h"
 #include "kernels/cuda/attention.h"
 
@@ -45,9 +46,7 @@ typedef struct {
     int64_t workspace_bytes;
 } attention;
 
-typedef struct {
-    double *o, *lse, *dqkv;  // o, dqkv [rows, cols]; lse [q_heads, rows]
-} reference;
+typedef t_attention_reference reference;  // lse [q_heads, rows]
 
 typedef struct {
     uint16_t *o, *dqkv;
@@ -65,29 +64,11 @@ static bool can_run(ft_products products)
     return products == FT_PRODUCTS_MMA || ft_device_get_info(ft_queue_device(t_queue()))->compute_capability == 90;
 }
 
-static ft_view make_view(void *data, int64_t rows, int64_t cols, int64_t ld)
-{
-    return (ft_view){.data = data, .repr = FT_REPR_BF16, .rows = rows, .cols = cols, .ld = ld};
-}
-
-// Uploads contiguous values as rows with a tail.
-static ft_view upload_view(const float *values, int64_t rows, int64_t cols, int64_t ld)
-{
-    float *wide = ft_calloc((size_t)(rows * ld), sizeof *wide);
-    for (int64_t r = 0; r < rows; r++) {
-        memcpy(wide + r * ld, values + r * cols, (size_t)cols * sizeof *wide);
-        for (int64_t i = cols; i < ld; i++) wide[r * ld + i] = NAN;
-    }
-    void *data = t_upload_bf16(wide, rows * ld);
-    ft_free(wide);
-    return make_view(data, rows, cols, ld);
-}
-
 static void poison_outputs(attention *a)
 {
     int64_t o_ld = a->o_cols + TAIL, dqkv_ld = a->cols + 2 * TAIL;
-    a->o_view = make_view(t_device(a->rows * o_ld * 2), a->rows, a->o_cols, o_ld);
-    a->dqkv_view = make_view(t_device(a->rows * dqkv_ld * 2), a->rows, a->cols, dqkv_ld);
+    a->o_view = t_rows_view(t_device(a->rows * o_ld * 2), a->rows, a->o_cols, o_ld);
+    a->dqkv_view = t_rows_view(t_device(a->rows * dqkv_ld * 2), a->rows, a->cols, dqkv_ld);
     a->lse = t_device(a->rows * a->c->q_heads * (int64_t)sizeof(float));
 }
 
@@ -110,8 +91,8 @@ static void make(attention *a, const attention_case *c, float magnitude)
     // Rows of no document must not be read into any result.
     for (int64_t i = a->used * a->cols; i < a->rows * a->cols; i++) a->qkv[i] = NAN;
     for (int64_t i = a->used * a->o_cols; i < a->rows * a->o_cols; i++) a->d_o[i] = NAN;
-    a->qkv_view = upload_view(a->qkv, a->rows, a->cols, a->cols + TAIL);
-    a->d_o_view = upload_view(a->d_o, a->rows, a->o_cols, a->o_cols + TAIL);
+    a->qkv_view = t_upload_rows(a->qkv, a->rows, a->cols, a->cols + TAIL);
+    a->d_o_view = t_upload_rows(a->d_o, a->rows, a->o_cols, a->o_cols + TAIL);
     ft_op_shape shape = {.rows = a->rows, .q_heads = c->q_heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
                          .max_length = a->documents.max_length, .max_docs = c->n};
     a->workspace_bytes = ft_own_attention_backward_workspace(&shape);
@@ -136,18 +117,6 @@ static void require(ft_status status, const attention *a, ft_products products)
 }
 
 // --- float64 -------------------------------------------------------------------------------------------------------------------
-static double dot(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
-static void add(double *to, double factor, const float *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) to[i] += factor * (double)x[i];
-}
-
 // Row `i` of a document that starts at row `first`: output, lse and what the row adds to all gradients. p: room for a row.
 static void reference_row(const attention *a, reference *r, int64_t first, int64_t i, int64_t head, double *p)
 {
@@ -156,22 +125,22 @@ static void reference_row(const attention *a, reference *r, int64_t first, int64
     const float *q = a->qkv + row * a->cols + q_at, *d_o = a->d_o + row * a->o_cols + q_at;
     double maximum = -INFINITY, sum = 0, delta = 0;
     for (int64_t j = 0; j <= i; j++) {
-        p[j] = dot(q, a->qkv + (first + j) * a->cols + k_at, d) * (double)a->shape.scale;
+        p[j] = t_dot(q, a->qkv + (first + j) * a->cols + k_at, d) * (double)a->shape.scale;
         maximum = fmax(maximum, p[j]);
     }
     for (int64_t j = 0; j <= i; j++) sum += exp(p[j] - maximum);
     r->lse[head * a->rows + row] = maximum + log(sum);
     for (int64_t j = 0; j <= i; j++) {
         p[j] = exp(p[j] - maximum) / sum;
-        add(r->o + row * a->o_cols + q_at, p[j], a->qkv + (first + j) * a->cols + v_at, d);
+        t_add_scaled(r->o + row * a->o_cols + q_at, p[j], a->qkv + (first + j) * a->cols + v_at, d);
     }
     for (int64_t c = 0; c < d; c++) delta += (double)d_o[c] * r->o[row * a->o_cols + q_at + c];
     for (int64_t j = 0; j <= i; j++) {
         const float *key = a->qkv + (first + j) * a->cols + k_at, *value = a->qkv + (first + j) * a->cols + v_at;
-        double ds = p[j] * (dot(d_o, value, d) - delta) * (double)a->shape.scale;
-        add(r->dqkv + row * a->cols + q_at, ds, key, d);
-        add(r->dqkv + (first + j) * a->cols + k_at, ds, q, d);
-        add(r->dqkv + (first + j) * a->cols + v_at, p[j], d_o, d);
+        double ds = p[j] * (t_dot(d_o, value, d) - delta) * (double)a->shape.scale;
+        t_add_scaled(r->dqkv + row * a->cols + q_at, ds, key, d);
+        t_add_scaled(r->dqkv + (first + j) * a->cols + k_at, ds, q, d);
+        t_add_scaled(r->dqkv + (first + j) * a->cols + v_at, p[j], d_o, d);
     }
 }
 
@@ -190,13 +159,6 @@ static reference reference_make(const attention *a)
     return r;
 }
 
-static void reference_free(reference r)
-{
-    ft_free(r.o);
-    ft_free(r.lse);
-    ft_free(r.dqkv);
-}
-
 // --- runs ----------------------------------------------------------------------------------------------------------------------
 static void run_forward(const attention *a, ft_products products)
 {
@@ -209,16 +171,9 @@ static void run_backward(const attention *a, ft_products products)
                                       &a->documents, a->workspace, a->workspace_bytes), a, products);
 }
 
-static uint16_t *download_view(ft_view view)
-{
-    uint16_t *bits = ft_malloc((size_t)(view.rows * view.ld) * sizeof *bits);
-    t_download(bits, view.data, view.rows * view.ld * 2);
-    return bits;
-}
-
 static result download(const attention *a)
 {
-    result r = {download_view(a->o_view), download_view(a->dqkv_view), NULL};
+    result r = {t_download_rows(a->o_view), t_download_rows(a->dqkv_view), NULL};
     r.lse = ft_malloc((size_t)(a->rows * a->c->q_heads) * sizeof *r.lse);
     t_download(r.lse, a->lse, a->rows * a->c->q_heads * (int64_t)sizeof *r.lse);
     return r;
@@ -310,7 +265,7 @@ static void matches_float64(void **state)
     check_gradients(&a, test->products, &got, &want);
     check_untouched(&a, test->products, "o", got.o, a.o_view);
     check_untouched(&a, test->products, "dqkv", got.dqkv, a.dqkv_view);
-    reference_free(want);
+    t_attention_reference_free(want);
     result_free(got);
 }
 
@@ -343,7 +298,7 @@ static void large_scores_stay_finite(void **state)
                              got.dqkv[r * a.dqkv_view.ld + i]);
             }
         }
-        reference_free(want);
+        t_attention_reference_free(want);
         result_free(got);
         t_free();
     }
@@ -409,7 +364,7 @@ static void deterministic_runs_take_our_kernels(void **state)
     reference want = reference_make(&a);
     check_columns(&a, FT_PRODUCTS_AUTO, "o", got.o, a.o_view.ld, want.o, a.o_cols, 0, a.o_cols, 1e-2);
     check_gradients(&a, FT_PRODUCTS_AUTO, &got, &want);
-    reference_free(want);
+    t_attention_reference_free(want);
     result_free(got);
     t_free();
 }
@@ -465,7 +420,7 @@ static ft_view repeated_view(int64_t rows, int64_t cols, uint64_t seed)
     }
     void *data = t_upload(all, rows * cols * 2);
     ft_free(all);
-    return make_view(data, rows, cols, cols);
+    return t_rows_view(data, rows, cols, cols);
 }
 
 static void make_timed(attention *a, const attention_case *c)

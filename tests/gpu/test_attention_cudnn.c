@@ -8,6 +8,7 @@
 
 #include "common/memory.h"
 #include "device/cuda_library.h"
+#include "gpu/attention_rows.h"
 #include "gpu/gpu.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_cudnn.h"
@@ -62,30 +63,13 @@ typedef struct {
     bool dense;
 } attention;
 
-typedef struct { double *o, *lse, *dqkv; } reference;  // o, dqkv [rows, cols]; lse [rows, q_heads]
-
-static ft_view make_view(void *data, int64_t rows, int64_t cols, int64_t ld)
-{
-    return (ft_view){.data = data, .repr = FT_REPR_BF16, .rows = rows, .cols = cols, .ld = ld};
-}
-
-static ft_view upload_view(const float *values, int64_t rows, int64_t cols, int64_t ld)
-{
-    float *wide = ft_calloc((size_t)(rows * ld), sizeof *wide);
-    for (int64_t r = 0; r < rows; r++) {
-        memcpy(wide + r * ld, values + r * cols, (size_t)cols * sizeof *wide);
-        for (int64_t i = cols; i < ld; i++) wide[r * ld + i] = NAN;
-    }
-    void *data = t_upload_bf16(wide, rows * ld);
-    ft_free(wide);
-    return make_view(data, rows, cols, ld);
-}
+typedef t_attention_reference reference;  // lse [rows, q_heads]
 
 static void poison_outputs(attention *a)
 {
     const int64_t o_ld = a->o_cols + TAIL, dqkv_ld = a->cols + 2 * TAIL;
-    a->o_view = make_view(t_device(a->rows * o_ld * 2), a->rows, a->o_cols, o_ld);
-    a->dqkv_view = make_view(t_device(a->rows * dqkv_ld * 2), a->rows, a->cols, dqkv_ld);
+    a->o_view = t_rows_view(t_device(a->rows * o_ld * 2), a->rows, a->o_cols, o_ld);
+    a->dqkv_view = t_rows_view(t_device(a->rows * dqkv_ld * 2), a->rows, a->cols, dqkv_ld);
     a->lse = t_device(a->rows * a->c->q_heads * (int64_t)sizeof(float));
 }
 
@@ -145,8 +129,8 @@ static void make_values(attention *a, uint64_t seed)
     a->d_o = t_random(a->rows * a->o_cols, 1, seed + 1);
     for (int64_t i = a->used * a->cols; i < a->rows * a->cols; i++) a->qkv[i] = NAN;
     for (int64_t i = a->used * a->o_cols; i < a->rows * a->o_cols; i++) a->d_o[i] = NAN;
-    a->qkv_view = upload_view(a->qkv, a->rows, a->cols, a->cols + TAIL);
-    a->d_o_view = upload_view(a->d_o, a->rows, a->o_cols, a->o_cols + TAIL);
+    a->qkv_view = t_upload_rows(a->qkv, a->rows, a->cols, a->cols + TAIL);
+    a->d_o_view = t_upload_rows(a->d_o, a->rows, a->o_cols, a->o_cols + TAIL);
     poison_outputs(a);
 }
 
@@ -182,18 +166,6 @@ static void backward(void *context)
 }
 
 // --- float64 -------------------------------------------------------------------------------------------------------------------
-static double dot(const float *a, const float *b, int64_t n)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
-    return sum;
-}
-
-static void add(double *to, double factor, const float *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) to[i] += factor * (double)x[i];
-}
-
 // Slot i of the document at row `first`: its output and lse, and its share of all gradients. p has room for a row.
 static void reference_row(const attention *a, reference *r, int64_t first, int64_t i, int64_t head, double *p)
 {
@@ -202,22 +174,22 @@ static void reference_row(const attention *a, reference *r, int64_t first, int64
     const float *q = a->qkv + row * a->cols + q_at, *d_o = a->d_o + row * a->o_cols + q_at;
     double maximum = -INFINITY, sum = 0, delta = 0;
     for (int64_t j = 0; j <= i; j++) {
-        p[j] = dot(q, a->qkv + (first + j) * a->cols + k_at, d) * (double)a->shape.scale;
+        p[j] = t_dot(q, a->qkv + (first + j) * a->cols + k_at, d) * (double)a->shape.scale;
         maximum = fmax(maximum, p[j]);
     }
     for (int64_t j = 0; j <= i; j++) sum += exp(p[j] - maximum);
     r->lse[row * a->c->q_heads + head] = maximum + log(sum);
     for (int64_t j = 0; j <= i; j++) {
         p[j] = exp(p[j] - maximum) / sum;
-        add(r->o + row * a->o_cols + q_at, p[j], a->qkv + (first + j) * a->cols + v_at, d);
+        t_add_scaled(r->o + row * a->o_cols + q_at, p[j], a->qkv + (first + j) * a->cols + v_at, d);
     }
     for (int64_t c = 0; c < d; c++) delta += (double)d_o[c] * r->o[row * a->o_cols + q_at + c];
     for (int64_t j = 0; j <= i; j++) {
         const float *key = a->qkv + (first + j) * a->cols + k_at, *value = a->qkv + (first + j) * a->cols + v_at;
-        const double ds = p[j] * (dot(d_o, value, d) - delta) * (double)a->shape.scale;
-        add(r->dqkv + row * a->cols + q_at, ds, key, d);
-        add(r->dqkv + (first + j) * a->cols + k_at, ds, q, d);
-        add(r->dqkv + (first + j) * a->cols + v_at, p[j], d_o, d);
+        const double ds = p[j] * (t_dot(d_o, value, d) - delta) * (double)a->shape.scale;
+        t_add_scaled(r->dqkv + row * a->cols + q_at, ds, key, d);
+        t_add_scaled(r->dqkv + (first + j) * a->cols + k_at, ds, q, d);
+        t_add_scaled(r->dqkv + (first + j) * a->cols + v_at, p[j], d_o, d);
     }
 }
 
@@ -232,13 +204,6 @@ static reference reference_make(const attention *a)
             for (int64_t head = 0; head < a->c->q_heads; head++) reference_row(a, &r, a->begin[d], i, head, p);
     ft_free(p);
     return r;
-}
-
-static void reference_free(reference r)
-{
-    ft_free(r.o);
-    ft_free(r.lse);
-    ft_free(r.dqkv);
 }
 
 // --- checks --------------------------------------------------------------------------------------------------------------------
@@ -274,13 +239,6 @@ static void check_untouched(const attention *a, const char *what, const uint16_t
                      (long long)view.cols, bits[r * view.ld + i]);
         }
     }
-}
-
-static uint16_t *download_view(ft_view view)
-{
-    uint16_t *bits = ft_malloc((size_t)(view.rows * view.ld) * sizeof *bits);
-    t_download(bits, view.data, view.rows * view.ld * 2);
-    return bits;
 }
 
 // In the layout of the call's plan: [document, head, slot] or [row, head].
@@ -424,7 +382,7 @@ static void check_against_float64(attention *a)
 {
     forward(a);
     backward(a);
-    uint16_t *o = download_view(a->o_view), *dqkv = download_view(a->dqkv_view);
+    uint16_t *o = t_download_rows(a->o_view), *dqkv = t_download_rows(a->dqkv_view);
     const reference want = reference_make(a);
     if (!a->dense && gradients_wrong(a, dqkv, &want)) print_stages(a, &want);
     check_columns(a, "o", o, a->o_view.ld, want.o, a->o_cols, 0, a->o_cols, ft_op_table[FT_OP_ATTENTION_FORWARD].tolerance_bf16);
@@ -433,7 +391,7 @@ static void check_against_float64(attention *a)
     check_untouched(a, "o", o, a->o_view);
     check_untouched(a, "dqkv", dqkv, a->dqkv_view);
     check_guards(a);
-    reference_free(want);
+    t_attention_reference_free(want);
     ft_free(o);
     ft_free(dqkv);
 }
@@ -481,10 +439,10 @@ static void forward_repeats_bit_for_bit(void **state)
         make_values(&a, 5);
         open_cudnn(&a, a.rows, a.c->n);
         forward(&a);
-        uint16_t *first = download_view(a.o_view);
+        uint16_t *first = t_download_rows(a.o_view);
         poison_outputs(&a);
         forward(&a);
-        uint16_t *second = download_view(a.o_view);
+        uint16_t *second = t_download_rows(a.o_view);
         for (int64_t k = 0; k < a.rows * a.o_view.ld; k++)
             if (first[k] != second[k]) fail_msg("case %zu: element %lld: %04x and %04x", i, (long long)k, first[k], second[k]);
         ft_free(first);
@@ -537,11 +495,11 @@ static void packed_documents_take_our_kernels(void **state)
     open_cudnn(&a, a.rows, 2);  // for its workspace
     assert_int_equal(t_ops()->attention_forward(t_queue(), a.o_view, a.lse, a.qkv_view, &a.shape, &a.documents, a.workspace,
                                                 a.workspace_bytes), FT_OK);
-    uint16_t *got = download_view(a.o_view);
+    uint16_t *got = t_download_rows(a.o_view);
     poison_outputs(&a);
     assert_int_equal(ft_own_attention_forward(t_queue(), FT_PRODUCTS_AUTO, a.o_view, a.lse, a.qkv_view, &a.shape, &a.documents),
                      FT_OK);
-    uint16_t *want = download_view(a.o_view);
+    uint16_t *want = t_download_rows(a.o_view);
     assert_memory_equal(got, want, (size_t)(a.rows * a.o_view.ld) * sizeof *got);
     ft_free(got);
     ft_free(want);
@@ -565,7 +523,7 @@ static ft_view repeated_view(int64_t rows, int64_t cols, uint64_t seed)
         memcpy(all + r * cols, block, (size_t)((rows - r < DISTINCT ? rows - r : DISTINCT) * cols) * 2);
     void *data = t_upload(all, rows * cols * 2);
     ft_free(all);
-    return make_view(data, rows, cols, cols);
+    return t_rows_view(data, rows, cols, cols);
 }
 
 static void print_speed(const char *what, const attention_case *c, const char *target)
