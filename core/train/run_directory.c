@@ -12,6 +12,8 @@
 #include "io/commit.h"
 #include "io/hub_cache.h"
 
+#define GEMM_TABLE "gemm.txt"
+
 ft_status ft_run_directory_name(const ft_config *config, char **path)
 {
     if (config->output_dir) {
@@ -154,6 +156,32 @@ static ft_status write_text(const char *path, const char *name, const char *text
     ft_status status = ft_commit_file(file, text, bytes);
     ft_free(file);
     return status;
+}
+
+static ft_status remove_table(const char *path)
+{
+    char *file = ft_path_join(path, GEMM_TABLE);
+    FT_ALLOC_CHECK(file);
+    ft_status status = ft_path_exists(file) ? ft_remove_tree(file) : FT_OK;
+    ft_free(file);
+    return status;
+}
+
+// Read before it is replaced: it may be the same file.
+ft_status ft_run_directory_keep_table(const char *path, const char *table, bool overwrite)
+{
+    char *text;
+    size_t bytes;
+    if (table[0] == 0) return overwrite ? remove_table(path) : FT_OK;
+    FT_TRY(ft_file_read(table, 16 << 20, &text, &bytes));
+    ft_status status = write_text(path, GEMM_TABLE, text, bytes);
+    ft_free(text);
+    return status;
+}
+
+char *ft_run_directory_table_of(const char *checkpoint)
+{
+    return ft_path_join(checkpoint, "../" GEMM_TABLE);
 }
 
 ft_status ft_run_directory_describe(const char *path, const ft_settings *settings, const ft_plan *plan)

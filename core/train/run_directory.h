@@ -1,4 +1,5 @@
-// The output directory of a run: OUTPUT/ with config.resolved.yaml, plan.json, metrics.jsonl, checkpoint-N/, adapter/.
+// The output directory of a run: OUTPUT/ with config.resolved.yaml, plan.json, metrics.jsonl, checkpoint-N/, adapter/ and, on
+// CUDA, gemm.txt, the measured GEMM algorithms it uses.
 #ifndef FT_TRAIN_RUN_DIRECTORY_H
 #define FT_TRAIN_RUN_DIRECTORY_H
 
@@ -23,5 +24,9 @@ void ft_run_directory_close(const char *path, ft_run_lock *lock, bool keep);
 // its settings costs nothing.
 ft_status ft_run_directory_clear(const char *path);
 ft_status ft_run_directory_describe(const char *path, const ft_settings *settings, const ft_plan *plan);
+// Copies the table of GEMM algorithms the run uses ("" = none, where an overwritten run's is removed).
+ft_status ft_run_directory_keep_table(const char *path, const char *table, bool overwrite);
+// Where the run of a checkpoint keeps its table, if it has one. Heap.
+char *ft_run_directory_table_of(const char *checkpoint);
 
 #endif

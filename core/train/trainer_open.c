@@ -126,28 +126,16 @@ static ft_status most_documents(const trainer *t, int64_t *most)
     return FT_OK;
 }
 
-// The bits of a run on CUDA depend on the algorithms of its products: it keeps the table it began with in OUTPUT/gemm.txt.
-static ft_status keep_gemm_table(const trainer *t, const char *own)
-{
-    const char *table = t->session.gemm_table;
-    char *text = NULL;
-    size_t bytes;
-    if (table[0] == 0 || strcmp(table, own) == 0) return FT_OK;
-    FT_TRY(ft_file_read(table, 16 << 20, &text, &bytes));
-    ft_status status = ft_file_write(own, text, bytes);
-    ft_free(text);
-    return status;
-}
-
+// The bits of a run on CUDA depend on the algorithms of its products: what continues a run takes the table beside its
+// checkpoint, and none where the run began without one, whatever was measured since.
 static ft_status open_session(trainer *t, ft_session_options *options)
 {
-    char *own = ft_path_join(t->output, "gemm.txt");
-    FT_ALLOC_CHECK(own);
-    bool begun = t->options->resume_from && ft_path_exists(own);
-    options->gemm_table = begun ? own : NULL;
+    char *begun = NULL;
+    if (t->options->resume_from) FT_ALLOC_CHECK(begun = ft_run_directory_table_of(t->options->resume_from));
+    options->gemm_table = begun;
     ft_status status = ft_session_open(&t->session, t->settings, options);
-    if (status == FT_OK) status = keep_gemm_table(t, own);
-    ft_free(own);
+    options->gemm_table = NULL;
+    ft_free(begun);
     return status;
 }
 
@@ -216,6 +204,7 @@ ft_status ft_trainer_open(trainer *t)
     t->last_saved_step = -1;
     if (t->options->resume_from) FT_TRY(restore(t));
     else FT_TRY(ft_run_directory_clear(t->output));
+    FT_TRY(ft_run_directory_keep_table(t->output, t->session.gemm_table, t->options->overwrite));
     FT_TRY(ft_metrics_open(&t->metrics, t->output, t->state.metrics_bytes));
     FT_TRY(ft_run_directory_describe(t->output, t->settings, &t->session.plan));
     t->started_s = t->last_save_s = ft_now_s();

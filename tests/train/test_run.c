@@ -215,9 +215,34 @@ static void a_stop_commits_the_last_finished_step(void **state)
     finish(&t);
 }
 
+// What a resume multiplies with: the table the run began with, wherever its checkpoint is, and none where it began without.
+static void a_run_keeps_the_table_of_algorithms_it_began_with(void **state)
+{
+    char output[128], source[128], checkpoint[160];
+    size_t bytes;
+    snprintf(output, sizeof output, "%s/table", model.directory);
+    snprintf(source, sizeof source, "%s/measured.txt", model.directory);
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint-4", output);
+    run_ok(ft_make_directories(checkpoint));
+    run_ok(ft_file_write(source, "measured", 8));
+    char *kept = ft_run_directory_table_of(checkpoint);
+    run_ok(ft_run_directory_keep_table(output, "", false));
+    assert_false(ft_path_exists(kept));
+    run_ok(ft_run_directory_keep_table(output, source, false));
+    char *text = read_file(output, "gemm.txt", &bytes);
+    assert_string_equal(text, "measured");
+    ft_free(text);
+    run_ok(ft_run_directory_keep_table(output, kept, false));
+    assert_true(ft_path_exists(kept));
+    run_ok(ft_run_directory_keep_table(output, "", true));
+    assert_false(ft_path_exists(kept));
+    ft_free(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_keeps_the_table_of_algorithms_it_began_with),
         cmocka_unit_test(a_run_leaves_what_the_docs_promise), cmocka_unit_test(resume_gives_the_same_bits),
         cmocka_unit_test(patience_ends_a_run_that_does_not_improve), cmocka_unit_test(a_resume_may_not_change_the_result),
         cmocka_unit_test(a_stop_commits_the_last_finished_step), cmocka_unit_test(keys_about_evaluation_need_evaluation_data),
