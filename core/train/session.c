@@ -244,6 +244,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     FT_TRY(open_adapter(session, config, options));
     // Before the store is made, which may take long.
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
+    if (!options->plan_only && strcmp(config->device, "cuda") == 0) FT_TRY(check_cuda_shape(&session->shape));
     if (options->random_weights) FT_TRY(open_random(session, config));
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
@@ -292,7 +293,11 @@ ft_status ft_session_model(ft_session *session, const ft_settings *settings, con
     ft_model *model;
     FT_TRY(ft_model_open(&model, &model_options));
     ft_status status = adapted ? load_adapter(session, settings, options, model) : FT_OK;
-    if (status != FT_OK) ft_model_close(model);
-    else *out = model;
-    return status;
+    if (status != FT_OK) {
+        ft_model_close(model);
+        return status;
+    }
+    if (session->machine.device == FT_DEVICE_CUDA) ft_info("%s", ft_model_ops(model)->describe(ft_model_queue(model)));
+    *out = model;
+    return FT_OK;
 }
