@@ -14,7 +14,7 @@ FT_VECTOR static void forward(float *y, const float *gate, const float *up, int6
     for (int64_t i = 0; i < n; i++) y[i] = gate[i] * ft_sigmoid(gate[i]) * up[i];
 }
 
-// d silu(a)/da = s + a s (1 - s) with s = sigmoid(a). dgate and dup may be gate and up, y may be dy.
+// d silu(a)/da = s + a s (1 - s) with s = sigmoid(a). dgate and dup may be gate and up, y may be dy and NULL.
 FT_VECTOR static void backward(float *dgate, float *dup, float *y, const float *dy, const float *gate, const float *up, int64_t n)
 {
 #pragma GCC ivdep
@@ -22,7 +22,7 @@ FT_VECTOR static void backward(float *dgate, float *dup, float *y, const float *
         float a = gate[i], b = up[i], d = dy[i], s = ft_sigmoid(a), silu = a * s;
         dgate[i] = d * b * (s + silu * (1.0f - s));
         dup[i] = d * silu;
-        y[i] = silu * b;
+        if (y != NULL) y[i] = silu * b;
     }
 }
 
@@ -41,7 +41,7 @@ static void backward_rows(void *context, int64_t begin, int64_t end)
     for (int64_t row = begin; row < end; row++) {
         const float *gate = job->gate_up + row * job->ld_in;
         float *dgate = job->out + row * job->ld_out;
-        backward(dgate, dgate + job->n, job->y + row * job->ld_y, job->dy + row * job->ld_dy, gate, gate + job->n, job->n);
+        backward(dgate, dgate + job->n, job->y ? job->y + row * job->ld_y : NULL, job->dy + row * job->ld_dy, gate, gate + job->n, job->n);
     }
 }
 
@@ -57,9 +57,9 @@ ft_status ft_cpu_swiglu_forward(ft_queue *queue, ft_view y, ft_view gate_up)
 ft_status ft_cpu_swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view y, ft_view dy, ft_view gate_up)
 {
     ft_cpu_check(queue);
-    FT_ASSERT(gate_up.cols == 2 * dy.cols && dgate_up.cols == gate_up.cols && y.cols == dy.cols);
+    FT_ASSERT(gate_up.cols == 2 * dy.cols && dgate_up.cols == gate_up.cols && (y.data == NULL || y.cols == dy.cols));
     swiglu_job job = {.out = ft_cpu_data(dgate_up), .ld_out = dgate_up.ld, .gate_up = ft_cpu_data(gate_up), .ld_in = gate_up.ld,
-                      .y = ft_cpu_data(y), .ld_y = y.ld, .dy = ft_cpu_data(dy), .ld_dy = dy.ld, .n = dy.cols};
+                      .y = y.data ? ft_cpu_data(y) : NULL, .ld_y = y.ld, .dy = ft_cpu_data(dy), .ld_dy = dy.ld, .n = dy.cols};
     ft_parallel_for(dy.rows, ft_cpu_grain(gate_up.cols), backward_rows, &job);
     return FT_OK;
 }

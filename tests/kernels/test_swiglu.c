@@ -24,6 +24,11 @@ static void check(int64_t rows, int64_t ffn)
     assert_int_equal(t.ops->swiglu_backward(t.queue, t_view(gradient), t_view(again), t_view(dy), t_view(gate_up)), FT_OK);
     t_assert_close(again, expected_y, ft_op_table[FT_OP_SWIGLU].tolerance_f32);
     t_assert_close(gradient, expected_gradient, ft_op_table[FT_OP_SWIGLU].tolerance_f32);
+    t_matrix alone = t_matrix_nan(rows, 2 * ffn, 5);
+    assert_int_equal(t.ops->swiglu_backward(t.queue, t_view(alone), (ft_view){0}, t_view(dy), t_view(gate_up)), FT_OK);
+    for (int64_t r = 0; r < rows; r++)
+        assert_memory_equal(alone.data + r * alone.ld, gradient.data + r * gradient.ld, (size_t)ffn * 8);
+    t_matrix_free(alone);
     assert_int_equal(t.ops->swiglu_backward(t.queue, t_view(gate_up), t_view(dy), t_view(dy), t_view(gate_up)), FT_OK);  // both in place
     t_assert_close(dy, expected_y, ft_op_table[FT_OP_SWIGLU].tolerance_f32);
     for (int64_t r = 0; r < rows; r++) {
