@@ -141,8 +141,8 @@ static void activation_lines(ft_plan *plan)
     if (line[FT_LINE_SPILL] > 0) line[FT_LINE_HOST_RING] += ft_spill_pool_bytes(act->boundary_bytes);
 }
 
-// Device: labels, positions, document starts per micro-batch; one buffer of embedding rows; rope tables; rstd and norm weight
-// of the head; scalars. Host: the same staged, and a snapshot of masters and moments for checkpoints.
+// Device: labels, positions, document starts per micro-batch; one buffer of embedding rows, or the ids where all rows are there;
+// rope tables; rstd and norm weight of the head; scalars. Host: the same staged, and a snapshot of masters and moments for checkpoints.
 static void batch_lines(ft_plan *plan)
 {
     const ft_shape *shape = &plan->layout.shape;

@@ -50,8 +50,8 @@ static double compute_seconds(const ft_plan *plan, double gemm_flops, double att
            attention_backward / plan->machine.attention_backward;
 }
 
-// Writing the compute forms of layers that do not keep theirs, once per visit: bytes over the device's own copy rate. The
-// layer at the turn has its form already, unless W^T codes are made for the way back alone.
+// Writing the compute forms of layers that do not keep theirs, once per visit: bytes over the device's own copy rate. With
+// `compute: fp8` on the way back alone, which is when W^T codes are made.
 static double form_seconds(const ft_plan *plan, ft_direction direction)
 {
     if (plan->repr == FT_REPR_F32) return 0;

@@ -99,13 +99,13 @@ static void cpu_free(ft_device *device, void *pointer)
     ft_free(block);
 }
 
-// All host memory is equally near to the CPU.
 static ft_status cpu_memory_used(ft_device *device, int64_t *bytes)
 {
     *bytes = 0;
     return FT_OK;
 }
 
+// All host memory is equally near to the CPU.
 static ft_status cpu_register_host(ft_device *device, void *pointer, int64_t bytes)
 {
     return FT_OK;

@@ -210,7 +210,11 @@ static ft_status cuda_register_host(ft_device *device, void *pointer, int64_t by
     char size[FT_HUMAN_BYTES];
     FT_TRY(ft_cuda_use(device));
     cudaError_t error = cudaHostRegister(pointer, (size_t)bytes, cudaHostRegisterPortable);
-    if (error == cudaSuccess) return ft_cuda_pinned_add(pointer, bytes);
+    if (error == cudaSuccess) {
+        ft_status status = ft_cuda_pinned_add(pointer, bytes);
+        if (status != FT_OK) cudaHostUnregister(pointer);
+        return status;
+    }
     cudaGetLastError();  // it would be told again by the next launch
     return ft_error(error == cudaErrorMemoryAllocation ? FT_E_NOMEM : FT_E_DEVICE, "device cuda:%d: pinning %s of host memory: %s",
                     device->info.ordinal, ft_human_bytes(size, (double)bytes), cudaGetErrorString(error));
