@@ -55,9 +55,11 @@ def print_steps(directory):
     for compute in ("bf16", "fp8"):
         rows, size = best_step(directory, compute)
         step, memory = rows.get("LoRA step", {}), rows.get("device memory", {})
-        print_row(f"LoRA step, compute {compute}, micro-batch {size}", "tokens/s", step.get("value"), describe(best) if best else "", best and best["tokens_per_s"], step.get("bound"))
-        print_row(f"device memory, compute {compute}", "GB", memory.get("value"), "the same (allocated)" if best else "", best and best["peak_gb"],
-                  memory.get("bound"))
+        print_row(f"LoRA step, compute {compute}, micro-batch {size}", "tokens/s", step.get("value"), describe(best) if best else "",
+                  best and best["tokens_per_s"], step.get("bound"))
+        if memory or best:
+            print_row(f"device memory, compute {compute}", "GB", memory.get("value"), "the same peer (allocated)" if best else "",
+                      best and best["peak_gb"], memory.get("bound"))
 
 
 def print_streamed(directory):
