@@ -5,7 +5,8 @@
 //    FT_ARENA_ALIGN, at least ft_op_workspace(op, shape, kind) bytes. What it holds afterwards means nothing.
 //  - Activations are views: row-major [rows = tokens, cols], leading dimension ld in elements, representation repr. The CPU
 //    device computes in float32 and takes FT_REPR_F32 only; CUDA takes FT_REPR_BF16, where said with an E4M3 twin.
-//  - Reductions are FP32 with a fixed tree; no atomics on floats: same inputs, same device, same build -> same bits.
+//  - Reductions are FP32 with a fixed tree; no atomics on floats: same inputs, same device, same build -> same bits. Only
+//    CUDA's attention_backward may differ, where ft_ops_options.deterministic is not asked for.
 //  - Adapter tensors (A [r, in], B [out, r]) and their gradients are float32 masters. The CPU device multiplies with the
 //    masters; CUDA with bf16 copies that lora_prepare writes (ft_linear_group.fold).
 #ifndef FT_KERNELS_OPS_H
@@ -20,9 +21,10 @@ static inline int64_t ft_repr_bytes(ft_repr repr) { return repr == FT_REPR_F32 ?
 
 // Activation view. `codes` is an optional E4M3 twin of a bf16 view (CUDA, `compute: fp8`): the same values quantized 1x128
 // along cols, [rows, cols] with leading dimension cols, and their `scales`, token-contiguous [ceil(cols/128)][rows rounded up to
-// FT_ROW_ALIGN]. An op that writes a view with a twin writes both; an op that multiplies by E4M3 weights reads the twin and
-// quantizes into its workspace where there is none. Every CUDA activation has room for rows rounded up to FT_ROW_ALIGN (the
-// FP8 GEMM's grain); what the extra rows hold means nothing.
+// FT_ROW_ALIGN]. embed, rmsnorm, linear and swiglu write the twin of what they make, rope and qk_norm those of gradients alone,
+// the other ops none; an op that multiplies by E4M3 weights reads the twin and quantizes into its workspace where there is none.
+// Every CUDA activation has room for rows rounded up to FT_ROW_ALIGN (the FP8 GEMM's grain); what the extra rows hold means
+// nothing.
 #define FT_ROW_ALIGN 16
 typedef struct {
     void *data;
@@ -218,7 +220,8 @@ typedef struct {
     // In place on the q and k columns of qkv [rows, (q_heads + 2 kv_heads) * head_dim]; direction +1 forward, -1 backward.
     ft_status (*rope)(ft_queue *queue, ft_view qkv, const ft_attention *shape, const ft_rope *table, const int32_t *positions,
                       int direction);
-    // o [rows, q_heads * head_dim], lse [q_heads, rows] natural log.
+    // o [rows, q_heads * head_dim], lse [q_heads, rows] natural log; on CUDA its layout is for attention_backward alone, called
+    // with the same documents.
     ft_status (*attention_forward)(ft_queue *queue, ft_view o, float *lse, ft_view qkv, const ft_attention *shape,
                                    const ft_documents *documents, void *workspace, int64_t workspace_bytes);
     ft_status (*attention_backward)(ft_queue *queue, ft_view dqkv, ft_view d_o, ft_view o, const float *lse, ft_view qkv,
@@ -233,7 +236,7 @@ typedef struct {
     ft_status (*swiglu_backward)(ft_queue *queue, ft_view dgate_up, ft_view y, ft_view dy, ft_view gate_up);
     // x [rows, hidden] is already normed. Adds sum of nll of trainable rows to *nll_sum (double, device) and, if wanted,
     // writes dx (which may be x). Rows with label < 0 give dx 0. Chunks are options.chunk rows counted from row 0, ascending.
-    // Head: BF16, F16 or F32. Asking for options.logits computes every row, which may round the loss differently.
+    // Head: BF16, F16 or F32; on CUDA BF16. Asking for options.logits computes every row, which may round the loss differently.
     ft_status (*head_loss)(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head,
                            const int32_t *labels, const ft_head_options *options, void *workspace, int64_t workspace_bytes);
     // clip->sum_squares in double by a fixed tree, whether all is finite, and the factor for max_norm (<= 0: 1).
