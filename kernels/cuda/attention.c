@@ -20,8 +20,7 @@ static ft_status read_choice(const char **choice)
 {
     *choice = getenv("FT_ATTENTION");
     if (*choice == NULL || **choice == 0) *choice = "";
-    else if (strcmp(*choice, "own") != 0 && strcmp(*choice, "own-mma") != 0 &&
-             strcmp(*choice, "cudnn") != 0)
+    else if (strcmp(*choice, "own") != 0 && strcmp(*choice, "own-mma") != 0 && strcmp(*choice, "cudnn") != 0)
         return ft_error(FT_E_USAGE, "FT_ATTENTION=%s: own, own-mma or cudnn", *choice);
     return FT_OK;
 }

@@ -21,9 +21,9 @@ void ft_cuda_attention_close(struct ft_cuda_attention *attention);  // NULL is a
 // "cuDNN 9.19.0", "own kernel (deterministic)", "own kernel (cuDNN: reason)"; NULL is the own kernel. Lives as long as the state.
 const char *ft_cuda_attention_describe(const struct ft_cuda_attention *attention);
 
-// How our kernels multiply: warpgroup products (sm_90a) or warp products (sm_80 and newer). AUTO takes
-// the best the device has. All hold their sums in the same registers, but in an order of their own: bits differ between them, never
-// within one.
+// How our kernels multiply: warp products (sm_80 and newer) or warpgroup products, which only code for sm_90a has. AUTO takes
+// warpgroup products on sm_90. Both hold their sums in the same registers, but add in an order of their own: bits differ between
+// the two, never within one.
 typedef enum { FT_PRODUCTS_AUTO, FT_PRODUCTS_MMA, FT_PRODUCTS_WGMMA } ft_products;
 
 // The kernels of our own, with the arguments of ops.h. head_dim: a multiple of 8 up to 256; every row stride a multiple of 8 and

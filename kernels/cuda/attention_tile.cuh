@@ -15,7 +15,6 @@
 namespace ft_attn {
 
 constexpr float LOG2E = 1.4426950408889634f;
-constexpr float LN2 = 0.6931471805599453f;
 
 struct heads {
     const __nv_bfloat16 *qkv, *d_o;

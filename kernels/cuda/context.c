@@ -33,8 +33,6 @@ static void describe(ft_cuda_context *context)
 static ft_status open_parts(ft_cuda_context *context, const ft_ops_options *options)
 {
     const ft_device_info *device = ft_device_get_info(ft_queue_device(context->queue));
-    context->options = *options;
-    context->options.gemm_table = NULL;
     FT_TRY(ft_cuda_gemm_open(device, options->gemm_table, &context->gemm));
     if (options->attention.q_heads > 0) FT_TRY(ft_cuda_attention_open(context->queue, options, &context->attention));
     describe(context);

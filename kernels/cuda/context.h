@@ -12,7 +12,6 @@ struct ft_cuda_attention;
 
 typedef struct ft_cuda_context {
     ft_queue *queue;
-    ft_ops_options options;               // gemm_table is not kept
     struct ft_cuda_attention *attention;  // NULL where the options name no attention
     struct ft_cuda_gemm *gemm;            // library, table and plans (gemm_state.h)
     char description[256];

@@ -19,7 +19,7 @@ typedef struct {
 } ft_gemm_plan;
 
 // Set-associative: a plan lives in the set its key hashes to and the set's least recently used makes room. Fixed size, so a
-// run whose row counts vary neither allocates nor fails.
+// run whose row counts vary takes no more and more memory.
 enum { FT_GEMM_PLAN_SETS = 64, FT_GEMM_PLAN_WAYS = 8 };
 typedef struct {
     ft_gemm_plan plan[FT_GEMM_PLAN_SETS][FT_GEMM_PLAN_WAYS];

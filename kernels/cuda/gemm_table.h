@@ -5,7 +5,7 @@
 //
 // How to calibrate (queue opened by ft_cuda_open):
 //   1. the products: ft_cuda_linear_products for a linear group, ft_cuda_head_products for the head, or, after one training
-//      step, ft_cuda_gemm_products: everything that the queue has multiplied, LoRA's products included;
+//      step, ft_cuda_gemm_products: everything that cuBLASLt has multiplied on the queue;
 //   2. ft_cuda_gemm_measure for each, with keep: the best enters the queue's table and is used from then on;
 //   3. ft_cuda_gemm_save.
 #ifndef FT_KERNELS_CUDA_GEMM_TABLE_H
@@ -58,7 +58,7 @@ typedef struct {
 int ft_cuda_linear_products(const ft_cuda_linear_case *c, ft_cuda_gemm_key keys[FT_CUDA_LINEAR_PRODUCTS]);
 // The head's: logits of a chunk (bf16) and their gradient's product. Returns how many.
 int ft_cuda_head_products(int64_t chunk, int64_t hidden, int64_t vocab, bool backward, ft_cuda_gemm_key keys[FT_CUDA_HEAD_PRODUCTS]);
-// Products that the queue has multiplied so far (the last few hundred kinds of them), in no order. Returns how many, at most
+// Products that cuBLASLt has multiplied on the queue so far (the last few hundred kinds of them), in no order. Returns how many, at most
 // `capacity`.
 int ft_cuda_gemm_products(ft_queue *queue, ft_cuda_gemm_key *keys, int capacity);
 // "bf16 8192x4096x14400 nt +c" for people.
@@ -67,8 +67,9 @@ void ft_cuda_gemm_describe(const ft_cuda_gemm_key *key, char *text, size_t bytes
 // Device memory that ft_cuda_gemm_measure wants for a key, to rotate operands so that none stays in the L2 cache. Less will do
 // down to what one product needs.
 int64_t ft_cuda_gemm_scratch(const ft_cuda_gemm_key *key);
-// Times up to `candidates` (at most 32, usually 12) algorithms that the heuristic proposes on random data, about 20 ms each,
-// and puts the fastest into the queue's table if `keep`. `scratch` is FT_ARENA_ALIGN-aligned device memory. Blocks the host.
+// Times up to `candidates` (at most 32, usually 12) algorithms that the heuristic proposes on random data, briefly first and those
+// near the best again on the hot chip, a second or two in all, and puts the fastest into the queue's table if `keep`. `scratch` is
+// FT_ARENA_ALIGN-aligned device memory. Blocks the host.
 // FT_E_INPUT if the scratch holds no operands; FT_E_DEVICE if no candidate ran.
 ft_status ft_cuda_gemm_measure(ft_queue *queue, const ft_cuda_gemm_key *key, int candidates, void *scratch, int64_t scratch_bytes,
                                bool keep, ft_cuda_gemm_timing *timing);

@@ -2,8 +2,8 @@
 //
 // A block has 64 tokens x 128 features: dS and fold_a go through shared memory 64 columns of S at a time, the product stays in
 // registers, passes once through shared memory to rows of 16 bytes, and meets dx and its mask there. dx has been asked for before
-// the product. Bound by the read and the write of dx; several blocks of an SM overlap one another's phases. Expected 2.2 TB/s, the
-// generator of the mask taking nearly as long as the traffic.
+// the product. Bound by the read and the write of dx; several blocks of an SM overlap one another's phases. The generator of
+// the mask takes nearly as long as the traffic.
 #include "kernels/cuda/lora.h"
 #include "kernels/cuda/lora_mma.cuh"
 

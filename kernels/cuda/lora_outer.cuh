@@ -357,7 +357,7 @@ static __device__ __forceinline__ float outer_shares_sum(float v)
 }
 
 // *gradient += scale * the element of C; NULL: nowhere. All threads of a warp call it. The old value is on its way before the pieces
-// are there.
+// are there: the kernel ahead, outer_kernel, let this one start after its own wait, so whatever wrote the gradient has ended.
 static __device__ __forceinline__ void outer_accumulate(const outer_args &args, int nt, const outer_element &at, float *gradient,
                                                         float scale)
 {
