@@ -113,7 +113,7 @@ static ft_status open_tokenizer(generator *g, const ft_config *config)
 static ft_status open_generator(generator *g, ft_settings *settings)
 {
     const ft_config *config = &settings->values;
-    ft_session_options options = {.micro_batches = 1, .adapter_dir = ft_args_text(g->in, "adapter"), .stop = &ft_stop_requested};
+    ft_session_options options = {.generates = true, .micro_batches = 1, .adapter_dir = ft_args_text(g->in, "adapter"), .stop = &ft_stop_requested};
     FT_TRY(ft_session_check(config));
     FT_TRY(ft_config_derive(settings));
     FT_TRY(ft_settings_derive(settings, "micro_batch_size", "1", "one sequence is generated at a time"));

@@ -22,7 +22,8 @@ typedef struct {
 // the vocabulary. FT_E_NUMERIC: logits that are not numbers.
 ft_status ft_generate(ft_model *model, const int32_t *prompt, int64_t n_prompt, const ft_generate_options *options, int32_t *out,
                       int64_t *n_out);
-// Bytes of the KV cache for `length` positions, in device memory of its own beside the plan's.
+// Bytes of the KV cache for `length` positions, in device memory of its own beside the plan's
+// (ft_session_options.generates leaves it room).
 int64_t ft_generate_cache_bytes(const ft_shape *shape, int64_t length, ft_repr repr);
 
 #endif

@@ -9,6 +9,7 @@
 #include "common/threads.h"
 #include "kernels/cpu/compute.h"
 #include "kernels/cpu/gemm.h"
+#include "model/decode.h"
 #include "offload/store_random.h"
 #include "train/gemm_table_path.h"
 #include "train/trainer.h"
@@ -190,6 +191,13 @@ static ft_status make_plan(ft_session *session, const ft_config *config, const f
     return ft_plan_make(&session->plan, &request);
 }
 
+// What ft_generate takes for itself at most.
+static int64_t generation_bytes(const ft_session *session, const ft_config *config, const ft_session_options *options)
+{
+    ft_repr repr = session->machine.device == FT_DEVICE_CPU ? FT_REPR_F32 : FT_REPR_BF16;
+    return ft_generate_cache_bytes(&session->shape, sequence_len(config, options), repr) + session->shape.vocab * (int64_t)sizeof(float);
+}
+
 // Random weights stand in memory alone.
 static ft_status check_random(const ft_session *session)
 {
@@ -251,6 +259,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     FT_TRY(open_machine(session, config));
     if (session->machine.device == FT_DEVICE_CUDA) FT_TRY(check_cuda_shape(&session->shape));
     if (session->device && session->machine.device == FT_DEVICE_CUDA) choose_gemm_table(session, options);
+    if (options->generates) session->machine.hbm_bytes -= generation_bytes(session, config, options);
     FT_TRY(make_plan(session, config, options));
     return options->random_weights ? check_random(session) : FT_OK;
 }

@@ -3,7 +3,9 @@
 
 #include <jansson.h>
 
+#include "model/decode.h"
 #include "train/run_directory.h"
+#include "train/trainer.h"
 
 static small_model model;
 static volatile int stop;
@@ -239,10 +241,28 @@ static void a_run_keeps_the_table_of_algorithms_it_began_with(void **state)
     ft_free(kept);
 }
 
+// 48 positions of k and v in float32, and a row of logits, on a machine whose memory is given.
+static void a_plan_to_generate_leaves_room_for_the_cache(void **state)
+{
+    ft_settings settings;
+    ft_session plain, generating;
+    run_ok(ft_settings_init(&settings));
+    const char *const pairs[] = {"base_model", model.model, "machine", "configs/machines/laptop.yaml", "device", "cpu", "sequence_len", "48", NULL};
+    for (int i = 0; pairs[i]; i += 2) run_ok(ft_settings_set(&settings, pairs[i], pairs[i + 1], "test"));
+    run_ok(ft_session_open(&plain, &settings, &(ft_session_options){.plan_only = true}));
+    run_ok(ft_session_open(&generating, &settings, &(ft_session_options){.plan_only = true, .generates = true}));
+    int64_t room = ft_generate_cache_bytes(&plain.shape, 48, FT_REPR_F32) + plain.shape.vocab * 4;
+    assert_int_equal(plain.plan.tier_limit[FT_TIER_HBM] - generating.plan.tier_limit[FT_TIER_HBM], room);
+    ft_session_close(&plain);
+    ft_session_close(&generating);
+    ft_settings_free(&settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_keeps_the_table_of_algorithms_it_began_with),
+        cmocka_unit_test(a_plan_to_generate_leaves_room_for_the_cache),
         cmocka_unit_test(a_run_leaves_what_the_docs_promise), cmocka_unit_test(resume_gives_the_same_bits),
         cmocka_unit_test(patience_ends_a_run_that_does_not_improve), cmocka_unit_test(a_resume_may_not_change_the_result),
         cmocka_unit_test(a_stop_commits_the_last_finished_step), cmocka_unit_test(keys_about_evaluation_need_evaluation_data),
