@@ -12,7 +12,7 @@
 #include "device/cuda_internal.h"
 #include "device/cuda_smi.h"
 
-enum { MOST_DEVICES = 64, OLDEST_CAPABILITY = 80 };
+enum { MOST_DEVICES = 64, CAPABILITY = 90 };
 
 // What the context of a device took, from its first opening in this process: it is made once and shared by later openings.
 static struct {
@@ -45,30 +45,25 @@ static ft_status count_devices(int *n)
     return ft_cuda_error(error, "device cuda: cudaGetDeviceCount");
 }
 
-// Whether code of the list "80,90a" runs on a GPU of this capability: plain architectures are kept as PTX too and run on later
-// GPUs, those with a letter run on that chip alone.
-static bool architecture_runs(const char *list, int capability)
+// Whether the list "80,90a" has code for this chip with its own instructions (wgmma, clusters).
+static bool built_for(const char *list, const char *architecture)
 {
-    for (const char *item = list; *item != '\0'; item += strcspn(item, ","), item += *item == ',') {
-        char *end;
-        long architecture = strtol(item, &end, 10);
-        bool one_chip = isalpha((unsigned char)*end);
-        if (one_chip ? architecture == capability : architecture <= capability) return true;
-    }
+    size_t length = strlen(architecture);
+    for (const char *item = list; *item != '\0'; item += strcspn(item, ","), item += *item == ',')
+        if (strcspn(item, ",") == length && strncmp(item, architecture, length) == 0) return true;
     return false;
 }
 
+// The kernels are made for Hopper: tiles fill its shared memory, and what they launch assumes its instructions. Code of another
+// architecture would load on some GPUs and compute nonsense.
 static ft_status check_capability(const ft_device_info *info)
 {
-    int major = info->compute_capability / 10, minor = info->compute_capability % 10;
-    if (info->compute_capability < OLDEST_CAPABILITY) {
-        return ft_error(FT_E_UNSUPPORTED, "device cuda:%d: %s has compute capability %d.%d; 8.0 or newer is needed (bf16)", info->ordinal,
-                        info->name, major, minor);
-    }
-    if (!architecture_runs(FT_CUDA_ARCHITECTURES, info->compute_capability)) {
-        return ft_error(FT_E_UNSUPPORTED, "device cuda:%d: %s has compute capability %d.%d and this build has code for %s only; configure with "
-                        "-DFT_CUDA_ARCHITECTURES=%d", info->ordinal, info->name, major, minor, FT_CUDA_ARCHITECTURES, info->compute_capability);
-    }
+    if (info->compute_capability != CAPABILITY)
+        return ft_error(FT_E_UNSUPPORTED, "device cuda:%d: %s has compute capability %d.%d; this version computes on 9.0 (H100, H200) only; use --device cpu",
+                        info->ordinal, info->name, info->compute_capability / 10, info->compute_capability % 10);
+    if (!built_for(FT_CUDA_ARCHITECTURES, "90a"))
+        return ft_error(FT_E_UNSUPPORTED, "device cuda:%d: this build has code for %s only; configure with -DFT_CUDA_ARCHITECTURES=90a",
+                        info->ordinal, FT_CUDA_ARCHITECTURES);
     return FT_OK;
 }
 

@@ -12,7 +12,7 @@ static ft_status check_workspace(const ft_cudnn_attention *attention, ft_pass pa
     const ft_cudnn_workspace *w = &attention->workspace[pass];
     const int64_t room = w->total - (ragged ? w->ragged_library : w->dense_library);
     if (plan->plan.workspace <= room) return FT_OK;
-    return ft_error(FT_E_INTERNAL, "%s: the plan asks for %lld bytes of workspace, %lld are set aside", plan->plan.name,
+    return ft_error(FT_E_UNSUPPORTED, "%s: the plan asks for %lld bytes of workspace, %lld are set aside", plan->plan.name,
                     (long long)plan->plan.workspace, (long long)room);
 }
 

@@ -42,6 +42,7 @@ static ft_status open_parts(ft_cuda_context *context, const ft_ops_options *opti
 // A second open of a queue replaces what the first one made, once the queue is done with it.
 ft_status ft_cuda_open(ft_queue *queue, const ft_ops_options *options)
 {
+    ft_queue_cuda_stream(queue);  // makes the queue's device current: library handles belong to the device they are made on
     ft_cuda_context *context = ft_queue_cuda_kernels(queue);
     if (context != NULL) {
         FT_TRY(ft_queue_sync(queue));

@@ -23,8 +23,10 @@ static inline cudaStream_t ft_stream(ft_queue *queue)
 #define FT_CUDA(call)                                                                                                          \
     do {                                                                                                                       \
         cudaError_t ft_cuda_error_ = (call);                                                                                   \
-        if (ft_cuda_error_ != cudaSuccess)                                                                                     \
+        if (ft_cuda_error_ != cudaSuccess) {                                                                                   \
+            cudaGetLastError(); /* the next launch would tell it again */                                                      \
             return ft_error(FT_E_DEVICE, "%s: %s", #call, cudaGetErrorString(ft_cuda_error_));                                 \
+        }                                                                                                                      \
     } while (0)
 
 // After a launch: the op fails with its name where the launch was refused.
