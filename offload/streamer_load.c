@@ -7,6 +7,7 @@
 
 #define WINDOW_MAX 64
 #define WINDOW_STAGED 16
+#define WORTH_A_STRIPE (32.0 * (1 << 20))  // bytes to load for each stripe in flight
 #define PROGRESS_FROM (1.0 * (1 << 30))  // bytes; less is done before anybody looks
 
 typedef struct {
@@ -94,6 +95,13 @@ static void measure(const ft_streamer *s, double *total, int64_t *staged)
     }
 }
 
+// Stripes in flight through staging memory, which no plan counts: few where there is little to load, as in a small budget.
+static int staged_window(double total)
+{
+    int window = (int)(total / WORTH_A_STRIPE);
+    return window < 2 ? 2 : window > WINDOW_STAGED ? WINDOW_STAGED : window;
+}
+
 static ft_status take_staging(loader *l, int64_t bytes)
 {
     if (bytes == 0) return FT_OK;
@@ -152,7 +160,7 @@ ft_status ft_stream_load(ft_streamer *s)
     loader *l = FT_NEW(loader);
     FT_ALLOC_CHECK(l);
     l->streamer = s;
-    l->window = staged > 0 ? WINDOW_STAGED : WINDOW_MAX;
+    l->window = staged > 0 ? staged_window(total) : WINDOW_MAX;
     l->visible = total >= PROGRESS_FROM;
     if (l->visible) ft_progress_begin(&l->progress, "loading weights", "B", total);
     ft_status status = take_staging(l, staged);
