@@ -27,5 +27,7 @@ function(ft_tests module)
     target_link_libraries(${target} PRIVATE PkgConfig::cmocka)
     add_test(NAME ${module}/${behaviour} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${module}/${behaviour} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${module};${ARG_LABELS}" SKIP_RETURN_CODE 77)
+    # What they promise is the CPU device's: on a GPU machine `auto` must not take the GPU. tests/gpu has programs of its own.
+    set_property(TEST ${module}/${behaviour} APPEND PROPERTY ENVIRONMENT "CUDA_VISIBLE_DEVICES=")
   endforeach()
 endfunction()
