@@ -289,17 +289,6 @@ ft_status ft_cuda_gemm_measure(ft_queue *queue, const ft_cuda_gemm_key *key, int
     return status;
 }
 
-ft_status ft_cuda_calibrate_linear(ft_queue *queue, const ft_cuda_linear_case *c, int candidates, void *scratch, int64_t scratch_bytes)
-{
-    ft_cuda_gemm_key keys[FT_CUDA_LINEAR_PRODUCTS];
-    int n = ft_cuda_linear_products(c, keys);
-    for (int i = 0; i < n; i++) {
-        ft_cuda_gemm_timing timing;
-        FT_TRY(ft_cuda_gemm_measure(queue, &keys[i], candidates, scratch, scratch_bytes, true, &timing));
-    }
-    return FT_OK;
-}
-
 ft_status ft_cuda_gemm_save(ft_queue *queue, const char *path)
 {
     return ft_gemm_table_save(&ft_cuda_gemm_of(queue)->table, path);

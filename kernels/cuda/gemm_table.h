@@ -73,9 +73,6 @@ int64_t ft_cuda_gemm_scratch(const ft_cuda_gemm_key *key);
 // FT_E_INPUT if the scratch holds no operands; FT_E_DEVICE if no candidate ran.
 ft_status ft_cuda_gemm_measure(ft_queue *queue, const ft_cuda_gemm_key *key, int candidates, void *scratch, int64_t scratch_bytes,
                                bool keep, ft_cuda_gemm_timing *timing);
-// All products of a linear group, kept; stops at the first error.
-ft_status ft_cuda_calibrate_linear(ft_queue *queue, const ft_cuda_linear_case *c, int candidates, void *scratch,
-                                   int64_t scratch_bytes);
 // Writes the queue's table (temporary file and rename).
 ft_status ft_cuda_gemm_save(ft_queue *queue, const char *path);
 
