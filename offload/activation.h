@@ -64,7 +64,7 @@ typedef struct {
 } ft_activation_layout;
 
 typedef struct {
-    int64_t tokens, max_document, max_docs, head_chunk, lora_r;
+    int64_t tokens, max_document, max_docs, head_chunk, mlp_chunk, lora_r;
     unsigned lora_targets;
     bool dropout;
     bool fp8;                 // CUDA with `compute: fp8`

@@ -16,6 +16,8 @@ static ft_status check_request(const ft_plan_request *request)
     if (request->sequence_len < 1 || request->micro_batch_size < 1 || request->accumulation < 1)
         return ft_error(FT_E_USAGE, "sequence_len, micro_batch_size and gradient_accumulation_steps must be at least 1");
     int64_t layers = request->layout->shape.layers;
+    if (request->alias < 0 || (request->alias > 0 && request->base_placement == FT_TIER_NVME))
+        return ft_error(FT_E_USAGE, "alias: layers on NVMe are all there; only those in host memory may stand for others");
     if (request->pinned_hbm > layers || request->pinned_host > layers)
         return ft_error(FT_E_USAGE, "pinned_layers_hbm, pinned_layers_host: the model has only %lld layers", (long long)layers);
     return FT_OK;
@@ -46,7 +48,7 @@ void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_lay
     const ft_plan_request *request = &plan->request;
     const ft_activation_options options = {
         .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .max_docs = request->max_docs,
-        .head_chunk = request->head_chunk, .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout,
+        .head_chunk = request->head_chunk, .mlp_chunk = request->mlp_chunk, .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout,
         .repr = plan->repr, .fp8 = request->compute == FT_COMPUTE_FP8, .keep_inputs = keep_inputs,
         .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
     ft_activation_layout_make(layout, &plan->layout.shape, &options);

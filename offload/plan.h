@@ -34,6 +34,8 @@ typedef struct {
     bool dropout;
     bool train;                   // false: forward only (eval, generate); no gradients, moments or boundaries
     int64_t head_chunk;
+    int64_t mlp_chunk;            // tokens of an MLP tile (offload/activation.h); 0 = the whole micro-batch
+    int64_t alias;                // a benchmark: this many distinct layers in host memory stand for all that live there; 0 = each its own
     int64_t prefetch_depth;       // layers loaded ahead; depth + 1 layer slots
     int64_t hbm_budget, host_budget, nvme_budget;  // 0 = what the machine offers
     // Wishes; FT_PLAN_AUTO lets the plan choose.
@@ -143,6 +145,9 @@ typedef struct {
 ft_status ft_plan_make(ft_plan *plan, const ft_plan_request *request);
 void ft_plan_free(ft_plan *plan);
 int64_t ft_plan_head_form_bytes(const ft_plan *plan);
+// The layer whose bytes in host memory stand for `layer` (itself unless aliased). Both live in host memory.
+int64_t ft_plan_source(const ft_plan *plan, int64_t layer);
+bool ft_plan_is_alias(const ft_plan *plan, int64_t record);  // a layer in host memory that another one stands for
 // Bytes that one full step moves, from the schedule (steady state): what counters are compared with.
 int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource);
 // `count` indices of 0..n-1 spread evenly (Bresenham); marks them in `chosen`. Skips entries already marked.

@@ -62,12 +62,28 @@ static void place_activations(ft_plan *plan, const ft_plan_choice *choice)
     }
 }
 
-// Sum over layers of `home` of record bytes.
+// Aliased layers are counted among those of host memory, in ascending order: the first `alias` of them are there.
+int64_t ft_plan_source(const ft_plan *plan, int64_t layer)
+{
+    if (plan->request.alias <= 0) return layer;
+    int64_t number = 0, source = 0;
+    for (int64_t i = 0; i < layer; i++) number += plan->home[i] == FT_TIER_HOST;
+    for (int64_t wanted = number % plan->request.alias;; source++)
+        if (plan->home[source] == FT_TIER_HOST && wanted-- == 0) return source;
+}
+
+bool ft_plan_is_alias(const ft_plan *plan, int64_t record)
+{
+    bool layer = record < plan->layout.shape.layers;
+    return layer && plan->home[record] == FT_TIER_HOST && ft_plan_source(plan, record) != record;
+}
+
+// Sum over layers of `home` of record bytes, aliased ones aside.
 static int64_t records_at(const ft_plan *plan, ft_tier home)
 {
     int64_t bytes = 0;
     for (int64_t i = 0; i < plan->layout.shape.layers; i++)
-        if (plan->home[i] == home) bytes += plan->layout.record[i].bytes;
+        if (plan->home[i] == home && !ft_plan_is_alias(plan, i)) bytes += plan->layout.record[i].bytes;
     return bytes;
 }
 

@@ -17,7 +17,7 @@ int64_t ft_streamer_pool_bytes(const ft_plan *plan)
 {
     int64_t bytes = plan->host_slots * ft_stream_round(plan->slot_bytes);
     for (int i = 0; i < plan->layout.n_records; i++)
-        if (plan->home[i] == FT_TIER_HOST) bytes += ft_stream_round(plan->layout.record[i].bytes);
+        if (plan->home[i] == FT_TIER_HOST && !ft_plan_is_alias(plan, i)) bytes += ft_stream_round(plan->layout.record[i].bytes);
     if (plan->home[embed_of(plan)] == FT_TIER_NVME) bytes += ft_rows_pool_bytes(&plan->layout.record[embed_of(plan)]);
     return bytes;
 }
@@ -34,7 +34,9 @@ static ft_status place_records(ft_streamer *s, ft_arena *hbm)
         ft_tier home = ft_schedule_home(s, i);
         bool is_head = layout->shape.tied && i == ft_layout_embed(layout);
         if (home == FT_TIER_HBM || is_head) s->device_record[i] = ft_arena_take(hbm, (size_t)layout->record[i].bytes);
-        if (home == FT_TIER_HOST) s->host_record[i] = ft_pool_take(s->pool, layout->record[i].bytes);
+        if (home != FT_TIER_HOST) continue;
+        // An alias comes after its source.
+        s->host_record[i] = ft_plan_is_alias(s->plan, i) ? s->host_record[ft_plan_source(s->plan, i)] : ft_pool_take(s->pool, layout->record[i].bytes);
     }
     return FT_OK;
 }

@@ -122,7 +122,7 @@ static void drain(ft_streamer *s)
 static ft_status make_record(ft_streamer *s, int record, char *staging, int64_t piece)
 {
     int64_t bytes = s->plan->layout.record[record].bytes;
-    if (s->host_record[record] != NULL) ft_store_random_fill(s->store, record, 0, bytes, s->host_record[record]);
+    if (s->host_record[record] != NULL && !ft_plan_is_alias(s->plan, record)) ft_store_random_fill(s->store, record, 0, bytes, s->host_record[record]);
     for (int64_t at = 0; at < bytes && s->device_record[record] != NULL; at += piece) {
         int64_t n = bytes - at < piece ? bytes - at : piece;
         ft_store_random_fill(s->store, record, at, n, staging);

@@ -104,6 +104,9 @@ typedef struct {
     int64_t sweep_micro_batches; // 0 = the plan decides
     int64_t prefetch_depth;      // layers loaded ahead, 1..4
     int64_t head_chunk;          // tokens whose logits exist at once (changes nothing but rounding; part of the config)
+    int64_t mlp_chunk;           // tokens of a micro-batch that pass through the MLP at once (likewise)
+    int64_t verify_stripes;      // stripes checked again each step
+    char *trace;                 // timeline file, NULL = none
     char *io_engine;
     int64_t io_depth, io_chunk;
     char *machine;               // machine file

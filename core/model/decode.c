@@ -39,7 +39,7 @@ static ft_activation_layout layout_of(const ft_plan *plan, int64_t tokens)
 {
     ft_activation_options options = {.tokens = tokens,
                                      .max_document = tokens,
-                                     .head_chunk = plan->request.head_chunk,
+                                     .head_chunk = plan->request.head_chunk, .mlp_chunk = plan->request.mlp_chunk,
                                      .lora_r = plan->request.lora_r,
                                      .lora_targets = plan->request.lora_targets,
                                      .repr = plan->repr,

@@ -180,7 +180,7 @@ static ft_status make_plan(ft_session *session, const ft_config *config, const f
         .sequence_len = sequence_len(config, options),
         .micro_batch_size = config->micro_batch_size, .max_docs = options->max_docs, .accumulation = accumulation, .train = options->train,
         .lora_r = session->adapter.r, .lora_targets = session->adapter.targets, .dropout = session->adapter.dropout > 0 && options->train,
-        .head_chunk = config->head_chunk, .prefetch_depth = config->prefetch_depth, .hbm_budget = config->hbm_budget,
+        .head_chunk = config->head_chunk, .mlp_chunk = config->mlp_chunk, .alias = options->alias, .prefetch_depth = config->prefetch_depth, .hbm_budget = config->hbm_budget,
         .host_budget = config->host_budget, .nvme_budget = config->nvme_budget, .base_placement = tier_wish(config->base_placement),
         .pinned_hbm = config->pinned_layers_hbm, .pinned_host = config->pinned_layers_host, .policy = policy_wish(config->activation_policy),
         .boundary = tier_wish(config->boundary_placement), .sweep_micro_batches = config->sweep_micro_batches,

@@ -52,6 +52,7 @@ typedef struct {
     int64_t micro_batches;       // accumulation when not training, 0 = the config's
     int64_t max_docs;            // most documents of a micro-batch, 0 = one a sequence
     bool generates;              // leaves device memory for ft_generate's cache and logits beside the plan's
+    int64_t alias;               // with random weights: ft_plan_request.alias
     bool random_weights;         // a benchmark: random weights of `geometry`, no model directory, no drives
     const char *gemm_table;      // measured GEMM algorithms (CUDA), none where it does not exist; NULL = this user's
     const char *adapter_dir;     // adapter of that directory; NULL = the config's LoRA when training, none otherwise
