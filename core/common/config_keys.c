@@ -155,7 +155,7 @@ const ft_config_key ft_config_keys[] = {
     INT(prefetch_depth, NULL, "layers", "1", 1, 4, CHANGE, "layers loaded ahead of the one that computes"),
     INT(head_chunk, NULL, "tokens", "1024", 1, 1048576, 0,
         "tokens whose logits exist at once; decides rounding, so it stays the same over a run"),
-    INT(mlp_chunk, NULL, "tokens", "16384", 128, 1048576, 0,
+    INT(mlp_chunk, NULL, "tokens", "16384", 1, 1048576, 0,
         "tokens of a micro-batch that pass through the MLP at once; longer micro-batches make its activations again; decides rounding"),
     INT(verify_stripes, NULL, "stripes", "64", 0, 1048576, CHANGE,
         "stripes of streamed weights whose hash is checked again in every step, on the GPU or the host, whichever is free; 0 = first reads only"),
