@@ -19,10 +19,19 @@ typedef struct {
     double attention_forward, attention_backward;
     double hbm;                   // device memory, read + write
     double h2d, d2h;              // one direction alone
+    double h2d_both, d2h_both;    // of each direction while both run; 0 = as alone
     double gather;                // bytes a device receives per second in an all-gather; 0 with one device
     double dram;                  // host memory, whole node
     double nvme_read, nvme_write; // per drive
-    char source[128];             // "measured 2026-11-21", "file configs/machines/8xh100.yaml"
+    double nvme_read_all;         // all drives at once; 0 = drives x nvme_read
+    // What was fastest when the links were measured; 0 = the default.
+    int64_t copy_piece;           // bytes of one copy over the link
+    int64_t io_chunk;             // bytes of one transfer of a drive
+    int io_depth;                 // transfers in flight on each drive
+    // Of a calibration (offload/calibrate.h), else "": when and for which run, the software it was made with, the drive
+    // directories, comma-separated, that nvme_* are of.
+    char measured[96], software[128], nvme_of[512];
+    char source[128];             // "probed 2026-11-21, drives assumed", "configs/machines/8xh100.yaml"
 } ft_machine;
 
 // This machine: topology and free memory; rates from a short probe (< 1 s: GEMM and copy on the CPU device). Drives get a stated

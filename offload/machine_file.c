@@ -1,6 +1,8 @@
 // Machine files: flat YAML, one key per member of ft_machine; sizes take K, M, G, T, rates are plain numbers per second.
+// Optional keys that say nothing (0, "") are not written.
 #include <errno.h>
 #include <libfyaml.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,36 +14,46 @@
 #include "io/commit.h"
 #include "offload/machine.h"
 
-typedef enum { FIELD_NAME, FIELD_DEVICE, FIELD_COUNT_OF, FIELD_BYTES, FIELD_RATE } field_kind;
+typedef enum { FIELD_TEXT, FIELD_DEVICE, FIELD_COUNT_OF, FIELD_BYTES, FIELD_RATE } field_kind;
 
 typedef struct {
     const char *key;
     field_kind kind;
     size_t offset;
     bool required;
+    size_t size;  // of the member: a text is cut to it
 } field;
 
-#define AT(member) offsetof(ft_machine, member)
+#define ROW(key, kind, member, required) {key, FIELD_##kind, offsetof(ft_machine, member), required, sizeof(((ft_machine *)0)->member)}
 static const field fields[] = {
-    {"name", FIELD_NAME, AT(name), true},
-    {"device", FIELD_DEVICE, AT(device), true},
-    {"gpus", FIELD_COUNT_OF, AT(gpus), true},
-    {"numa_nodes", FIELD_COUNT_OF, AT(nodes), false},
-    {"hbm_bytes", FIELD_BYTES, AT(hbm_bytes), true},
-    {"host_bytes", FIELD_BYTES, AT(host_bytes), true},
-    {"drives", FIELD_COUNT_OF, AT(drives), true},
-    {"nvme_bytes", FIELD_BYTES, AT(nvme_bytes), true},
-    {"gemm_bf16", FIELD_RATE, AT(gemm_bf16), true},
-    {"gemm_fp8", FIELD_RATE, AT(gemm_fp8), false},
-    {"attention_forward", FIELD_RATE, AT(attention_forward), true},
-    {"attention_backward", FIELD_RATE, AT(attention_backward), true},
-    {"hbm", FIELD_RATE, AT(hbm), true},
-    {"h2d", FIELD_RATE, AT(h2d), true},
-    {"d2h", FIELD_RATE, AT(d2h), true},
-    {"gather", FIELD_RATE, AT(gather), false},
-    {"dram", FIELD_RATE, AT(dram), true},
-    {"nvme_read", FIELD_RATE, AT(nvme_read), true},
-    {"nvme_write", FIELD_RATE, AT(nvme_write), true},
+    ROW("name", TEXT, name, true),
+    ROW("device", DEVICE, device, true),
+    ROW("gpus", COUNT_OF, gpus, true),
+    ROW("numa_nodes", COUNT_OF, nodes, false),
+    ROW("hbm_bytes", BYTES, hbm_bytes, true),
+    ROW("host_bytes", BYTES, host_bytes, true),
+    ROW("drives", COUNT_OF, drives, true),
+    ROW("nvme_bytes", BYTES, nvme_bytes, true),
+    ROW("gemm_bf16", RATE, gemm_bf16, true),
+    ROW("gemm_fp8", RATE, gemm_fp8, false),
+    ROW("attention_forward", RATE, attention_forward, true),
+    ROW("attention_backward", RATE, attention_backward, true),
+    ROW("hbm", RATE, hbm, true),
+    ROW("h2d", RATE, h2d, true),
+    ROW("d2h", RATE, d2h, true),
+    ROW("gather", RATE, gather, false),
+    ROW("dram", RATE, dram, true),
+    ROW("nvme_read", RATE, nvme_read, true),
+    ROW("nvme_write", RATE, nvme_write, true),
+    ROW("h2d_both", RATE, h2d_both, false),
+    ROW("d2h_both", RATE, d2h_both, false),
+    ROW("nvme_read_all", RATE, nvme_read_all, false),
+    ROW("copy_piece", BYTES, copy_piece, false),
+    ROW("io_chunk", BYTES, io_chunk, false),
+    ROW("io_depth", COUNT_OF, io_depth, false),
+    ROW("measured", TEXT, measured, false),
+    ROW("software", TEXT, software, false),
+    ROW("nvme_of", TEXT, nvme_of, false),
 };
 #define N_FIELDS (sizeof fields / sizeof fields[0])
 
@@ -58,8 +70,8 @@ static ft_status parse_field(ft_machine *machine, const field *f, const char *te
     void *at = (char *)machine + f->offset;
     double number;
     switch (f->kind) {
-    case FIELD_NAME:
-        snprintf(machine->name, sizeof machine->name, "%s", text);
+    case FIELD_TEXT:
+        snprintf(at, f->size, "%s", text);
         return FT_OK;
     case FIELD_DEVICE:
         if (strcmp(text, "cpu") != 0 && strcmp(text, "cuda") != 0) return ft_error(FT_E_USAGE, "'%s' is neither cpu nor cuda", text);
@@ -71,7 +83,7 @@ static ft_status parse_field(ft_machine *machine, const field *f, const char *te
         *(int *)at = (int)number;
         return FT_OK;
     default:
-        if (parse_number(text, 0, &number) != FT_OK) return ft_error(FT_E_USAGE, "'%s' is not a rate (a number per second)", text);
+        if (parse_number(text, 0, &number) != FT_OK || !isfinite(number)) return ft_error(FT_E_USAGE, "'%s' is not a rate (a number per second)", text);
         *(double *)at = number;
         return FT_OK;
     }
@@ -132,15 +144,38 @@ ft_status ft_machine_read(ft_machine *machine, const char *path)
     ft_status status = document ? read_document(machine, document, path) : ft_error(FT_E_USAGE, "%s: not valid YAML", path);
     if (document) fy_document_destroy(document);
     ft_free(text);
-    if (status == FT_OK) snprintf(machine->source, sizeof machine->source, "%s", path);
+    if (status == FT_OK) snprintf(machine->source, sizeof machine->source, "%s%s%s", machine->measured, machine->measured[0] ? ", " : "", path);
     return status;
+}
+
+// In double quotes, as YAML escapes them.
+static ft_status format_text(const char *key, const char *value, ft_text *out)
+{
+    FT_TRY(ft_text_printf(out, "%s: \"", key));
+    for (const char *c = value; *c; c++) {
+        if (*c == '"' || *c == '\\') FT_TRY(ft_text_puts(out, "\\"));
+        FT_TRY(ft_text_add(out, c, 1));
+    }
+    return ft_text_puts(out, "\"\n");
+}
+
+static bool says_nothing(const ft_machine *machine, const field *f)
+{
+    const void *at = (const char *)machine + f->offset;
+    switch (f->kind) {
+    case FIELD_TEXT: return *(const char *)at == 0;
+    case FIELD_DEVICE: return false;
+    case FIELD_COUNT_OF: return *(const int *)at == 0;
+    case FIELD_BYTES: return *(const int64_t *)at == 0;
+    default: return *(const double *)at == 0;
+    }
 }
 
 static ft_status format_field(const ft_machine *machine, const field *f, ft_text *out)
 {
     const void *at = (const char *)machine + f->offset;
     switch (f->kind) {
-    case FIELD_NAME: return ft_text_printf(out, "%s: \"%s\"\n", f->key, machine->name);
+    case FIELD_TEXT: return format_text(f->key, at, out);
     case FIELD_DEVICE: return ft_text_printf(out, "%s: %s\n", f->key, machine->device == FT_DEVICE_CPU ? "cpu" : "cuda");
     case FIELD_COUNT_OF: return ft_text_printf(out, "%s: %d\n", f->key, *(const int *)at);
     case FIELD_BYTES: return ft_text_printf(out, "%s: %lld\n", f->key, (long long)*(const int64_t *)at);
@@ -152,7 +187,8 @@ ft_status ft_machine_write(const ft_machine *machine, const char *path)
 {
     ft_text out = {0};
     ft_status status = ft_text_printf(&out, "# Machine file: %s\n", machine->source);
-    for (size_t i = 0; i < N_FIELDS && status == FT_OK; i++) status = format_field(machine, &fields[i], &out);
+    for (size_t i = 0; i < N_FIELDS && status == FT_OK; i++)
+        if (fields[i].required || !says_nothing(machine, &fields[i])) status = format_field(machine, &fields[i], &out);
     if (status == FT_OK) status = ft_commit_file(path, out.data, out.length);
     ft_text_free(&out);
     return status;

@@ -41,6 +41,28 @@ static void written_and_read_back_is_the_same(void **state)
     }
 }
 
+static void what_a_calibration_adds_is_kept_and_not_required(void **state)
+{
+    ft_machine first, second;
+    assert_int_equal(ft_machine_read(&first, "configs/machines/1xh100.yaml"), FT_OK);
+    assert_true(first.h2d_both == 0 && first.nvme_read_all == 0 && first.copy_piece == 0 && first.io_depth == 0);
+    first.h2d_both = 41e9;
+    first.d2h_both = 42e9;
+    first.nvme_read_all = 11e9;
+    first.copy_piece = 8 << 20;
+    first.io_chunk = 512 << 10;
+    first.io_depth = 64;
+    snprintf(first.measured, sizeof first.measured, "measured 2026-11-22, 4096 tokens of 2048");
+    snprintf(first.software, sizeof first.software, "driver 13.0");
+    snprintf(first.nvme_of, sizeof first.nvme_of, "/a \"b\"\\c,/d: e");
+    assert_int_equal(ft_machine_write(&first, path), FT_OK);
+    assert_int_equal(ft_machine_read(&second, path), FT_OK);
+    assert_non_null(strstr(second.source, "measured 2026-11-22"));
+    assert_non_null(strstr(second.source, path));
+    memcpy(second.source, first.source, sizeof second.source);
+    assert_memory_equal(&first, &second, sizeof first);
+}
+
 static void refuse(const char *from, const char *to, const char *expected)
 {
     char *text, changed[4096];
@@ -63,6 +85,7 @@ static void mistakes_are_named(void **state)
     refuse("drives: 1", "drives: one", "drives: 'one' is not a whole number");
     refuse("h2d: 10e9", "h2d: fast", "h2d: 'fast' is not a rate");
     refuse("device: cpu", "device: tpu", "neither cpu nor cuda");
+    refuse("h2d: 10e9", "h2d: inf", "h2d: 'inf' is not a rate");
     refuse("dram: 20e9\n", "", "key dram is missing");
     refuse("gpus: 1", "gpus: 2", "key gather is missing");
     refuse("name:", "- name:", "not valid YAML");
@@ -70,6 +93,7 @@ static void mistakes_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(written_and_read_back_is_the_same), cmocka_unit_test(mistakes_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(written_and_read_back_is_the_same),
+                                       cmocka_unit_test(what_a_calibration_adds_is_kept_and_not_required), cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
