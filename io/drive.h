@@ -55,6 +55,8 @@ ft_status ft_drive_transfer(ft_drive *drive, ft_io_op op, int file, void *buffer
 
 // Grows DIRECTORY/file to `bytes` (fallocate; ENOSPC becomes FT_E_IO naming the missing bytes).
 ft_status ft_drive_reserve(ft_drive *drive, int file, int64_t bytes);
+// The open file is still in its directory and has at least `bytes` bytes; FT_E_IO says what happened to it.
+ft_status ft_drive_check_file(ft_drive *drive, int file, int64_t bytes);
 ft_status ft_drive_sync(ft_drive *drive, int file);  // fdatasync
 
 typedef struct {

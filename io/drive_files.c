@@ -93,3 +93,15 @@ ft_status ft_drive_reserve(ft_drive *drive, int index, int64_t bytes)
     return ft_error_errno(FT_E_IO, code, "%s/%s: %" PRId64 " bytes cannot be reserved%s", drive->directory, file->name, bytes,
                           cut ? "" : " and the space taken is not given back");
 }
+
+ft_status ft_drive_check_file(ft_drive *drive, int index, int64_t bytes)
+{
+    const ft_drive_file *file = get_file(drive, index);
+    struct stat info;
+    if (drive->caps & FT_IO_CAP_NO_DATA) return FT_OK;
+    if (fstat(file->fd, &info) != 0) return ft_error_errno(FT_E_IO, errno, "%s/%s: stat", drive->directory, file->name);
+    if (info.st_nlink == 0) return ft_error(FT_E_IO, "%s/%s: was removed while it is read", drive->directory, file->name);
+    if (info.st_size >= bytes) return FT_OK;
+    return ft_error(FT_E_IO, "%s/%s: was cut to %lld of %" PRId64 " bytes while it is read", drive->directory, file->name,
+                    (long long)info.st_size, bytes);
+}

@@ -262,7 +262,7 @@ static bool await_work(ft_drive *drive)
 static bool start(ft_drive *drive)
 {
     ft_io_engine *engine = NULL;
-    ft_status status = ft_io_engine_open(&engine, drive->engine_name, &(ft_io_options){.depth = drive->depth});
+    ft_status status = ft_io_engine_open(&engine, drive->engine_name, &(ft_io_options){.depth = drive->depth, .directory = drive->directory});
     pthread_mutex_lock(&drive->lock);
     drive->engine = engine;
     drive->caps = engine != NULL ? engine->caps : 0;

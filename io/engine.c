@@ -51,7 +51,7 @@ ft_status ft_io_engine_open(ft_io_engine **engine, const char *name, const ft_io
     size_t length = strcspn(name, ":");
     const ft_io_engine_row *row = find_row(name, length);
     if (row == NULL) return unknown_engine(name);
-    ft_io_options own = {.depth = options->depth, .spec = name[length] == ':' ? name + length + 1 : options->spec};
+    ft_io_options own = {.depth = options->depth, .directory = options->directory, .spec = name[length] == ':' ? name + length + 1 : options->spec};
     if (own.spec != NULL && !(row->caps & FT_IO_CAP_SPEC))
         return ft_error(FT_E_USAGE, "io-engine: %s takes no text after its name, but got \"%.64s\"", row->name, own.spec);
     return row->open(engine, &own);

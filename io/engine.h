@@ -33,6 +33,7 @@ typedef struct ft_io_engine ft_io_engine;  // first member of every engine's own
 typedef struct {
     int depth;            // requests in flight at most
     const char *spec;     // text after "name:" of --io-engine ("fault:io_uring,seed=7,short=0.1"), NULL if none
+    const char *directory;  // of the drive it is for, NULL if none
 } ft_io_options;
 
 enum {

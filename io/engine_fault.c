@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "io/engine_rows.h"
 #include "io/fault_plan.h"
 #include "io/request_queue.h"
+
+#define SLOW_NS 5000000
 
 typedef struct {
     ft_io_request *request;  // NULL = free entry
@@ -30,6 +33,7 @@ typedef struct {
     ft_fault_plan plan;
     fault_entry *entries;
     int depth;
+    bool spared;             // none of its requests meets a fault
     int running;             // requests the inner engine has
     int64_t submitted;
     ft_request_queue ready;  // finished, in the order the owner will see
@@ -143,12 +147,13 @@ static ft_status fault_submit(ft_io_engine *engine, ft_io_request *const *reques
     fault_engine *fault = (fault_engine *)engine;
     for (int i = 0; i < n; i++) {
         fault_entry *entry = take_entry(fault, requests[i]);
-        entry->kind = ft_fault_plan_next(&fault->plan, requests[i], &entry->random);
+        if (!fault->spared) entry->kind = ft_fault_plan_next(&fault->plan, requests[i], &entry->random);
         if (entry->kind == FT_FAULT_BROKEN) return ft_error(FT_E_IO, "fault engine: broken as asked");
         if (answer_at_once(entry->kind, &requests[i]->result)) {
             finish(fault, entry);
             continue;
         }
+        if (entry->kind == FT_FAULT_SLOW) nanosleep(&(struct timespec){.tv_nsec = SLOW_NS}, NULL);
         bend(entry);
         fault->running++;
         FT_TRY(fault->inner->row->submit(fault->inner, &requests[i], 1));
@@ -202,6 +207,7 @@ static ft_status fault_open(ft_io_engine **engine, const ft_io_options *options)
     fault->depth = options->depth;
     ft_status status;
     FT_TRY_GOTO(status, fail, ft_fault_plan_parse(&fault->plan, options->spec != NULL ? options->spec : ""));
+    fault->spared = fault->plan.in[0] && (options->directory == NULL || strstr(options->directory, fault->plan.in) == NULL);
     FT_TRY_GOTO(status, fail, ft_request_queue_init(&fault->ready, options->depth));
     fault->entries = FT_NEW_ARRAY(fault_entry, options->depth);
     status = fault->entries == NULL ? FT_E_NOMEM : FT_OK;

@@ -17,6 +17,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/text.h"
 #include "io/engine_rows.h"
 
 #define SUBMIT_RETRIES 1000  // of 1 ms each: the kernel is out of memory for requests
@@ -132,6 +133,20 @@ static void raise_memlock(void)
     setrlimit(RLIMIT_MEMLOCK, &limit);
 }
 
+// Locked memory is what is short as a rule: each ring counts all of its buffers.
+static ft_status refuse_registration(const struct iovec *buffers, int n, int code)
+{
+    struct rlimit limit = {0};
+    double bytes = 0;
+    char size[FT_HUMAN_BYTES], allowed[FT_HUMAN_BYTES];
+    for (int i = 0; i < n; i++) bytes += (double)buffers[i].iov_len;
+    ft_human_bytes(size, bytes);
+    if (code != ENOMEM || getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return ft_error_errno(FT_E_UNSUPPORTED, code, "io_uring: %s of buffers cannot be registered", size);
+    return ft_error(FT_E_UNSUPPORTED, "io_uring: %s of buffers cannot be registered, locked memory is limited to %s; raise it with ulimit -l unlimited "
+                    "(LimitMEMLOCK=infinity in a unit, --ulimit memlock=-1 for a container)", size, ft_human_bytes(allowed, (double)limit.rlim_cur));
+}
+
 static ft_status uring_register(ft_io_engine *engine, const struct iovec *buffers, int n)
 {
     uring_engine *uring = (uring_engine *)engine;
@@ -141,7 +156,7 @@ static ft_status uring_register(ft_io_engine *engine, const struct iovec *buffer
     raise_memlock();
     int code = io_uring_register_buffers(&uring->ring, buffers, (unsigned)n);
     if (code != 0)
-        return ft_error_errno(FT_E_UNSUPPORTED, -code, "io_uring: %d buffers cannot be registered (locked memory: ulimit -l)", n);
+        return refuse_registration(buffers, n, -code);
     uring->registered = true;
     return FT_OK;
 }

@@ -3,7 +3,7 @@
 // process and atomic, so a test can make "completion number k" of a whole run fail, whatever thread reaps it.
 //
 // spec: "INNER[,seed=N][,KIND=P...]", P in [0,1], together at most 1; KIND is one of eio enospc short zero eagain eintr late
-// reorder flip misplace broken. Two engines with the same spec meet the same faults at the same request numbers of their own.
+// reorder flip misplace broken slow; in=TEXT: only on drives whose directory contains TEXT. Two engines with the same spec meet the same faults at the same request numbers of their own.
 // A kind that does not apply to a request (short on one block or on fsync, enospc on a read) leaves it alone.
 #ifndef FT_IO_FAULT_H
 #define FT_IO_FAULT_H
@@ -23,6 +23,7 @@ typedef enum {
     FT_FAULT_FLIP,      // one bit of the data flipped, on its way to memory or to the file
     FT_FAULT_MISPLACE,  // data of a neighbouring aligned offset
     FT_FAULT_BROKEN,    // the engine fails: submit returns FT_E_IO
+    FT_FAULT_SLOW,      // goes to the inner engine 5 ms late, and all that is behind it
     FT_FAULT_KINDS,
 } ft_fault_kind;
 

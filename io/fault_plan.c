@@ -10,6 +10,7 @@ static const char *const kind_names[FT_FAULT_KINDS] = {
     [FT_FAULT_NONE] = "none",       [FT_FAULT_EIO] = "eio",           [FT_FAULT_ENOSPC] = "enospc", [FT_FAULT_SHORT] = "short",
     [FT_FAULT_ZERO] = "zero",       [FT_FAULT_EAGAIN] = "eagain",     [FT_FAULT_EINTR] = "eintr",   [FT_FAULT_LATE] = "late",
     [FT_FAULT_REORDER] = "reorder", [FT_FAULT_MISPLACE] = "misplace", [FT_FAULT_FLIP] = "flip",     [FT_FAULT_BROKEN] = "broken",
+    [FT_FAULT_SLOW] = "slow",
 };
 
 // The script, shared by all fault engines of the process.
@@ -105,6 +106,12 @@ static ft_status parse_setting(ft_fault_plan *plan, const char *text, size_t len
     if (key == 4 && memcmp(text, "seed", 4) == 0) {
         plan->seed = strtoull(value, &end, 10);
         if (end != text + length || end == value) return ft_error(FT_E_USAGE, "io-engine fault: seed must be a number");
+        return FT_OK;
+    }
+    if (key == 2 && memcmp(text, "in", 2) == 0) {
+        size_t n = length - key - 1;
+        if (n == 0 || n >= sizeof plan->in) return ft_error(FT_E_USAGE, "io-engine fault: in=TEXT takes 1 to %zu characters", sizeof plan->in - 1);
+        memcpy(plan->in, value, n);
         return FT_OK;
     }
     int kind = kind_of(text, key);

@@ -7,6 +7,7 @@
 typedef struct {
     char inner[32];  // name of the wrapped engine
     uint64_t seed;
+    char in[64];     // part of the directory of drives that meet faults, "" = all
     double probability[FT_FAULT_KINDS];
     uint64_t drawn;  // requests of this engine so far: the counter of its random numbers
 } ft_fault_plan;

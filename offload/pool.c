@@ -1,8 +1,11 @@
 #include "offload/pool.h"
 
 #include <errno.h>
+#include <linux/mman.h>
 #include <numa.h>
 #include <numaif.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -19,8 +22,14 @@ struct ft_pool {
     ft_device *device;
     char *base;
     int64_t bytes, used;
-    int64_t slabs, registered;  // slabs 0..registered-1 are known to the device
+    int64_t slabs;
+    uint8_t *registered;        // [slabs] known to the device
+    int node;                   // NUMA node it is bound to, -1 = none
+    bool reserved;              // on pages of the huge page pool (MAP_HUGETLB)
 };
+
+#define HUGETLB_FROM ((int64_t)64 << 20)  // less is not worth pages that others may have reserved
+#define TOLD_FROM ((int64_t)1 << 30)
 
 static int64_t round_up(int64_t value, int64_t multiple)
 {
@@ -45,10 +54,22 @@ static ft_status check_available(int64_t bytes)
                     (long long)(bytes - memory.available));
 }
 
+// Pages that the administrator reserved (vm.nr_hugepages), where there are enough of them: mmap refuses otherwise.
+static bool reserve_huge(ft_pool *pool)
+{
+    if (pool->bytes < HUGETLB_FROM) return false;
+    void *range = mmap(NULL, (size_t)pool->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB, -1, 0);
+    if (range == MAP_FAILED) return false;
+    pool->base = range;
+    pool->reserved = true;
+    return true;
+}
+
 // Reserves with one huge page more than asked and gives the ends back, so that the pool starts on a huge page.
 static ft_status reserve(ft_pool *pool)
 {
     int64_t asked = pool->bytes + HUGE_PAGE;
+    if (reserve_huge(pool)) return FT_OK;
     char *range = mmap(NULL, (size_t)asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return ft_error_errno(FT_E_NOMEM, errno, "host memory: %lld bytes cannot be mapped", (long long)asked);
     pool->base = range + (round_up((int64_t)(uintptr_t)range, HUGE_PAGE) - (int64_t)(uintptr_t)range);
@@ -65,8 +86,9 @@ static void advise(const ft_pool *pool, int advice, const char *name)
 }
 
 // Before the first touch: pages are placed when they are touched.
-static void bind(const ft_pool *pool, int node)
+static void bind(ft_pool *pool, int node)
 {
+    pool->node = -1;
     if (node < 0) return;
     const char *why = NULL;
     if (numa_available() < 0) why = "this kernel has no NUMA policies";
@@ -77,7 +99,8 @@ static void bind(const ft_pool *pool, int node)
         if (mbind(pool->base, (size_t)pool->bytes, MPOL_BIND, nodes->maskp, nodes->size + 1, 0) != 0) why = strerror(errno);
         numa_free_nodemask(nodes);
     }
-    if (why != NULL) ft_log_once(FT_LOG_WARNING, "pool-bind", "host memory is not bound to NUMA node %d: %s", node, why);
+    if (why == NULL) pool->node = node;
+    else ft_log_once(FT_LOG_WARNING, "pool-bind", "host memory is not bound to NUMA node %d: %s", node, why);
 }
 
 static void touch_range(void *context, int64_t begin, int64_t end)
@@ -86,19 +109,60 @@ static void touch_range(void *context, int64_t begin, int64_t end)
     for (int64_t page = begin; page < end; page++) *(volatile char *)(base + page * PAGE) = 0;
 }
 
+typedef struct {
+    ft_pool *pool;
+    pthread_mutex_t lock;
+    ft_status status;
+    char message[FT_ERROR_MESSAGE_BYTES];
+} registration;
+
+// Errors are told per thread: the first one is carried to the caller's.
+static void register_range(void *context, int64_t begin, int64_t end)
+{
+    registration *r = context;
+    ft_pool *pool = r->pool;
+    for (int64_t i = begin; i < end; i++) {
+        ft_status status = ft_device_register_host(pool->device, pool->base + i * FT_POOL_SLAB, slab_bytes(pool, i));
+        pthread_mutex_lock(&r->lock);
+        pool->registered[i] = status == FT_OK;
+        if (status != FT_OK && r->status == FT_OK) {
+            r->status = status;
+            snprintf(r->message, sizeof r->message, "%s", ft_error_message());
+        }
+        pthread_mutex_unlock(&r->lock);
+    }
+}
+
 static ft_status register_slabs(ft_pool *pool)
 {
-    for (; pool->registered < pool->slabs; pool->registered++) {
-        char *slab = pool->base + pool->registered * FT_POOL_SLAB;
-        FT_TRY(ft_device_register_host(pool->device, slab, slab_bytes(pool, pool->registered)));
+    registration r = {.pool = pool, .lock = PTHREAD_MUTEX_INITIALIZER};
+    FT_ALLOC_CHECK(pool->registered = FT_NEW_ARRAY(uint8_t, pool->slabs));
+    ft_parallel_for(pool->slabs, 1, register_range, &r);
+    if (r.status == FT_OK) return FT_OK;
+    return ft_error(r.status, "%.900s; lower --host-budget, or raise the limit of locked memory (ulimit -l unlimited; LimitMEMLOCK=infinity; "
+                    "in a container --ulimit memlock=-1)", r.message);
+}
+
+// What the pages became: the kernel gives huge ones where it can.
+static void describe(const ft_pool *pool, double seconds)
+{
+    char size[FT_HUMAN_BYTES], pages[64] = "reserved 2 MiB pages", node[32] = "";
+    if (pool->bytes < TOLD_FROM) return;
+    if (!pool->reserved) {
+        int64_t huge = ft_host_huge_bytes(pool->base, pool->bytes);
+        if (huge < 0) snprintf(pages, sizeof pages, "pages of unknown size");
+        else snprintf(pages, sizeof pages, "%.0f %% on transparent 2 MiB pages", 100.0 * (double)huge / (double)pool->bytes);
     }
-    return FT_OK;
+    if (pool->node >= 0) snprintf(node, sizeof node, ", NUMA node %d", pool->node);
+    ft_info("host memory: %s in %lld pieces, %s%s, ready in %.1f s", ft_human_bytes(size, (double)pool->bytes), (long long)pool->slabs, pages, node,
+            seconds);
 }
 
 ft_status ft_pool_create(ft_pool **created, ft_device *device, int64_t bytes, int numa_node)
 {
     FT_ASSERT(bytes >= 0, "%lld bytes", (long long)bytes);
     *created = NULL;
+    double start = ft_now_s();
     int64_t rounded = round_up(bytes > 0 ? bytes : 1, HUGE_PAGE);
     FT_TRY(check_available(rounded));
     ft_pool *pool = FT_NEW(ft_pool);
@@ -106,12 +170,13 @@ ft_status ft_pool_create(ft_pool **created, ft_device *device, int64_t bytes, in
     *pool = (ft_pool){.device = device, .bytes = rounded, .slabs = (rounded + FT_POOL_SLAB - 1) / FT_POOL_SLAB};
     ft_status status;
     FT_TRY_GOTO(status, fail, reserve(pool));
-    advise(pool, MADV_HUGEPAGE, "MADV_HUGEPAGE");
+    if (!pool->reserved) advise(pool, MADV_HUGEPAGE, "MADV_HUGEPAGE");
     advise(pool, MADV_DONTDUMP, "MADV_DONTDUMP");
     bind(pool, numa_node);
     ft_parallel_for(pool->bytes / PAGE, HUGE_PAGE / PAGE, touch_range, pool->base);
     advise(pool, MADV_DONTFORK, "MADV_DONTFORK");
     FT_TRY_GOTO(status, fail, register_slabs(pool));
+    describe(pool, ft_now_s() - start);
     *created = pool;
     return FT_OK;
 fail:
@@ -122,7 +187,9 @@ fail:
 void ft_pool_destroy(ft_pool *pool)
 {
     if (pool == NULL) return;
-    while (pool->registered > 0) ft_device_unregister_host(pool->device, pool->base + --pool->registered * FT_POOL_SLAB);
+    for (int64_t i = 0; pool->registered != NULL && i < pool->slabs; i++)
+        if (pool->registered[i]) ft_device_unregister_host(pool->device, pool->base + i * FT_POOL_SLAB);
+    ft_free(pool->registered);
     if (pool->base != NULL) munmap(pool->base, (size_t)pool->bytes);
     ft_free(pool);
 }

@@ -11,7 +11,8 @@
 typedef struct ft_pool ft_pool;
 
 // bytes is rounded up to 2 MiB. numa_node -1 = anywhere. FT_E_INPUT if the machine (cgroup included) cannot give it: what is
-// short by how many bytes. Huge pages by madvise; what was refused is said once.
+// short by how many bytes. Huge pages of the administrator's pool where it has enough, else by madvise; what was refused is said
+// once, what a large pool got in one line. Pages are touched, and slabs registered, by all threads.
 ft_status ft_pool_create(ft_pool **pool, ft_device *device, int64_t bytes, int numa_node);
 void ft_pool_destroy(ft_pool *pool);
 // A zeroed piece of `bytes`, 4 KiB-aligned and contiguous; it takes `bytes` rounded up to 4 KiB. Running out asserts.

@@ -47,6 +47,7 @@ typedef struct ft_store {
     int n_drives;
     ft_drive *drive[FT_MAX_DRIVES];
     int file[FT_MAX_DRIVES];  // index of the data file on each drive
+    int64_t file_bytes[FT_MAX_DRIVES];
     ft_stripe *stripe;        // sorted by (record, index)
     int64_t n_stripes;
     int64_t *first_stripe;    // [n_records + 1]
@@ -86,6 +87,9 @@ ft_status ft_store_read_record(ft_store *store, int record, void *dst);
 const ft_stripe *ft_store_locate(const ft_store *store, int record, int64_t record_offset);
 // Hash check of stripe bytes in memory; FT_E_CORRUPT names drive directory, file, offset.
 ft_status ft_store_check(const ft_store *store, const ft_stripe *stripe, const void *data);
+// The data files are where they were and as long as they were: a run asks between steps, since an open file that was removed
+// goes on being readable. FT_E_IO names the file. No allocation.
+ft_status ft_store_check_files(const ft_store *store);
 // Reads and checks everything, with progress.
 ft_status ft_store_verify(ft_store *store);
 

@@ -131,7 +131,14 @@ static ft_status open_drives(store_opening *opening, const ft_drive_options *io)
         FT_TRY(ft_drive_open(&store->drive[d], directory->final, io));
         store->n_drives = d + 1;
         FT_TRY(ft_drive_open_file(store->drive[d], FT_STORE_DATA, false, &store->file[d]));
+        store->file_bytes[d] = opening->manifest->drive_bytes[d];
     }
+    return FT_OK;
+}
+
+ft_status ft_store_check_files(const ft_store *store)
+{
+    for (int d = 0; d < store->n_drives; d++) FT_TRY(ft_drive_check_file(store->drive[d], store->file[d], store->file_bytes[d]));
     return FT_OK;
 }
 

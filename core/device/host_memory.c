@@ -125,3 +125,21 @@ ft_status ft_host_memory_read(ft_host_memory *memory, const char *root)
     apply_cgroups(memory, root);
     return FT_OK;
 }
+
+// AnonHugePages of the mappings that overlap the range, as /proc/self/smaps has them.
+int64_t ft_host_huge_bytes(const void *begin, int64_t bytes)
+{
+    unsigned long first, last, from = (unsigned long)(uintptr_t)begin, to = from + (unsigned long)bytes;
+    long long kilobytes, sum = 0;
+    bool inside = false, told = false;
+    char line[512];
+    FILE *file = fopen("/proc/self/smaps", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "%lx-%lx ", &first, &last) == 2) inside = first < to && from < last;
+        if (!inside || sscanf(line, "AnonHugePages: %lld kB", &kilobytes) != 1) continue;
+        sum += kilobytes * 1024;
+        told = true;
+    }
+    if (file != NULL) fclose(file);
+    return told ? sum : -1;
+}

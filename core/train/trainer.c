@@ -163,6 +163,7 @@ static ft_status loop(trainer *t)
         ft_status status = ft_trainer_packs(t, t->state.epoch);
         ft_memory_seal();
         FT_TRY(status);
+        FT_TRY(ft_trainer_keep(t, ft_store_check_files(t->session.store)));
         FT_TRY(announce(t));
         FT_TRY(one_step(t));
         FT_TRY(after_step(t));

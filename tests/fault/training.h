@@ -99,7 +99,8 @@ static inline char *training_curve(const training_run *run)
     size_t bytes;
     char *text = file_text(at("%s/metrics.jsonl", run->output), &bytes), *curve = calloc(1, bytes + 1);
     for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        static const char *const clocks[] = {"time", "step_s", "tokens_per_s", "stall_s", "nvme_bytes", "h2d_bytes", "d2h_bytes", "eval_s", "hbm_bytes", "pinned_bytes"};
+        static const char *const clocks[] = {"time", "step_s", "tokens_per_s", "stall_s", "nvme_bytes", "h2d_bytes", "d2h_bytes", "eval_s", "hbm_bytes", "pinned_bytes",
+                                             "compute_busy", "h2d_busy", "d2h_busy", "nvme_busy", "stall_h2d_s", "stall_nvme_s", "stall_spill_s", "stall_drive"};
         json_t *object = json_loads(line, 0, NULL);
         if (object == NULL) fail_msg("%s/metrics.jsonl: not an object: %s", run->output, line);
         for (size_t i = 0; i < sizeof clocks / sizeof clocks[0]; i++) json_object_del(object, clocks[i]);

@@ -1,0 +1,87 @@
+// A drive's file that goes away or shrinks while the run reads it: the run ends with one line that names the file, its last
+// finished step is committed, and with the store made anew it goes on to the bits of the undisturbed run. A drive that is only
+// slow is named in the run's own account of where its time went.
+#include "fault/training.h"
+
+#define STEPS 24
+#define EXTRA "max_steps: 24\nsave_steps: 1\nsave_total_limit: 2\n"
+
+static training job;
+static training_run reference, run;
+static char id[33];
+
+static int setup(void **state)
+{
+    program p = {0};
+    training_make(&job, training_model());
+    training_config(&job, &reference, 2, EXTRA);
+    training_config(&job, &run, 2, EXTRA);
+    program_run(&p, "prepare", at("%s/model", job.root), "--nvme", reference.nvme);
+    snprintf(id, sizeof id, "%.32s", p.out);
+    program_free(&p);
+    program_ok("train", reference.config);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    training_remove(&job);
+    return 0;
+}
+
+static const char *data_of(int drive)
+{
+    return at("%s/ft-store/%s/data", training_drive(&run, drive), id);
+}
+
+// The step the error says is committed.
+static int committed_step(const program *p)
+{
+    const char *text = strstr(p->err, "; step ");
+    if (text == NULL) fail_msg("no step was committed:\n%s", p->err);
+    return atoi(text + strlen("; step "));
+}
+
+// Halts a run once a few steps are done, damages a file, and lets it go on.
+static void damage_midrun(void (*damage)(void), const char *said)
+{
+    program p = {0}, again = {0};
+    training_forget(&run);
+    program_ok("prepare", at("%s/model", job.root), "--nvme", run.nvme);
+    program_start(&p, (const char *const[]){"train", run.config, NULL});
+    const char *saved = at("%s/checkpoint-3", run.output);
+    while (!ft_path_exists(saved) && !program_wait(&p, 0.0005)) continue;
+    kill(p.pid, SIGSTOP);
+    damage();
+    kill(p.pid, SIGCONT);
+    program_finish(&p);
+    int step = committed_step(&p);
+    assert_in_range(step, 3, STEPS - 1);
+    program_refused(&p, 1, data_of(1), said);
+    program_ok("verify", at("%s/checkpoint-%d", run.output, step));
+    program_ok("store", "remove", id, "--nvme", run.nvme);
+    training_resume(&run, &again);
+    if (again.exit_code != 0) fail_msg("%s", again.err);
+    program_free(&again);
+    training_same(&run, &reference, STEPS);
+}
+
+static void remove_file(void) { assert_int_equal(unlink(data_of(1)), 0); }
+static void cut_file(void) { assert_int_equal(truncate(data_of(1), file_bytes(data_of(1)) / 2), 0); }
+static void empty_file(void) { assert_int_equal(truncate(data_of(1), 0), 0); }
+
+// Which of two lines tells of a cut file depends on who meets it first: a read beyond its end, or the look between two steps.
+static void a_file_that_is_removed(void **state) { damage_midrun(remove_file, "was removed"); }
+static void a_file_that_is_cut(void **state) { damage_midrun(cut_file, "data"); }
+static void a_file_that_is_emptied(void **state) { damage_midrun(empty_file, "data"); }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_file_that_is_removed),
+        cmocka_unit_test(a_file_that_is_cut),
+        cmocka_unit_test(a_file_that_is_emptied),
+    };
+    PROGRAM_SKIP();
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
