@@ -16,6 +16,7 @@
 #define FT_OFFLOAD_STREAMER_H
 
 #include "common/memory.h"
+#include "offload/meter.h"
 #include "offload/plan.h"
 #include "offload/pool.h"
 #include "offload/store.h"
@@ -69,6 +70,9 @@ ft_status ft_streamer_acquire(ft_streamer *streamer, int layer, ft_direction dir
 ft_status ft_streamer_await(ft_streamer *streamer, const ft_lease *lease, ft_group group, ft_queue *queue);
 // The group's bytes are not read by work queued on `queue` after this call. Every existing group must be released once.
 ft_status ft_streamer_release(ft_streamer *streamer, const ft_lease *lease, ft_group group, ft_queue *queue);
+
+// Its meter, open as long as the streamer is: the caller adds the spans of its compute queue and marks the steps.
+ft_meter *ft_streamer_meter(ft_streamer *streamer);
 
 // Resident records outside the schedule.
 const void *ft_streamer_resident(const ft_streamer *streamer, int record);  // device address, NULL if not resident
