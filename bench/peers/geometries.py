@@ -47,32 +47,38 @@ def modeling_of(name):
     return importlib.import_module(f"transformers.models.{family}.modeling_{family}"), CLASSES[family]
 
 
-def random_weights(name, layers, device):
-    """Every parameter of the model by name: norms 1, biases 0, the rest normal with deviation 0.02, in bf16 on the device."""
-    module, prefix = modeling_of(name)
-    with torch.device("meta"):
-        model = getattr(module, prefix + "ForCausalLM")(make_config(name, layers))
-    weights = {}
-    for key, parameter in model.named_parameters():
-        tensor = torch.empty(parameter.shape, dtype=torch.bfloat16, device=device)
-        if key.endswith("bias"):
-            tensor.zero_()
-        elif parameter.dim() == 1:
-            tensor.fill_(1)
-        else:
-            tensor.normal_(0, 0.02)
-        weights[key] = torch.nn.Parameter(tensor, requires_grad=False)
-    return weights
+def random_tensor(key, shape, device):
+    """The parameter of that name: a norm is 1, a bias 0, the rest normal with deviation 0.02, in bf16."""
+    tensor = torch.empty(shape, dtype=torch.bfloat16, device=device)
+    if key.endswith("bias"):
+        return tensor.zero_()
+    return tensor.fill_(1) if tensor.dim() == 1 else tensor.normal_(0, 0.02)
 
 
-def make_model(name, layers, weights, device):
-    """A model over existing weights: nothing is copied, so many may be made in turn."""
+def empty_model(name, layers, device):
+    """A model whose parameters are on the meta device, and whose rotary table is real."""
     module, prefix = modeling_of(name)
     config = make_config(name, layers)
     with torch.device("meta"):
         model = getattr(module, prefix + "ForCausalLM")(config).to(torch.bfloat16)
-    for key, parameter in weights.items():
-        owner, _, leaf = key.rpartition(".")
-        setattr(model.get_submodule(owner), leaf, parameter)
     model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
+    return model
+
+
+def set_parameter(model, key, parameter):
+    owner, _, leaf = key.rpartition(".")
+    setattr(model.get_submodule(owner), leaf, parameter)
+
+
+def random_weights(name, layers, device):
+    """Every parameter of the model by name, frozen."""
+    parameters = empty_model(name, layers, "cpu").named_parameters()
+    return {key: torch.nn.Parameter(random_tensor(key, p.shape, device), requires_grad=False) for key, p in parameters}
+
+
+def make_model(name, layers, weights, device):
+    """A model over existing weights: nothing is copied, so many may be made in turn."""
+    model = empty_model(name, layers, device)
+    for key, parameter in weights.items():
+        set_parameter(model, key, parameter)
     return model

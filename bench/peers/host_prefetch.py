@@ -4,8 +4,6 @@ transformers + PEFT + Liger, bf16 weights and adapters, gradient checkpointing. 
 a layer runs, forward or in backward's recomputation, its weights have been copied by a side stream and the next one's copy
 starts. The scheme of Axolotl's layer_offloading. Prints one JSON object.
 """
-import json
-
 import torch
 
 import peft_lora
@@ -64,13 +62,15 @@ def main():
     device = torch.device("cuda")
     torch.manual_seed(1)
     case = peft_lora.configuration(options.micro_batch_size, checkpointing=True)
-    with peft_lora.liger_kernels(options.geometry, True):
-        model = peft_lora.adapted(options, case, random_weights(options.geometry, options.layers, device), device)
-        Prefetcher(model.base_model.model.model.layers, device)
-        torch.cuda.empty_cache()
-        result = {"peer": f"one-layer prefetch hook, torch {torch.__version__}", "device": torch.cuda.get_device_name(),
-                  "geometry": options.geometry, "sequence_len": options.sequence_len}
-        print(json.dumps(result | case | peft_lora.time_steps(options, case, model, device)), flush=True)
+
+    def work():
+        with peft_lora.liger_kernels(options.geometry, True):
+            model = peft_lora.adapted(options, case, random_weights(options.geometry, options.layers, device), device)
+            Prefetcher(model.base_model.model.model.layers, device)
+            torch.cuda.empty_cache()
+            return peft_lora.time_steps(options, case, model, device)
+
+    peft_lora.print_result(options, device, "one-layer prefetch hook", case, peft_lora.attempt(work))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ import transformers
 
 from geometries import GEOMETRIES, family_of, make_model, modeling_of, random_weights
 
-WARM_UP = 3
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -32,7 +31,8 @@ def step_parser(description):
     parser.add_argument("--sequence-len", type=int, default=4096)
     parser.add_argument("--micro-batch-size", type=int, default=2)
     parser.add_argument("--lora-r", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=5, help="timed ones; the median is printed")
     return parser
 
 
@@ -91,27 +91,55 @@ def synchronize(device):
         torch.cuda.synchronize()
 
 
+def adapters_of(options, model, **more):
+    lora = peft.LoraConfig(r=options.lora_r, lora_alpha=2 * options.lora_r, lora_dropout=0.0, target_modules=TARGETS, task_type="CAUSAL_LM")
+    return peft.get_peft_model(model, lora, **more)
+
+
+def recompute_layers(model):
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.enable_input_require_grads()
+
+
 def adapted(options, case, weights, device):
     model = make_model(options.geometry, options.layers, weights, device)
-    lora = peft.LoraConfig(r=options.lora_r, lora_alpha=2 * options.lora_r, lora_dropout=0.0, target_modules=TARGETS, task_type="CAUSAL_LM")
-    model = peft.get_peft_model(model, lora, autocast_adapter_dtype=case["adapters"] == "f32").to(device)
+    model = adapters_of(options, model, autocast_adapter_dtype=case["adapters"] == "f32").to(device)
     if case["checkpointing"]:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        model.enable_input_require_grads()
+        recompute_layers(model)
     return model.train()
 
 
-def time_steps(options, case, model, device):
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trainable, lr=2e-4, fused=device.type == "cuda")
-    vocab = GEOMETRIES[options.geometry]["vocab_size"]
-    ids = torch.randint(0, vocab, (case["micro_batch_size"], options.sequence_len), device=device)
+def trainable_of(model):
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def random_ids(options, case, device):
+    return torch.randint(0, GEOMETRIES[options.geometry]["vocab_size"], (case["micro_batch_size"], options.sequence_len), device=device)
+
+
+def time_work(options, device, tokens, work):
+    """`work` does a step of that many tokens and returns its loss."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     seconds = []
-    for step in range(WARM_UP + options.steps):
+    for step in range(options.warm_up + options.steps):
         synchronize(device)
         begin = time.perf_counter()
+        loss = work()
+        synchronize(device)
+        if step >= options.warm_up:
+            seconds.append(time.perf_counter() - begin)
+    step_s = statistics.median(seconds)
+    peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
+    return {"tokens_per_s": tokens / step_s, "step_s": step_s, "peak_gb": peak, "loss": loss.item()}
+
+
+def time_steps(options, case, model, device, optimizer=None):
+    trainable = trainable_of(model)
+    optimizer = optimizer or torch.optim.AdamW(trainable, lr=2e-4, fused=True)
+    ids = random_ids(options, case, device)
+
+    def work():
         with attention_kernel(case["attention"]):
             with torch.autocast(device.type, torch.bfloat16, enabled=case["adapters"] == "f32"):
                 loss = model(input_ids=ids, labels=ids).loss
@@ -119,29 +147,49 @@ def time_steps(options, case, model, device):
         torch.nn.utils.clip_grad_norm_(trainable, 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        synchronize(device)
-        if step >= WARM_UP:
-            seconds.append(time.perf_counter() - begin)
-    step_s = statistics.median(seconds)
-    peak = torch.cuda.max_memory_allocated() / 1e9 if device.type == "cuda" else None
-    return {"tokens_per_s": ids.numel() / step_s, "step_s": step_s, "peak_gb": peak, "loss": loss.item()}
+        return loss
+
+    return time_work(options, device, ids.numel(), work)
+
+
+def attempt(work):
+    """The result, or the error's first line; out of memory is a result like any other, and so is what a library cannot do."""
+    try:
+        return work()
+    except ImportError as error:
+        return {"error": f"not installed: {error}"}
+    except Exception as error:
+        kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else type(error).__name__
+        return {"error": f"{kind}: {(str(error).splitlines() or [''])[0][:300]}"}
 
 
 def measure(options, case, weights, device):
-    """The result, or the error's first line; out of memory is a result like any other."""
-    try:
+    def work():
         with liger_kernels(options.geometry, case["liger"]):
             return time_steps(options, case, adapted(options, case, weights, device), device)
-    except ImportError as error:
-        return {"error": f"not installed: {error}"}
-    except (RuntimeError, ValueError, AttributeError) as error:
-        kind = "out of memory" if isinstance(error, torch.OutOfMemoryError) else type(error).__name__
-        return {"error": f"{kind}: {str(error).splitlines()[0][:200]}"}
+    return attempt(work)
+
+
+def pick_device():
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def print_result(options, device, peer, case, result):
+    about = {"peer": f"{peer}, torch {torch.__version__}", "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+             "geometry": options.geometry, "layers": options.layers or GEOMETRIES[options.geometry]["num_hidden_layers"],
+             "sequence_len": options.sequence_len}
+    print(json.dumps(about | case | result), flush=True)
+
+
+def free_memory(device):
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def main():
     options = parse()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = pick_device()
     torch.manual_seed(1)
     start = time.monotonic()
     weights = random_weights(options.geometry, options.layers, device)
@@ -149,13 +197,9 @@ def main():
     for case in sweep_of(options.geometry) if options.sweep else [one]:
         if options.sweep and time.monotonic() - start > options.seconds:
             break
-        result = {"peer": f"transformers {transformers.__version__} + PEFT {peft.__version__}, torch {torch.__version__}",
-                  "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu", "geometry": options.geometry,
-                  "layers": options.layers or GEOMETRIES[options.geometry]["num_hidden_layers"], "sequence_len": options.sequence_len}
-        print(json.dumps(result | case | measure(options, case, weights, device)), flush=True)
-        gc.collect()
-        if device.type == "cuda":
-            torch.cuda.empty_cache()
+        peer = f"transformers {transformers.__version__} + PEFT {peft.__version__}"
+        print_result(options, device, peer, case, measure(options, case, weights, device))
+        free_memory(device)
 
 
 if __name__ == "__main__":
