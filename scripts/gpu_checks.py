@@ -7,6 +7,7 @@
     gpu_checks.py eval NAME LOG REFERENCE-LOG         "eval loss X" of two logs
     gpu_checks.py answers NAME FILE REFERENCE         generated texts
     gpu_checks.py same NAME FILE FILE...              equal bytes
+    gpu_checks.py placement NAME RUN REFERENCE STEPS  equal adapters of two runs' directories, and where the first had its bytes
     gpu_checks.py wait METRICS STEP                   until that step stands there
     gpu_checks.py rate NAME RUN FIRST LAST RESULT     median tokens/s of steps FIRST..LAST, beside ft-bench step's
 """
@@ -119,6 +120,19 @@ def same(name, *files):
     return say(name, len(set(sums)) == 1, " ".join(sums))
 
 
+def placement(name, run, reference, count):
+    """Losses and adapter; which places were used is read from the run's plan, so that a wish that was not followed shows."""
+    sums = [hashlib.sha256((Path(d) / "adapter/adapter_model.safetensors").read_bytes()).hexdigest()[:16] for d in (run, reference)]
+    ours, want = ([row["loss"] for row in steps(directory)] for directory in (run, reference))
+    plan = json.loads((Path(run) / "plan.json").read_text())
+    def places(key):
+        found = [layer[key] for layer in plan["layers"]]
+        return " ".join(f"{found.count(place)} {place}" for place in ("HBM", "host", "NVMe") if place in found)
+    good = sums[0] == sums[1] and ours == want and len(ours) == int(count)
+    return say(name, good, f"{sums[0]}, {len(ours)} steps, {ours[0]:.4f} -> {ours[-1]:.4f}; layers {places('home')}; boundaries {places('boundary')}; "
+               f"{sum(layer['keep'] for layer in plan['layers'])} kept; {plan['slots']['device']} slots; {plan['run']['sweeps']} sweeps")
+
+
 def wait(metrics, step):
     end = time.time() + 60
     while time.time() < end:
@@ -146,7 +160,8 @@ def bench_rate(output):
 
 
 def main(verb, *arguments):
-    verbs = {"text": text, "ids": ids, "agree": agree, "course": course, "eval": evaluation, "answers": answers, "same": same, "wait": wait, "rate": rate}
+    verbs = {"text": text, "ids": ids, "agree": agree, "course": course, "eval": evaluation, "answers": answers, "same": same, "placement": placement,
+             "wait": wait, "rate": rate}
     try:
         return verbs[verb](*arguments)
     except (OSError, ValueError, KeyError, AssertionError, ImportError) as error:  # a run that left no or other results
