@@ -211,6 +211,17 @@ static double adamw_bytes(const ft_op_shape *s, ft_repr repr)
     return 28.0 * (double)s->n;
 }
 
+// --- stripe_hash: a product, an exclusive or and two sums a word; every byte is read once, and equal or not ------------------
+static double hash_flops(const ft_op_shape *s)
+{
+    return 4.0 * (double)s->n;
+}
+
+static double hash_bytes(const ft_op_shape *s, ft_repr repr)
+{
+    return 8.0 * (double)s->n;
+}
+
 #define ROW(id, text, f32, bf16, fp8, space, work, traffic) \
     [id] = {.op = id, .name = text, .tolerance_f32 = f32, .tolerance_bf16 = bf16, .tolerance_fp8 = fp8, .workspace = space, \
             .flops = work, .bytes = traffic}
@@ -232,6 +243,7 @@ const ft_op_info ft_op_table[FT_OP_COUNT] = {
     ROW(FT_OP_HEAD_LOSS, "head_loss", 5e-6, 1e-2, 0, head_loss_workspace, head_loss_flops, head_loss_bytes),
     ROW(FT_OP_CLIP, "clip", 1e-12, 1e-12, 0, clip_workspace, clip_flops, clip_bytes),
     ROW(FT_OP_ADAMW, "adamw", 1e-6, 1e-6, 0, none_workspace, adamw_flops, adamw_bytes),
+    ROW(FT_OP_STRIPE_HASH, "stripe_hash", 1e-15, 1e-15, 0, none_workspace, hash_flops, hash_bytes),
 };
 
 int64_t ft_op_workspace(ft_op op, const ft_op_shape *shape, ft_device_kind kind)

@@ -32,6 +32,7 @@ const ft_ops ft_cpu_ops = {
     .head_loss = ft_cpu_head_loss,
     .clip = ft_cpu_clip,
     .adamw = ft_cpu_adamw,
+    .stripe_hash = ft_cpu_stripe_hash,
 };
 
 const ft_ops *ft_ops_for(ft_device_kind kind)

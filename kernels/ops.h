@@ -158,6 +158,12 @@ typedef struct {
     float factor;             // gradients are multiplied by it: min(1, max_norm / (norm + 1e-6)), torch's clip_grad_norm_
 } ft_clip;
 
+// Bytes of device memory, at a multiple of 16 on CUDA.
+typedef struct {
+    const void *address;
+    int64_t bytes;
+} ft_range;
+
 // What a run's ops must be ready for before step 0.
 typedef struct {
     ft_attention attention;
@@ -246,6 +252,9 @@ typedef struct {
     // nothing where clip->finite is 0. `clip` is device memory.
     ft_status (*adamw)(ft_queue *queue, float *parameter, const float *gradient, float *moment1, float *moment2, int64_t n,
                        const ft_adamw *options, const ft_clip *clip);
+    // out[i] = XXH3-64 (seed 0, default secret) of ranges[i], each longer than 240 bytes. `out` is device memory, `ranges` the
+    // host's and read before the call returns.
+    ft_status (*stripe_hash)(ft_queue *queue, uint64_t *out, const ft_range *ranges, int64_t n);
 } ft_ops;
 
 // NULL if this build has no kernels for the kind.
@@ -266,6 +275,7 @@ typedef enum {
     FT_OP_HEAD_LOSS,
     FT_OP_CLIP,
     FT_OP_ADAMW,
+    FT_OP_STRIPE_HASH,
     FT_OP_COUNT,
 } ft_op;
 
@@ -278,7 +288,7 @@ typedef struct {
     int64_t parts;            // linear: parts of the group, 0 = 1 (FLOPs and bytes take them to be alike)
     int64_t q_heads, kv_heads, head_dim, max_length, max_docs;
     int64_t vocab, chunk;
-    int64_t n;                // elementwise ops over n values
+    int64_t n;                // elementwise ops over n values; stripe_hash: n words of 8 bytes
     bool dropout;
 } ft_op_shape;
 

@@ -48,6 +48,7 @@ ft_status ft_cuda_clip(ft_queue *queue, ft_clip *clip, const float *x, int64_t n
                        int64_t workspace_bytes);
 ft_status ft_cuda_adamw(ft_queue *queue, float *parameter, const float *gradient, float *moment1, float *moment2, int64_t n,
                         const ft_adamw *options, const ft_clip *clip);
+ft_status ft_cuda_stripe_hash(ft_queue *queue, uint64_t *out, const ft_range *ranges, int64_t n);
 
 #ifdef __cplusplus
 }

@@ -26,4 +26,5 @@ const ft_ops ft_cuda_ops = {
     .head_loss = ft_cuda_head_loss,
     .clip = ft_cuda_clip,
     .adamw = ft_cuda_adamw,
+    .stripe_hash = ft_cuda_stripe_hash,
 };
