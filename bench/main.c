@@ -22,13 +22,17 @@
 #define CANDIDATES {"candidates", FT_FLAG_INT, "N", "algorithms tried for each product (default 12)", 1, 32}
 #define SEED {"seed", FT_FLAG_INT, "N", "of random weights and data", 0, 0}
 
-static const ft_flag drive_flags[] = {
-    JSON, REPEAT, THREADS,
-    {"nvme", FT_FLAG_TEXT, "DIR[,DIR...]", "drive directories", 0, 0},
-    {"engine", FT_FLAG_TEXT, "NAME", "storage engine: auto, io_uring, posix", 0, 0},
-    {"bytes", FT_FLAG_BYTES, "SIZE", "bytes read from each drive (default 2G)", 64 << 20, 0},
-    {"depth", FT_FLAG_INT, "N", "transfers in flight on each drive (default 32)", 1, 1024},
-    {"chunk", FT_FLAG_BYTES, "SIZE", "size of a transfer (default 1M)", 4096, 64 << 20},
+#define DRIVES                                                                                                                    \
+    {"nvme", FT_FLAG_TEXT, "DIR[,DIR...]", "drive directories", 0, 0},                                                            \
+        {"engine", FT_FLAG_TEXT, "NAME", "storage engine: auto, io_uring, posix", 0, 0},                                          \
+        {"bytes", FT_FLAG_BYTES, "SIZE", "bytes read from each drive (default 2G; more than its caches hold)", 64 << 20, 0},      \
+        {"depth", FT_FLAG_INT, "N", "transfers in flight on each drive (default 32)", 1, 1024},                                   \
+        {"chunk", FT_FLAG_BYTES, "SIZE", "size of a transfer (default 1M)", 4096, 64 << 20}
+
+static const ft_flag io_flags[] = {JSON, REPEAT, THREADS, DRIVES, SEED, {NULL}};
+static const ft_flag offload_flags[] = {
+    JSON, REPEAT, THREADS, DEVICE, DRIVES,
+    {"tune", FT_FLAG_SWITCH, NULL, "try sizes and depths of transfers, use the best, and keep them for the runs of this user", 0, 0},
     SHAPE, SEED, {NULL}};
 static const ft_flag model_flags[] = {JSON, {"output", FT_FLAG_TEXT, "DIR", "directory of the checkpoint to write", 0, 0}, SHAPE, SEED, THREADS, {NULL}};
 static const ft_flag step_flags[] = {
@@ -78,7 +82,7 @@ static ft_bench_options options_of(ft_invocation *in, const ft_bench_options *de
         .layers = int_or(in, "layers", 0), .heads = int_or(in, "heads", 16), .kv_heads = int_or(in, "kv-heads", 4),
         .vocab = int_or(in, "vocab", 2048), .seed = in->verb->takes_config ? (uint64_t)in->settings.values.seed : (uint64_t)int_or(in, "seed", 1),
         .device = text_or(in, "device", "auto"), .head_dim = int_or(in, "head-dim", 128), .sequence_len = int_or(in, "sequence-len", 4096),
-        .micro_batch_size = int_or(in, "micro-batch-size", 1), .packed = given(in, "packed"), .product = text_or(in, "shape", NULL),
+        .micro_batch_size = int_or(in, "micro-batch-size", 1), .packed = given(in, "packed"), .tune = given(in, "tune"), .product = text_or(in, "shape", NULL),
         .tokens = int_or(in, "tokens", 8192), .candidates = (int)int_or(in, "candidates", 12), .settings = &in->settings};
 }
 
@@ -112,8 +116,8 @@ static ft_status run_attention(ft_invocation *in) { return run_probe(in, ft_benc
 static ft_status run_ops(ft_invocation *in) { return run_probe(in, ft_bench_ops, &known); }
 static ft_status run_table(ft_invocation *in) { return ft_bench_table((const char *const *)in->positional.items, in->positional.n); }
 
-static const ft_verb io = {"io", NULL, "--nvme DIR[,DIR...] [--json]", "NVMe to host memory, beside fio", drive_flags, false, run_io, 0};
-static const ft_verb offload = {"offload", NULL, "--nvme DIR[,DIR...] [--json]", "every link and the whole streamed path, beside their limits", drive_flags, false, run_offload, 0};
+static const ft_verb io = {"io", NULL, "--nvme DIR[,DIR...] [--json]", "NVMe to host memory, beside fio", io_flags, false, run_io, 0};
+static const ft_verb offload = {"offload", NULL, "--nvme DIR[,DIR...] [--device auto|cuda|cpu] [--tune] [--json]", "every link and the whole streamed path, beside their limits", offload_flags, false, run_offload, 0};
 static const ft_verb model = {"model", NULL, "--output DIR [--hidden N --layers N ...]", "write a random-weight checkpoint of any geometry", model_flags, false, run_model, 0};
 static const ft_verb step = {"step", NULL, "[CONFIG.yaml] --geometry NAME [--layers N] [--sequence-len N --micro-batch-size N --compute fp8 ...] [--json]", "optimizer steps of LoRA on random weights beside their limit, with the time of each op", step_flags, true, run_step, 0};
 static const ft_verb gemm = {"gemm", NULL, "[--geometry NAME | --shape MxNxK] [--tokens N] [--compute bf16|fp8] [--json]", "products of a geometry on a GPU: first algorithm and best", gemm_flags, true, run_gemm, 0};

@@ -19,7 +19,8 @@ typedef struct {
     const char *geometry;   // a built-in shape; NULL = the numbers that follow
     int64_t hidden, ffn, layers, heads, kv_heads, vocab;  // layers 0 = 8, or the geometry's
     uint64_t seed;
-    const char *device;     // attention, ops
+    const char *device;     // attention, ops, offload
+    bool tune;              // offload: choose sizes and depths of transfers
     int64_t head_dim, sequence_len, micro_batch_size;  // attention
     bool packed;            // attention: documents of uneven lengths
     const char *product;    // gemm: "MxNxK", NULL = those of the geometry
@@ -42,8 +43,6 @@ ft_status ft_bench_model(const ft_bench_options *options, ft_bench_report *repor
 ft_status ft_bench_table(const char *const *paths, int n);
 
 double ft_bench_median(double *values, int n);  // sorts
-// Reads FILE once with fio (io_uring, O_DIRECT, sequential) at this block size and depth: bytes/s. FT_E_NOT_FOUND without fio.
-ft_status ft_bench_fio(const char *const *files, int n_files, int64_t bytes_each, int64_t block, int depth, double *rate);
 // A file of random bytes (never zeros: some storage answers zeros without reading).
 ft_status ft_bench_random_file(const char *path, int64_t bytes, uint64_t seed);
 // The geometry that the options name or spell out.
