@@ -5,6 +5,10 @@
 // filled again in the backward visit from the layer's input (its boundary) into one shared block. "Scratch" lives within one
 // micro-batch of one visit and is shared by all layers.
 //
+// A micro-batch of more tokens than mlp_chunk passes through the MLP in tiles of mlp_rows tokens: the layer is `tiled`. What the
+// MLP makes is then as long as a tile and lives in scratch, whatever the layer's policy; the backward visit makes it again, tile
+// by tile. MLP and attention take turns in scratch, and so do the gradients of attention's output and of qkv's input.
+//
 // On CUDA a tensor that enters a linear group, as input or as gradient of its output, has the group's fold as a tail behind
 // every row (kernels/ops.h), and with `compute: fp8` those written by an op of ours have an E4M3 twin behind them.
 #ifndef FT_OFFLOAD_ACTIVATION_H
@@ -24,7 +28,7 @@ typedef enum {
     FT_ACT_LSE,               // q_heads                      f32, stored [q_heads, tokens]
     FT_ACT_MID,               // hidden                       repr, x + o(attn)
     FT_ACT_RSTD_MLP,          // 1                            f32
-    FT_ACT_GATE_UP,           // 2 ffn                        repr
+    FT_ACT_GATE_UP,           // 2 ffn                        repr; this, S_GATE_UP and S_DOWN of a tile: scratch
     FT_ACT_S_QKV,             // sum of r of the group        repr, LoRA's S; CUDA: the group's fold
     FT_ACT_S_O,
     FT_ACT_S_GATE_UP,
@@ -42,15 +46,20 @@ typedef enum {
     FT_ACT_D_ATTN,            // q_heads * d                  repr
     FT_ACT_D_QKV,             // as QKV                       repr, twin
     FT_ACT_D_S,               // most of the S                repr, dS; 0 where it stands in a tail
-    FT_ACT_D_MID,             // hidden                       only the twin of the gradient of mid, which is the stream's
+    FT_ACT_D_MID,             // hidden                       only the twin of the gradient of mid, which is the stream's; none where tiled
+    FT_ACT_TILE_NORMED,       // hidden                       repr, twin; input of gate+up; these two 0 columns unless tiled
+    FT_ACT_TILE_D_NORMED,     // hidden                       repr
     FT_ACT_COUNT,
 } ft_act;
 
 typedef struct {
     int64_t tokens;           // of one micro-batch
+    bool tiled;
+    int64_t mlp_rows;         // tokens that pass through the MLP at once: `tokens` unless tiled
     ft_repr repr;
     bool twins, keeps_inputs;
     int64_t fold[FT_GROUP_MATRICES];   // tail columns of each group, 0 on the CPU
+    int64_t rows[FT_ACT_COUNT];        // tokens, or mlp_rows
     int64_t cols[FT_ACT_COUNT];
     int64_t ld[FT_ACT_COUNT];          // elements
     int64_t bytes[FT_ACT_COUNT];       // without the twin
@@ -63,17 +72,22 @@ typedef struct {
     int64_t head_workspace_bytes;
 } ft_activation_layout;
 
+#define FT_TILE_ALIGN 128
 typedef struct {
-    int64_t tokens, max_document, max_docs, head_chunk, mlp_chunk, lora_r;
+    int64_t tokens, max_document, max_docs, head_chunk, lora_r;
+    int64_t mlp_chunk;        // tokens of a tile; CUDA rounds up to FT_TILE_ALIGN; 0 = all at once
+    bool tiled;               // even where all tokens fit one tile: blocks that lie inside those of a longer micro-batch
     unsigned lora_targets;
     bool dropout;
     bool fp8;                 // CUDA with `compute: fp8`
-    bool keep_inputs;         // inputs of qkv, gate+up and down are saved, not made again for dA
+    bool keep_inputs;         // inputs of qkv, gate+up and down are saved, not made again for dA; not where tiled
     ft_repr repr;
     ft_device_kind device;
 } ft_activation_options;
 
 void ft_activation_layout_make(ft_activation_layout *layout, const ft_shape *shape, const ft_activation_options *options);
+// The one of the two blocks the tensor lies in.
+char *ft_activation_block(const ft_activation_layout *layout, ft_act act, char *saved, char *scratch);
 // The tensor in its block, which starts at `block`, with its twin if it has one.
 ft_view ft_activation_view(const ft_activation_layout *layout, ft_act act, char *block);
 // `view` with the twin of `act`.

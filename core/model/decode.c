@@ -39,7 +39,9 @@ static ft_activation_layout layout_of(const ft_plan *plan, int64_t tokens)
 {
     ft_activation_options options = {.tokens = tokens,
                                      .max_document = tokens,
-                                     .head_chunk = plan->request.head_chunk, .mlp_chunk = plan->request.mlp_chunk,
+                                     .head_chunk = plan->request.head_chunk,
+                                     .mlp_chunk = plan->request.mlp_chunk,
+                                     .tiled = plan->activation.tiled,
                                      .lora_r = plan->request.lora_r,
                                      .lora_targets = plan->request.lora_targets,
                                      .repr = plan->repr,
@@ -55,13 +57,13 @@ static ft_activation_layout layout_of(const ft_plan *plan, int64_t tokens)
 
 static void *address(const generation *g, ft_act act)
 {
-    return (act < FT_ACT_SAVED ? g->model->recompute : g->model->scratch) + g->single.offset[act];
+    return ft_activation_block(&g->single, act, g->model->recompute, g->model->scratch) + g->single.offset[act];
 }
 
 // One row of an activation tensor.
 static ft_view row_of(const generation *g, ft_act act)
 {
-    return ft_activation_view(&g->single, act, act < FT_ACT_SAVED ? g->model->recompute : g->model->scratch);
+    return ft_activation_view(&g->single, act, ft_activation_block(&g->single, act, g->model->recompute, g->model->scratch));
 }
 
 // k and v of `rows` positions from a qkv block into the cache.
@@ -93,10 +95,10 @@ static ft_status linear(const generation *g, const ft_layer_visit *v, ft_group g
                                   g->single.workspace_bytes);
 }
 
-static ft_status norm(const generation *g, const ft_layer_visit *v, ft_view x, ft_act rstd, const float *weight)
+static ft_status norm(const generation *g, const ft_layer_visit *v, ft_act y, ft_view x, ft_act rstd, const float *weight)
 {
     const ft_view none = {0};
-    return v->ops->rmsnorm_forward(v->queue, row_of(g, FT_ACT_NORMED), none, address(g, rstd), x, none, weight, (float)g->shape->norm_eps);
+    return v->ops->rmsnorm_forward(v->queue, row_of(g, y), none, address(g, rstd), x, none, weight, (float)g->shape->norm_eps);
 }
 
 // x -> attention output of the token at `position`; its k and v join the cache first.
@@ -106,7 +108,7 @@ static ft_status token_attention(const generation *g, const ft_layer_visit *v, i
     const ft_attention attention = ft_layer_attention(s);
     ft_view qkv = row_of(g, FT_ACT_QKV), q = qkv, none = {0};
     q.cols = s->q_heads * s->head_dim;
-    FT_TRY(norm(g, v, x, FT_ACT_RSTD_ATTN, v->attn_norm));
+    FT_TRY(norm(g, v, FT_ACT_NORMED, x, FT_ACT_RSTD_ATTN, v->attn_norm));
     FT_TRY(linear(g, v, FT_GROUP_QKV, FT_ACT_S_QKV, qkv, FT_ACT_NORMED, none));
     if (v->q_norm)
         FT_TRY(v->ops->qk_norm_forward(v->queue, qkv, row_of(g, FT_ACT_QK_RAW), address(g, FT_ACT_QK_RSTD), &attention, v->q_norm, v->k_norm,
@@ -120,11 +122,12 @@ static ft_status token_attention(const generation *g, const ft_layer_visit *v, i
 static ft_status token_layer(const generation *g, ft_layer_visit *v, int64_t layer, int64_t position)
 {
     ft_view x = ft_model_view(g->model, g->model->stream[0], 1), mid = row_of(g, FT_ACT_MID), none = {0};
+    const ft_act normed = g->single.tiled ? FT_ACT_TILE_NORMED : FT_ACT_NORMED;
     v->activation = &g->single;
     FT_TRY(token_attention(g, v, layer, position, x));
     FT_TRY(linear(g, v, FT_GROUP_O, FT_ACT_S_O, mid, FT_ACT_ATTN, x));
-    FT_TRY(norm(g, v, mid, FT_ACT_RSTD_MLP, v->mlp_norm));
-    FT_TRY(linear(g, v, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, row_of(g, FT_ACT_GATE_UP), FT_ACT_NORMED, none));
+    FT_TRY(norm(g, v, normed, mid, FT_ACT_RSTD_MLP, v->mlp_norm));
+    FT_TRY(linear(g, v, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, row_of(g, FT_ACT_GATE_UP), normed, none));
     FT_TRY(v->ops->swiglu_forward(v->queue, row_of(g, FT_ACT_SWIGLU), row_of(g, FT_ACT_GATE_UP)));
     return linear(g, v, FT_GROUP_DOWN, FT_ACT_S_DOWN, x, FT_ACT_SWIGLU, mid);
 }

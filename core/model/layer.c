@@ -6,18 +6,34 @@ typedef struct {
     const ft_layer_batch *batch;
     char *saved;
     ft_attention attention;
+    int64_t first, rows;       // the tokens in work: all, or those of one tile of the MLP
 } frame;
+
+static char *block_of(const frame *f, ft_act act)
+{
+    return ft_activation_block(f->visit->activation, act, f->saved, f->visit->scratch);
+}
 
 static void *address(const frame *f, ft_act act)
 {
-    char *block = act < FT_ACT_SAVED ? f->saved : f->visit->scratch;
-    return block + f->visit->activation->offset[act];
+    return block_of(f, act) + f->visit->activation->offset[act];
 }
 
+// `rows` rows of a view that is empty or has no twin.
+static ft_view rows_of(ft_view view, int64_t first, int64_t rows)
+{
+    if (view.data == NULL) return view;
+    FT_ASSERT(first + rows <= view.rows && (view.codes == NULL || first == 0));
+    view.data = (char *)view.data + first * view.ld * ft_repr_bytes(view.repr);
+    view.rows = rows;
+    return view;
+}
+
+// The rows in work. A tensor as long as a tile holds no others.
 static ft_view view(const frame *f, ft_act act)
 {
-    char *block = act < FT_ACT_SAVED ? f->saved : f->visit->scratch;
-    return ft_activation_view(f->visit->activation, act, block);
+    const ft_activation_layout *layout = f->visit->activation;
+    return rows_of(ft_activation_view(layout, act, block_of(f, act)), layout->rows[act] > layout->mlp_rows ? f->first : 0, f->rows);
 }
 
 ft_attention ft_layer_attention(const ft_shape *shape)
@@ -27,14 +43,14 @@ ft_attention ft_layer_attention(const ft_shape *shape)
 
 static frame make_frame(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved)
 {
-    return (frame){visit, batch, saved, ft_layer_attention(visit->shape)};
+    return (frame){visit, batch, saved, ft_layer_attention(visit->shape), 0, visit->activation->tokens};
 }
 
-// The group with this micro-batch's dropout counter.
+// The group with the dropout counter of the rows in work.
 static ft_linear_group group_of(const frame *f, ft_group group)
 {
     ft_linear_group g = f->visit->group[group];
-    g.dropout.token_base = f->batch->token_base;
+    g.dropout.token_base = f->batch->token_base + (uint32_t)f->first;
     return g;
 }
 
@@ -96,10 +112,15 @@ static ft_view input_of(const frame *f, ft_act kept, ft_act scratch)
     return ft_activation_twin(layout, scratch, f->visit->scratch, view(f, kept));
 }
 
+static float *rstd_of(const frame *f, ft_act act)
+{
+    return (float *)address(f, act) + f->first;
+}
+
 static ft_status norm(const frame *f, ft_view y, ft_view x, ft_act rstd, const float *weight)
 {
     const ft_layer_visit *v = f->visit;
-    return v->ops->rmsnorm_forward(v->queue, y, no_view, address(f, rstd), x, no_view, weight, (float)v->shape->norm_eps);
+    return v->ops->rmsnorm_forward(v->queue, y, no_view, rstd_of(f, rstd), x, no_view, weight, (float)v->shape->norm_eps);
 }
 
 // x -> saved: rstd, qkv, attention output and its lse, mid = x + o.
@@ -116,21 +137,46 @@ static ft_status attention_forward(const frame *f, ft_view x)
     return linear(f, FT_GROUP_O, FT_ACT_S_O, mid, attn, x);
 }
 
+static ft_view mlp_input(const frame *f)
+{
+    return f->visit->activation->tiled ? view(f, FT_ACT_TILE_NORMED) : input_of(f, FT_ACT_IN_GATE_UP, FT_ACT_NORMED);
+}
+
+// mid -> y, of the rows in work. y empty: what the backward pass reads.
+static ft_status mlp_forward(const frame *f, ft_view y)
+{
+    const ft_layer_visit *v = f->visit;
+    ft_view in = mlp_input(f), swiglu = input_of(f, FT_ACT_IN_DOWN, FT_ACT_SWIGLU), mid = view(f, FT_ACT_MID);
+    FT_TRY(norm(f, in, mid, FT_ACT_RSTD_MLP, v->mlp_norm));
+    FT_TRY(linear(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, view(f, FT_ACT_GATE_UP), in, no_view));
+    bool adapted = v->group[FT_GROUP_DOWN].lora[0].r > 0;
+    if (y.data == NULL && !adapted) return FT_OK;
+    FT_TRY(v->ops->swiglu_forward(v->queue, swiglu, view(f, FT_ACT_GATE_UP)));
+    return linear(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, y, swiglu, mid);
+}
+
+// Runs `pass` over the tiles of the MLP, which is one where it is not tiled, with their rows of the stream.
+static ft_status each_tile(const frame *whole, ft_status (*pass)(const frame *tile, ft_view stream), ft_view stream)
+{
+    const ft_activation_layout *layout = whole->visit->activation;
+    for (int64_t first = 0; first < layout->tokens; first += layout->mlp_rows) {
+        frame tile = *whole;
+        tile.first = first;
+        tile.rows = layout->tokens - first < layout->mlp_rows ? layout->tokens - first : layout->mlp_rows;
+        FT_TRY(pass(&tile, rows_of(stream, first, tile.rows)));
+    }
+    return FT_OK;
+}
+
 ft_status ft_layer_forward(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved, ft_view y, ft_view x)
 {
     frame f = make_frame(visit, batch, saved);
     FT_TRY(attention_forward(&f, x));
-    ft_view in = input_of(&f, FT_ACT_IN_GATE_UP, FT_ACT_NORMED), swiglu = input_of(&f, FT_ACT_IN_DOWN, FT_ACT_SWIGLU);
-    FT_TRY(norm(&f, in, view(&f, FT_ACT_MID), FT_ACT_RSTD_MLP, visit->mlp_norm));
-    FT_TRY(linear(&f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, view(&f, FT_ACT_GATE_UP), in, no_view));
-    bool adapted = visit->group[FT_GROUP_DOWN].lora[0].r > 0;
-    if (y.data == NULL && !adapted) return FT_OK;
-    FT_TRY(visit->ops->swiglu_forward(visit->queue, swiglu, view(&f, FT_ACT_GATE_UP)));
-    return linear(&f, FT_GROUP_DOWN, FT_ACT_S_DOWN, y, swiglu, view(&f, FT_ACT_MID));
+    return y.data == NULL && visit->activation->tiled ? FT_OK : each_tile(&f, mlp_forward, y);
 }
 
 // The stream's gradient with the twin that stands in scratch: valid between the op that writes both and the end of the visit's
-// micro-batch.
+// micro-batch. Without one where tiled: the product that reads all rows quantizes them then.
 static ft_view with_twin(const frame *f, ft_view dy)
 {
     return ft_activation_twin(f->visit->activation, FT_ACT_D_MID, f->visit->scratch, dy);
@@ -152,21 +198,30 @@ static ft_status input_again(const frame *f, ft_act kept, ft_view x, ft_act rstd
     return v->activation->keeps_inputs ? FT_OK : v->ops->rmsnorm_apply(v->queue, *input, x, address(f, rstd), weight);
 }
 
-// dy (gradient of the layer's output) -> dy += gradient through the MLP, i.e. the gradient of mid.
+static ft_status mlp_input_again(const frame *f, ft_view mid, ft_view *input)
+{
+    if (!f->visit->activation->tiled) return input_again(f, FT_ACT_IN_GATE_UP, mid, FT_ACT_RSTD_MLP, f->visit->mlp_norm, input);
+    *input = without_twin(mlp_input(f));
+    return FT_OK;
+}
+
+// dy (gradient of the layer's output) -> dy += gradient through the MLP, i.e. the gradient of mid, of the rows in work. What a
+// tile saved for it was lost to the tile behind: it is made first, and stands until the end.
 static ft_status mlp_backward(const frame *f, ft_view dy)
 {
     const ft_layer_visit *v = f->visit;
+    bool tiled = v->activation->tiled, stands = tiled || v->activation->keeps_inputs;
     ft_view gate_up = view(f, FT_ACT_GATE_UP), swiglu = without_twin(input_of(f, FT_ACT_IN_DOWN, FT_ACT_SWIGLU)), normed;
-    ft_view d_swiglu = view(f, FT_ACT_D_SWIGLU), d_gate_up = view(f, FT_ACT_D_GATE_UP), d_normed = view(f, FT_ACT_D_NORMED);
-    ft_view mid = view(f, FT_ACT_MID);
-    float *rstd = address(f, FT_ACT_RSTD_MLP);
+    ft_view d_swiglu = view(f, FT_ACT_D_SWIGLU), d_gate_up = view(f, FT_ACT_D_GATE_UP);
+    ft_view d_normed = view(f, tiled ? FT_ACT_TILE_D_NORMED : FT_ACT_D_NORMED), mid = view(f, FT_ACT_MID);
+    if (tiled) FT_TRY(mlp_forward(f, no_view));
     FT_TRY(linear_back(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, d_swiglu, dy));
-    FT_TRY(v->ops->swiglu_backward(v->queue, d_gate_up, v->activation->keeps_inputs ? no_view : swiglu, d_swiglu, gate_up));
+    FT_TRY(v->ops->swiglu_backward(v->queue, d_gate_up, stands ? no_view : swiglu, d_swiglu, gate_up));
     FT_TRY(linear_back_a(f, FT_GROUP_DOWN, FT_ACT_S_DOWN, dy, swiglu));
     FT_TRY(linear_back(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_normed, d_gate_up));
-    FT_TRY(input_again(f, FT_ACT_IN_GATE_UP, mid, FT_ACT_RSTD_MLP, v->mlp_norm, &normed));
+    FT_TRY(mlp_input_again(f, mid, &normed));
     FT_TRY(linear_back_a(f, FT_GROUP_GATE_UP, FT_ACT_S_GATE_UP, d_gate_up, normed));
-    return v->ops->rmsnorm_backward(v->queue, with_twin(f, dy), dy, d_normed, mid, rstd, v->mlp_norm);
+    return v->ops->rmsnorm_backward(v->queue, with_twin(f, dy), dy, d_normed, mid, rstd_of(f, FT_ACT_RSTD_MLP), v->mlp_norm);
 }
 
 // dy (gradient of mid) -> dy += gradient through attention, i.e. the gradient of x.
@@ -193,6 +248,6 @@ static ft_status attention_backward(const frame *f, ft_view dy, ft_view x, bool 
 ft_status ft_layer_backward(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved, ft_view dy, ft_view x, bool want_dx)
 {
     frame f = make_frame(visit, batch, saved);
-    FT_TRY(mlp_backward(&f, dy));
+    FT_TRY(each_tile(&f, mlp_backward, dy));
     return attention_backward(&f, dy, x, want_dx);
 }

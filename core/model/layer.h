@@ -2,6 +2,8 @@
 //
 //   x -> norm -> qkv (+LoRA) (-> q/k norm) -> rope -> attention -> o (+LoRA) -> + x = mid -> norm -> gate|up (+LoRA) -> SwiGLU -> down (+LoRA) -> + mid
 //
+// The MLP, from mid on, runs in tiles of tokens where the layout is tiled (offload/activation.h), in ascending order both ways.
+//
 // The layer owns nothing: weights in compute form, saved block, scratch and workspace come from the visit. Shapes: T slots of
 // the micro-batch, H hidden, D = head_dim.
 #ifndef FT_MODEL_LAYER_H
@@ -35,7 +37,8 @@ typedef struct {
 
 // Heads and the scale 1/sqrt(head_dim).
 ft_attention ft_layer_attention(const ft_shape *shape);
-// y = layer(x); fills the saved block. y may be NULL: fill the saved block only, without down_proj itself (recompute in backward).
+// y = layer(x); fills the saved block. y may be NULL: fill the saved block only, without down_proj itself (recompute in backward),
+// or without all of a tiled MLP, of which backward makes each tile again.
 // y may alias x only if x is not needed again.
 ft_status ft_layer_forward(const ft_layer_visit *visit, const ft_layer_batch *batch, char *saved, ft_view y, ft_view x);
 // dy holds d loss / d y and is replaced by d loss / d x. LoRA gradients accumulate. x is the layer's input, saved as filled by
