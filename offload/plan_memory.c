@@ -157,13 +157,13 @@ static void activation_lines(ft_plan *plan)
     if (line[FT_LINE_SPILL] > 0) line[FT_LINE_HOST_RING] += ft_spill_pool_bytes(act->boundary_bytes);
 }
 
-// Device: labels, positions, document starts per micro-batch; one buffer of embedding rows, or the ids where all rows are there;
+// Device: labels, positions, document starts per micro-batch; the ids, or one buffer of embedding rows where the table is on NVMe;
 // rope tables; rstd and norm weight of the head; scalars. Host: the same staged, and a snapshot of masters and moments for checkpoints.
 static void batch_lines(ft_plan *plan)
 {
     const ft_shape *shape = &plan->layout.shape;
     int64_t tokens = plan->micro_batch_tokens, embed_row = shape->hidden * (int64_t)ft_dtype_bytes(shape->dtype);
-    bool ids = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HBM;
+    bool ids = plan->home[ft_layout_embed(&plan->layout)] != FT_TIER_NVME;
     int64_t ints = round_piece(tokens * 4) * (2 + ids) + round_piece((tokens + 1) * 4);
     int64_t rope = 2 * round_piece(plan->request.sequence_len * (shape->head_dim / 2) * 4);
     plan->line[FT_LINE_BATCH] = plan->micro_batches * ints + (ids ? 0 : round_piece(tokens * embed_row)) + rope +

@@ -97,6 +97,8 @@ static ft_status describe(ft_device_info *info, int ordinal, char pci_bus[32])
         .graphs = true,
     };
     snprintf(info->name, sizeof info->name, "%.*s", (int)sizeof info->name - 1, properties.name);
+    if (!properties.canUseHostPointerForRegisteredMem)  // embedding rows are read where they are
+        return ft_error(FT_E_UNSUPPORTED, "device cuda:%d: %s cannot read registered host memory; use --device cpu", ordinal, info->name);
     return check_capability(info);
 }
 

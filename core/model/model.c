@@ -139,7 +139,7 @@ static ft_status open_batches(ft_model *model)
     const ft_plan *plan = model->plan;
     int64_t tokens = plan->micro_batch_tokens;
     int64_t rows = tokens * plan->layout.shape.hidden * (int64_t)ft_dtype_bytes(plan->layout.shape.dtype);
-    bool gathered = plan->home[ft_layout_embed(&plan->layout)] == FT_TIER_HBM;
+    bool gathered = plan->home[ft_layout_embed(&plan->layout)] != FT_TIER_NVME;
     FT_ALLOC_CHECK(model->slot = FT_NEW_ARRAY(batch_slot, plan->micro_batches));
     for (int64_t m = 0; m < plan->micro_batches; m++) {
         batch_slot *slot = &model->slot[m];

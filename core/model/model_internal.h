@@ -8,7 +8,7 @@
 // Device arrays of one micro-batch of the running sweep.
 typedef struct {
     int32_t *labels, *positions, *doc_begin;           // device
-    int32_t *ids;                                      // device; NULL unless the embedding lives there
+    int32_t *ids;                                      // device; NULL where the embedding lives on NVMe
     int32_t *host_labels, *host_positions, *host_doc, *host_ids;  // staging, alive until the copies are done
     const ft_model_batch *batch;
     ft_layer_batch layer;
@@ -46,7 +46,7 @@ struct ft_model {
     int64_t *kept_index;          // [layers] position among kept layers, -1
     int64_t *unit;                // [layers * micro_batches] streamer unit of a spilled input
     batch_slot *slot;             // [micro_batches]
-    void *embed_device;           // rows in the embedding's dtype
+    void *embed_device;           // rows in the embedding's dtype, where it lives on NVMe
     void *embed_host[2];
     int64_t embeds;               // embedding uploads so far
 

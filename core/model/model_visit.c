@@ -192,8 +192,15 @@ static ft_status check_ids(const ft_shape *shape, const int32_t *ids, int64_t n)
     return FT_OK;
 }
 
-// Two staging buffers: the rows of one micro-batch are gathered while the other's copy may still run. Where the embedding lives
-// on the device its rows are gathered there.
+// The table as the device reads it: its own, or host memory, over the link and only the rows that are asked for.
+static const char *embedding_table(const ft_model *model)
+{
+    int record = ft_layout_embed(&model->plan->layout);
+    const void *resident = ft_streamer_resident(model->streamer, record);
+    return resident ? resident : ft_streamer_host_record(model->streamer, record);
+}
+
+// Two staging buffers for an embedding on NVMe: the rows of one micro-batch are gathered while the other's copy may still run.
 ft_status ft_model_embed(ft_model *model, int64_t index, ft_view x, const int32_t *ids, int64_t n)
 {
     const ft_layout *layout = &model->plan->layout;
@@ -201,7 +208,7 @@ ft_status ft_model_embed(ft_model *model, int64_t index, ft_view x, const int32_
     FT_TRY(check_ids(&layout->shape, ids, n));
     batch_slot *slot = &model->slot[index];
     if (slot->ids != NULL) {
-        const char *record = ft_streamer_resident(model->streamer, ft_layout_embed(layout));
+        const char *record = embedding_table(model);
         memcpy(slot->host_ids, ids, (size_t)n * 4);
         FT_TRY(ft_copy_h2d(model->queue, slot->ids, slot->host_ids, n * 4));
         return model->ops->embed(model->queue, x, record + tensor->codes, tensor->dtype, slot->ids);
