@@ -36,7 +36,14 @@ static const ft_flag offload_flags[] = {
     SHAPE, SEED, {NULL}};
 static const ft_flag model_flags[] = {JSON, {"output", FT_FLAG_TEXT, "DIR", "directory of the checkpoint to write", 0, 0}, SHAPE, SEED, THREADS, {NULL}};
 static const ft_flag step_flags[] = {
-    JSON, {"steps", FT_FLAG_INT, "N", "steps measured after warm-up; the median is printed (default 5)", 1, 31}, SHAPE, {NULL}};
+    JSON, {"steps", FT_FLAG_INT, "N", "steps measured after warm-up; the median is printed (default 5)", 1, 31},
+    {"warm-up", FT_FLAG_INT, "N", "steps before those (default 3, on the CPU 1)", 0, 1000},
+    {"no-profile", FT_FLAG_SWITCH, NULL, "without the step that times each op and without the limit made of its parts", 0, 0},
+    {"tier", FT_FLAG_TEXT, "hbm|host|nvme|plan", "where the layers live; plan: where the plan puts them", 0, 0},
+    {"alias", FT_FLAG_INT, "N", "this many real layers in host memory (8 at least) stand for all of them", 1, 10000},
+    {"keep-store", FT_FLAG_SWITCH, NULL, "the store of random weights on --nvme stays, for the next run of this geometry and seed", 0, 0},
+    {"curve", FT_FLAG_TEXT, "T1[,T2...]", "tokens a sweep: layers from host memory beside layers on the device, at each of them", 0, 0},
+    SHAPE, {NULL}};
 static const ft_flag gemm_flags[] = {
     JSON, CANDIDATES, KNOWN_GEOMETRY("(default)"), {"shape", FT_FLAG_TEXT, "MxNxK", "one product instead: rows x out features x in features", 0, 0},
     {"tokens", FT_FLAG_INT, "N", "rows of a layer's products (default 8192)", 1, 1 << 24}, {NULL}};
@@ -83,7 +90,9 @@ static ft_bench_options options_of(ft_invocation *in, const ft_bench_options *de
         .vocab = int_or(in, "vocab", 2048), .seed = in->verb->takes_config ? (uint64_t)in->settings.values.seed : (uint64_t)int_or(in, "seed", 1),
         .device = text_or(in, "device", "auto"), .head_dim = int_or(in, "head-dim", 128), .sequence_len = int_or(in, "sequence-len", 4096),
         .micro_batch_size = int_or(in, "micro-batch-size", 1), .packed = given(in, "packed"), .tune = given(in, "tune"), .product = text_or(in, "shape", NULL),
-        .tokens = int_or(in, "tokens", 8192), .candidates = (int)int_or(in, "candidates", 12), .settings = &in->settings};
+        .tokens = int_or(in, "tokens", 8192), .candidates = (int)int_or(in, "candidates", 12), .tier = text_or(in, "tier", NULL),
+        .alias = int_or(in, "alias", 0), .warm_up = (int)int_or(in, "warm-up", -1), .no_profile = given(in, "no-profile"),
+        .keep_store = given(in, "keep-store"), .curve = text_or(in, "curve", NULL), .settings = &in->settings};
 }
 
 static ft_status run_probe(ft_invocation *in, probe run, const ft_bench_options *defaults)
@@ -119,7 +128,7 @@ static ft_status run_table(ft_invocation *in) { return ft_bench_table((const cha
 static const ft_verb io = {"io", NULL, "--nvme DIR[,DIR...] [--json]", "NVMe to host memory, beside fio", io_flags, false, run_io, 0};
 static const ft_verb offload = {"offload", NULL, "--nvme DIR[,DIR...] [--device auto|cuda|cpu] [--tune] [--json]", "every link and the whole streamed path, beside their limits", offload_flags, false, run_offload, 0};
 static const ft_verb model = {"model", NULL, "--output DIR [--hidden N --layers N ...]", "write a random-weight checkpoint of any geometry", model_flags, false, run_model, 0};
-static const ft_verb step = {"step", NULL, "[CONFIG.yaml] --geometry NAME [--layers N] [--sequence-len N --micro-batch-size N --compute fp8 ...] [--json]", "optimizer steps of LoRA on random weights beside their limit, with the time of each op", step_flags, true, run_step, 0};
+static const ft_verb step = {"step", NULL, "[CONFIG.yaml] --geometry NAME [--layers N] [--tier hbm|host|nvme|plan] [--sequence-len N --micro-batch-size N --compute fp8 ...] [--json]", "optimizer steps of LoRA on random weights, from wherever they live, beside their limit and the plan, with the time of each op", step_flags, true, run_step, 0};
 static const ft_verb gemm = {"gemm", NULL, "[--geometry NAME | --shape MxNxK] [--tokens N] [--compute bf16|fp8] [--json]", "products of a geometry on a GPU: first algorithm and best", gemm_flags, true, run_gemm, 0};
 static const ft_verb calibrate = {"calibrate", NULL, "[CONFIG.yaml] --geometry NAME | --model DIR [--sequence-len N --micro-batch-size N ...] [--json]", "time the products of a run on this GPU, and keep the best algorithms for it", calibrate_flags, true, run_calibrate, 0};
 static const ft_verb attention = {"attention", NULL, "[--geometry NAME] [--sequence-len N] [--packed] [--json]", "attention forward and backward", attention_flags, false, run_attention, 0};

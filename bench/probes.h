@@ -26,6 +26,12 @@ typedef struct {
     const char *product;    // gemm: "MxNxK", NULL = those of the geometry
     int64_t tokens;         // gemm: rows
     int candidates;         // gemm, calibrate: algorithms tried per product
+    const char *tier;       // step: hbm, host, nvme or plan; NULL = base_placement
+    int64_t alias;          // step: real layers in host memory, 0 = all
+    int warm_up;            // step: steps before the measured ones, negative = as many as the device needs
+    bool no_profile;        // step: neither a step with clocks nor rates of its parts
+    bool keep_store;        // step: a store of random weights stays
+    const char *curve;      // step: tokens a sweep, comma-separated, NULL = none
     ft_settings *settings;  // step, gemm, calibrate: the config keys of the command line
 } ft_bench_options;
 
@@ -33,6 +39,8 @@ typedef struct {
 ft_status ft_bench_io(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_offload(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_step(const ft_bench_options *options, ft_bench_report *report);
+// `step --curve`: streaming's cost against the tokens of a sweep.
+ft_status ft_bench_curve(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_gemm(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_calibrate(const ft_bench_options *options, ft_bench_report *report);
 ft_status ft_bench_attention(const ft_bench_options *options, ft_bench_report *report);

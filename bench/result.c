@@ -72,6 +72,13 @@ void ft_bench_report_add(ft_bench_report *report, const ft_bench_result *r)
     fflush(stdout);
 }
 
+void ft_bench_report_note(ft_bench_report *report, const char *line)
+{
+    if (report->json) return;
+    printf("%s\n", line);
+    fflush(stdout);
+}
+
 void ft_bench_report_end(ft_bench_report *report)
 {
     if (report->json) {

@@ -27,6 +27,7 @@ ft_status ft_bench_report_begin(ft_bench_report *report, bool json, const char *
 // Results from here on are those of this device.
 void ft_bench_report_device(ft_bench_report *report, const ft_device_info *info);
 void ft_bench_report_add(ft_bench_report *report, const ft_bench_result *result);  // text is printed at once
+void ft_bench_report_note(ft_bench_report *report, const char *line);  // for people: no result of its own, not in JSON
 void ft_bench_report_end(ft_bench_report *report);                                 // prints the JSON
 
 #endif

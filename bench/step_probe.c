@@ -3,21 +3,21 @@
 //   useful      FLOPs the mathematics asks for: forward and dX of every frozen linear, LoRA, causal attention, the head
 //   executed    useful, and what recomputation adds
 //   limit       what is executed, at the rates this run measures for each part alone (bench/op_cost.h)
-// Throughput is the median over steps after warm-up, by the clock on the wall, without clocks around ops; one more step has those.
+// Throughput is the median over steps after warm-up, by the clock on the wall, without clocks around ops; one more step has those,
+// unless there is to be no profile. What the steps moved stands beside what the plan says of it (bench/step_moved.h).
 #include <time.h>
 
+#include "bench/step_moved.h"
 #include "bench/step_report.h"
-#include "bench/training.h"
 #include "common/log.h"
-
-enum { MAX_REPEAT = 31, WARM_UP_CPU = 1, WARM_UP_CUDA = 3 };
 
 static double useful_flops(const ft_bench_training *t)
 {
     const ft_shape *shape = &t->session.shape;
     const ft_adapter_layout *adapter = &t->session.adapter;
     double frozen = (double)(shape->layers * ft_shape_layer_parameters(shape)), lora = (double)ft_lora_parameters(shape, adapter->r, adapter->targets);
-    double length = (double)t->settings->values.sequence_len, pairs = (double)t->tokens * (length + 1) / 2;
+    double tokens = (double)(t->tokens * t->n_batches), trained = (double)(t->trained * t->n_batches);
+    double length = (double)t->settings->values.sequence_len, pairs = tokens * (length + 1) / 2;
     double attention = 2 * 7 * pairs * (double)(shape->layers * shape->q_heads * shape->head_dim);
     // The first layer's q, k and v need no dX, nor LoRA's share of it.
     int64_t out, in, first = 0;
@@ -25,8 +25,7 @@ static double useful_flops(const ft_bench_training *t)
         ft_shape_linear(shape, (ft_linear)linear, &out, &in);
         first += out * in + (adapter->targets >> linear & 1 ? adapter->r * in : 0);
     }
-    return 4 * (double)t->tokens * frozen - 2 * (double)t->tokens * (double)first + 6 * (double)t->tokens * lora + attention +
-           4 * (double)t->trained * (double)(shape->vocab * shape->hidden);
+    return 4 * tokens * frozen - 2 * tokens * (double)first + 6 * tokens * lora + attention + 4 * trained * (double)(shape->vocab * shape->hidden);
 }
 
 // Layers of the named geometry, whatever --layers says; 0 without a name.
@@ -40,23 +39,6 @@ static int64_t all_layers(const ft_bench_options *options)
 static double cpu_seconds(void)
 {
     return (double)clock() / CLOCKS_PER_SEC;
-}
-
-static ft_status measure_steps(ft_bench_training *t, ft_step_report *r)
-{
-    double seconds[MAX_REPEAT], cpu[MAX_REPEAT];
-    int repeat = t->options->repeat < MAX_REPEAT ? t->options->repeat : MAX_REPEAT;
-    int warm_up = r->kind == FT_DEVICE_CPU ? WARM_UP_CPU : WARM_UP_CUDA;
-    for (int i = 0; i < warm_up; i++) FT_TRY(ft_bench_training_step(t, &r->loss));
-    for (int i = 0; i < repeat; i++) {
-        double start = ft_now_s(), cpu_start = cpu_seconds();
-        FT_TRY(ft_bench_training_step(t, &r->loss));
-        seconds[i] = ft_now_s() - start;
-        cpu[i] = cpu_seconds() - cpu_start;
-    }
-    r->seconds = ft_bench_median(seconds, repeat);
-    r->cpu_seconds = ft_bench_median(cpu, repeat);
-    return FT_OK;
 }
 
 // One step with clocks around the ops.
@@ -90,25 +72,38 @@ static ft_status measure_bound(ft_bench_training *t, ft_step_report *r)
     return status;
 }
 
+// The step with clocks, and what bounds it.
+static ft_status measure_parts(ft_bench_training *t, ft_step_report *r)
+{
+    if (t->options->no_profile) return FT_OK;
+    FT_TRY(profile_step(t, r));
+    FT_TRY(ft_device_memory_used(t->session.device, &r->used_bytes));
+    ft_bench_training_close_model(t);
+    r->profiled = true;
+    return measure_bound(t, r);
+}
+
 static ft_status measure(ft_bench_training *t, ft_bench_report *report)
 {
     const ft_device_info *info = ft_device_get_info(t->session.device);
-    ft_step_report r = {.kind = info->kind, .tokens = (double)t->tokens, .useful_flops = useful_flops(t),
-                        .layers = t->session.shape.layers, .all_layers = all_layers(t->options),
-                        .planned_bytes = t->session.plan.tier_bytes[FT_TIER_HBM] + info->context_bytes};
+    ft_step_measured steps;
     ft_bench_report_device(report, info);
-    FT_TRY(measure_steps(t, &r));
-    FT_TRY(profile_step(t, &r));
+    FT_TRY(ft_step_run(t, &steps));
+    ft_step_report r = {.kind = info->kind, .tokens = (double)steps.tokens, .useful_flops = useful_flops(t), .seconds = steps.seconds,
+                        .cpu_seconds = steps.cpu_seconds, .loss = steps.loss, .layers = t->session.shape.layers, .all_layers = all_layers(t->options),
+                        .planned_bytes = t->session.plan.tier_bytes[FT_TIER_HBM] + info->context_bytes};
     FT_TRY(ft_device_memory_used(t->session.device, &r.used_bytes));
-    ft_bench_training_close_model(t);
-    FT_TRY(measure_bound(t, &r));
+    FT_TRY(measure_parts(t, &r));
     ft_step_report_add(report, &r);
+    ft_step_moved_add(report, t, &steps);
+    ft_step_report_add_parts(report, &r);
     return FT_OK;
 }
 
 ft_status ft_bench_step(const ft_bench_options *options, ft_bench_report *report)
 {
     ft_bench_training training;
+    if (options->curve) return ft_bench_curve(options, report);
     ft_status status = ft_bench_training_open(&training, options, 0);
     if (status == FT_OK) status = measure(&training, report);
     ft_bench_training_close(&training);

@@ -63,20 +63,26 @@ static void add_whole(ft_bench_report *report, const ft_step_report *r)
 void ft_step_report_add(ft_bench_report *report, const ft_step_report *r)
 {
     units u = units_of(r->kind);
-    double executed = 0, in_ops = 0;
-    for (int i = 0; i < FT_TIMED_COUNT; i++) {
-        executed += ft_timed_sums()[i].flops;
-        in_ops += ft_timed_sums()[i].seconds;
-    }
-    add(report, "LoRA step", "tokens/s", r->tokens / r->seconds, "parts alone", r->tokens / r->bound.seconds);
+    double executed = 0;
+    for (int i = 0; i < FT_TIMED_COUNT; i++) executed += ft_timed_sums()[i].flops;
+    add(report, "LoRA step", "tokens/s", r->tokens / r->seconds, r->profiled ? "parts alone" : NULL, r->tokens / r->bound.seconds);
     if (r->kind == FT_DEVICE_CPU) add(report, "LoRA step, CPU time", "s", r->cpu_seconds, NULL, 0);
     else add(report, "LoRA step, time", "ms", 1e3 * r->seconds, NULL, 0);
-    add_whole(report, r);
+    if (r->profiled) add_whole(report, r);
     add(report, "useful", u.flops, r->useful_flops / r->seconds / u.flop_scale, NULL, 0);
-    add(report, "executed", u.flops, executed / r->seconds / u.flop_scale, NULL, 0);
+    if (r->profiled) add(report, "executed", u.flops, executed / r->seconds / u.flop_scale, NULL, 0);
     add(report, "loss", "nats", r->loss, NULL, 0);
     if (r->used_bytes > 0) add(report, "device memory", "GB", (double)r->used_bytes / 1e9, "plan and context", (double)r->planned_bytes / 1e9);
-    for (int i = 0; i < FT_TIMED_COUNT; i++) add_class(report, r, i);
-    add(report, "step: between ops", u.time, 1e3 * (r->profile_seconds - in_ops), "all of the step", 1e3 * r->profile_seconds);
+}
+
+void ft_step_report_add_parts(ft_bench_report *report, const ft_step_report *r)
+{
+    double in_ops = 0;
+    if (!r->profiled) return;
+    for (int i = 0; i < FT_TIMED_COUNT; i++) {
+        in_ops += ft_timed_sums()[i].seconds;
+        add_class(report, r, i);
+    }
+    add(report, "step: between ops", units_of(r->kind).time, 1e3 * (r->profile_seconds - in_ops), "all of the step", 1e3 * r->profile_seconds);
     add_bound(report, r);
 }

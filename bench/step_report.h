@@ -12,11 +12,14 @@ typedef struct {
     double profile_seconds;        // of the step with clocks: CUDA wall, CPU the CPU time
     double loss;                   // of the last step, nats a token
     int64_t layers, all_layers;    // measured, and of the geometry (0 = unknown)
+    bool profiled;                 // what a step with clocks gives is there: ft_timed_sums, profile_seconds and bound
     int64_t planned_bytes, used_bytes;  // of device memory, context included; used 0 = unknown
     ft_step_bound bound;
 } ft_step_report;
 
-// Takes the op classes from ft_timed_sums.
+// The step as a whole; takes the FLOPs from ft_timed_sums.
 void ft_step_report_add(ft_bench_report *report, const ft_step_report *step);
+// Its parts and their limits, if profiled; takes the op classes from ft_timed_sums.
+void ft_step_report_add_parts(ft_bench_report *report, const ft_step_report *step);
 
 #endif

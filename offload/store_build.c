@@ -16,6 +16,7 @@
 #include "offload/store_internal.h"
 
 int64_t ft_store_checkpoint_bytes = (int64_t)256 << 20;
+#define RANDOM_CHECKPOINTS 16  // times as far apart where the bytes are soon made again
 
 static ft_status open_drives(ft_store_build *build)
 {
@@ -43,7 +44,7 @@ static bool checkpoint_due(const ft_store_build *build)
 {
     int64_t bytes = 0;
     for (int64_t i = build->durable; i < build->produced; i++) bytes += build->table.stripe[i].bytes;
-    return bytes >= ft_store_checkpoint_bytes;
+    return bytes >= ft_store_checkpoint_bytes * (build->random != NULL ? RANDOM_CHECKPOINTS : 1);
 }
 
 static ft_status fill_extent(ft_store_build *build, int record, ft_group group, int64_t stripes)
@@ -152,11 +153,12 @@ static ft_status build_and_write(ft_store_build *build)
             ft_human_bytes(size, (double)build->source.layout.bytes), build->directories.n, build->directories.n > 1 ? "s" : "");
     FT_TRY(open_drives(build));
     FT_TRY(ft_store_sink_new(&build->sink, &build->table, build->drive, build->file));
-    FT_TRY(ft_store_filler_init(&build->filler, &build->source, build->sink));
+    FT_TRY(ft_store_filler_init(&build->filler, &build->source, build->random, build->sink));
     FT_TRY(fill_all(build));
     close_drives(build);
     memcpy(build->manifest.error, build->error, sizeof build->error);
     FT_TRY(ft_store_commit_write(&build->directories, &build->table, &build->manifest));
+    if (build->random != NULL) return FT_OK;
     if (build->source.shape.quantization.method != NULL) announce_as_it_is(&build->source.layout);
     else announce_error(&build->manifest);
     return FT_OK;
@@ -192,22 +194,34 @@ static ft_status look(ft_store_build *build, bool *complete)
 }
 
 // A store that is there needs no lock: runs that start together on it, or on drives mounted read-only, do not meet.
-static ft_status make_unless_there(ft_store_build *build)
+static ft_status make_unless_there(ft_store_build *build, bool *made)
 {
     const int *count = build->parts.count;
     bool complete;
+    *made = false;
     FT_TRY(look(build, &complete));
     if (complete) return FT_OK;
     FT_TRY(ft_store_directories_lock(&build->directories));
     FT_TRY(look(build, &complete));
     if (complete) return FT_OK;
+    *made = true;
     bool written = count[FT_PART_FINAL] + count[FT_PART_WRITTEN] == build->directories.n;
     if (count[FT_PART_FINAL] > 0 || written) FT_TRY(check_rest_written(build));
     else FT_TRY(make(build));
     return ft_store_commit_rename(&build->directories);
 }
 
-static void free_build(ft_store_build *build)
+ft_store_build *ft_store_build_new(const ft_store_options *options, const volatile int *cancel)
+{
+    ft_store_build *build = FT_NEW(ft_store_build);
+    if (build == NULL) return NULL;
+    build->options = options;
+    build->cancel = cancel;
+    build->journal = -1;
+    return build;
+}
+
+void ft_store_build_free(ft_store_build *build)
 {
     close_drives(build);
     if (build->journal >= 0) close(build->journal);
@@ -220,25 +234,28 @@ static void free_build(ft_store_build *build)
     ft_free(build);
 }
 
+ft_status ft_store_build_run(ft_store_build *build, const char id[FT_HASH_TEXT], bool *made)
+{
+    FT_TRY(ft_store_directories_open(&build->directories, build->options->nvme, build->options->n_nvme, id));
+    return make_unless_there(build, made);
+}
+
 static ft_status prepare(ft_store_build *build, const char *model_directory, char id[FT_HASH_TEXT])
 {
     const ft_store_options *options = build->options;
+    bool made;
     FT_TRY(ft_store_source_open(&build->source, model_directory, options->format));
     FT_TRY(ft_store_source_id(&build->source, options->format, id));
-    FT_TRY(ft_store_directories_open(&build->directories, options->nvme, options->n_nvme, id));
-    return make_unless_there(build);
+    return ft_store_build_run(build, id, &made);
 }
 
 ft_status ft_store_prepare(const char *model_directory, const ft_store_options *options, const volatile int *cancel)
 {
     char id[FT_HASH_TEXT];
-    ft_store_build *build = FT_NEW(ft_store_build);
+    ft_store_build *build = ft_store_build_new(options, cancel);
     FT_ALLOC_CHECK(build);
-    build->options = options;
-    build->cancel = cancel;
-    build->journal = -1;
     ft_status status = prepare(build, model_directory, id);
-    free_build(build);
+    ft_store_build_free(build);
     FT_TRY(status);
     ft_store *store;
     FT_TRY(ft_store_open(&store, model_directory, id, options));

@@ -1,7 +1,9 @@
-// One extent: codes of its tensors, block by block, their scale arrays, and the padding.
+// One extent: codes of its tensors, block by block, their scale arrays, and the padding. One of random weights is made up stripe
+// by stripe, on all threads.
 #include "common/log.h"
 #include "common/memory.h"
 #include "offload/source_scales.h"
+#include "offload/store_random.h"
 #include "offload/store_internal.h"
 
 static size_t largest_scales(const ft_layout *layout)
@@ -18,9 +20,10 @@ static size_t largest_scales(const ft_layout *layout)
     return count;
 }
 
-ft_status ft_store_filler_init(ft_store_filler *filler, const ft_store_source *source, ft_store_sink *sink)
+ft_status ft_store_filler_init(ft_store_filler *filler, const ft_store_source *source, const ft_store *random, ft_store_sink *sink)
 {
-    *filler = (ft_store_filler){.source = source, .sink = sink};
+    *filler = (ft_store_filler){.source = source, .random = random, .sink = sink};
+    if (random != NULL) return FT_OK;
     size_t count = largest_scales(&source->layout);
     ft_status status = ft_converter_init(&filler->converter, source);
     if (status != FT_OK) return status;
@@ -39,10 +42,15 @@ void ft_store_filler_free(ft_store_filler *filler)
     *filler = (ft_store_filler){0};
 }
 
+static void show(ft_store_filler *filler)
+{
+    if (filler->progress != NULL) ft_progress_update(filler->progress, (double)ft_store_sink_position(filler->sink));
+}
+
 static ft_status add(ft_store_filler *filler, const void *data, int64_t bytes)
 {
     FT_TRY(ft_store_sink_add(filler->sink, data, bytes));
-    if (filler->progress != NULL) ft_progress_update(filler->progress, (double)ft_store_sink_position(filler->sink));
+    show(filler);
     return FT_OK;
 }
 
@@ -107,9 +115,25 @@ static ft_status fill_tensor(ft_store_filler *filler, int record, const ft_recor
     return target->kind != FT_SCALE_NONE ? fill_scales(filler, record, target) : FT_OK;
 }
 
+static void make_up(const void *random, const ft_stripe *stripe, void *data)
+{
+    ft_store_random_fill(random, (int)stripe->record, stripe->record_offset, stripe->bytes, data);
+}
+
+static ft_status make_up_extent(ft_store_filler *filler, ft_extent extent)
+{
+    for (int64_t n = ft_extent_stripes(extent); n > 0; n--) {
+        if (filler->cancel != NULL && *filler->cancel) return FT_E_STOPPED;
+        FT_TRY(ft_store_sink_fill(filler->sink, make_up, filler->random));
+        show(filler);
+    }
+    return FT_OK;
+}
+
 ft_status ft_store_fill_extent(ft_store_filler *filler, int record, ft_group group)
 {
     const ft_record *layout = &filler->source->layout.record[record];
+    if (filler->random != NULL) return make_up_extent(filler, layout->extent[group]);
     for (int i = 0; i < layout->n_tensors; i++)
         if (layout->tensor[i].group == group) FT_TRY(fill_tensor(filler, record, &layout->tensor[i]));
     return pad(filler, record, layout->extent[group].offset + layout->extent[group].bytes);

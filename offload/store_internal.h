@@ -11,7 +11,7 @@
 //   store_sink.c      bytes -> stripes on the drives
 //   store_fill.c      what one extent is made of
 //   store_start.c     where a build starts
-//   store_build.c     prepare
+//   store_build.c     prepare; store_random_build.c: the same from no model, of random weights
 //   store_commit.c    from a finished build to a valid store
 //   store_open.c, store_read.c, store_list.c
 #ifndef FT_OFFLOAD_STORE_INTERNAL_H
@@ -208,6 +208,9 @@ void ft_store_sink_free(ft_store_sink *sink);                     // waits for w
 void ft_store_sink_seek(ft_store_sink *sink, int64_t stripe);     // the next one to fill
 ft_status ft_store_sink_add(ft_store_sink *sink, const void *data, int64_t bytes);
 ft_status ft_store_sink_pad(ft_store_sink *sink, uint32_t record, int64_t record_offset);  // zeros up to there
+// The next whole stripe, written by `fill` where it is sent from; nothing of it may be there yet.
+typedef void (*ft_stripe_fill)(const void *context, const ft_stripe *stripe, void *data);
+ft_status ft_store_sink_fill(ft_store_sink *sink, ft_stripe_fill fill, const void *context);
 int64_t ft_store_sink_position(const ft_store_sink *sink);        // bytes of the store before what comes next
 ft_status ft_store_sink_wait(ft_store_sink *sink);                // everything submitted is written
 
@@ -216,6 +219,7 @@ ft_status ft_store_sink_wait(ft_store_sink *sink);                // everything 
 // Produces extents; owned by the build.
 typedef struct {
     const ft_store_source *source;
+    const ft_store *random;    // made up by this (store_random.h) instead of read from the source; NULL = no
     ft_store_sink *sink;
     ft_converter converter;
     float *scales, *scales_t;  // of the widest matrix
@@ -224,7 +228,7 @@ typedef struct {
     const volatile int *cancel;
 } ft_store_filler;
 
-ft_status ft_store_filler_init(ft_store_filler *filler, const ft_store_source *source, ft_store_sink *sink);
+ft_status ft_store_filler_init(ft_store_filler *filler, const ft_store_source *source, const ft_store *random, ft_store_sink *sink);
 void ft_store_filler_free(ft_store_filler *filler);
 // Writes one extent of a record through the sink. FT_E_STOPPED when *cancel is set.
 ft_status ft_store_fill_extent(ft_store_filler *filler, int record, ft_group group);
@@ -235,6 +239,7 @@ typedef struct {
     const ft_store_options *options;
     const volatile int *cancel;
     ft_store_source source;
+    const ft_store *random;  // what the records are made up by, NULL = they are read
     ft_store_directories directories;
     ft_store_parts parts;
     ft_manifest manifest;
@@ -249,6 +254,12 @@ typedef struct {
     int64_t produced;  // stripes of complete extents
     ft_store_error error[FT_GROUP_MATRICES];  // of complete extents
 } ft_store_build;
+
+// For the two kinds of `prepare`. FT_E_NOMEM: NULL.
+ft_store_build *ft_store_build_new(const ft_store_options *options, const volatile int *cancel);
+void ft_store_build_free(ft_store_build *build);
+// Makes the store of `source`, which is filled in, unless it is there; *made: it was not.
+ft_status ft_store_build_run(ft_store_build *build, const char id[FT_HASH_TEXT], bool *made);
 
 extern int64_t ft_store_checkpoint_bytes;  // written between two entries of the journal; tests make it small
 

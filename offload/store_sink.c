@@ -150,6 +150,15 @@ ft_status ft_store_sink_add(ft_store_sink *sink, const void *data, int64_t bytes
     return put(sink, data, bytes);
 }
 
+ft_status ft_store_sink_fill(ft_store_sink *sink, ft_stripe_fill fill, const void *context)
+{
+    FT_ASSERT(sink->filled == 0 && sink->current < sink->table->n, "%u bytes of a stripe would be lost", sink->filled);
+    const ft_stripe *stripe = &sink->table->stripe[sink->current];
+    fill(context, stripe, sink->slot[sink->current_slot].buffer);
+    sink->filled = stripe->bytes;
+    return submit_stripe(sink);
+}
+
 // The stream stands at the end of a record when the next stripe to fill is not the record's.
 ft_status ft_store_sink_pad(ft_store_sink *sink, uint32_t record, int64_t record_offset)
 {

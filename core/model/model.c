@@ -219,6 +219,7 @@ ft_adapter_state ft_model_adapter(ft_model *model) { return model->state; }
 ft_queue *ft_model_queue(ft_model *model) { return model->queue; }
 const ft_ops *ft_model_ops(ft_model *model) { return model->ops; }
 ft_streamer *ft_model_streamer(ft_model *model) { return model->streamer; }
+const ft_pool *ft_model_pool(const ft_model *model) { return model->pool; }
 
 void *ft_model_workspace(ft_model *model, int64_t *bytes)
 {

@@ -30,6 +30,7 @@ typedef struct {
     uint64_t seed;                            // dropout
     bool deterministic;                       // CUDA: an attention whose backward has one order of sums
     const char *gemm_table;                   // CUDA: file of measured GEMM algorithms, NULL = none
+    const char *trace;                        // file of a timeline (offload/trace.h), NULL = none
     const ft_ops *ops;                        // NULL: the device's; a benchmark gives its own to time each
 } ft_model_options;
 
@@ -50,6 +51,8 @@ ft_clip *ft_model_clip(ft_model *model);
 // Host room for n floats each of parameters, moment1 and moment2 (part 0, 1, 2; moments only when training).
 float *ft_model_snapshot(ft_model *model, int part);
 ft_streamer *ft_model_streamer(ft_model *model);
+ft_meter *ft_model_meter(ft_model *model);    // has a span for every layer visit, and for inputs, head and optimizer
+const ft_pool *ft_model_pool(const ft_model *model);  // of its host memory
 
 // Called after every layer visit; a non-zero return abandons the step with FT_E_STOPPED.
 typedef int (*ft_visit_callback)(void *context, int64_t sweep, int64_t sweeps, int64_t layer, ft_direction direction);

@@ -100,8 +100,26 @@ static ft_status open_store(ft_session *session, const ft_config *config, volati
     return FT_OK;
 }
 
-static ft_status open_random(ft_session *session, const ft_config *config)
+// On drives: what the shape's config.json says, as a store.
+static ft_status open_random_drives(ft_session *session, const ft_config *config, volatile int *stop)
 {
+    ft_store_options options = store_options(config);
+    ft_shape shape;
+    char *text;
+    bool made;
+    for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directory(config->nvme.items[i]));
+    FT_TRY(ft_shape_read_text(&shape, config->base_model, &text));
+    ft_status status = ft_store_prepare_random(text, (uint64_t)config->seed, &options, stop, session->store_id, &made);
+    ft_free(text);
+    FT_TRY(status);
+    FT_TRY(ft_store_open(&session->store, NULL, session->store_id, &options));
+    session->layout = session->store->layout;
+    return FT_OK;
+}
+
+static ft_status open_random(ft_session *session, const ft_config *config, volatile int *stop)
+{
+    if (config->nvme.n > 0) return open_random_drives(session, config, stop);
     FT_TRY(ft_store_open_random(&session->store, &session->shape, base_format(config), (uint64_t)config->seed));
     session->layout = session->store->layout;
     return FT_OK;
@@ -198,12 +216,13 @@ static int64_t generation_bytes(const ft_session *session, const ft_config *conf
     return ft_generate_cache_bytes(&session->shape, sequence_len(config, options), repr) + session->shape.vocab * (int64_t)sizeof(float);
 }
 
-// Random weights stand in memory alone.
+// Random weights without drives stand in memory alone.
 static ft_status check_random(const ft_session *session)
 {
+    if (!ft_store_is_random(session->store)) return FT_OK;
     for (int i = 0; i < session->plan.layout.n_records; i++)
         if (session->plan.home[i] == FT_TIER_NVME)
-            return ft_error(FT_E_INPUT, "random weights must fit into device and host memory, and these do not: use fewer layers or --base-format fp8");
+            return ft_error(FT_E_INPUT, "random weights must fit into device and host memory, and these do not: use fewer layers, --base-format fp8 or --nvme DIR");
     return FT_OK;
 }
 
@@ -253,7 +272,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     // Before the store is made, which may take long.
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
     if (!options->plan_only && strcmp(config->device, "cuda") == 0) FT_TRY(check_cuda_shape(&session->shape));
-    if (options->random_weights) FT_TRY(open_random(session, config));
+    if (options->random_weights) FT_TRY(open_random(session, config, options->stop));
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
     FT_TRY(open_machine(session, config));
@@ -298,7 +317,8 @@ ft_status ft_session_model(ft_session *session, const ft_settings *settings, con
     ft_model_options model_options = {.plan = &session->plan, .store = session->store, .device = session->device,
                                       .adapter = adapted ? &session->adapter : NULL, .train = options->train,
                                       .seed = (uint64_t)settings->values.seed, .deterministic = settings->values.deterministic,
-                                      .gemm_table = session->gemm_table[0] ? session->gemm_table : NULL};
+                                      .trace = settings->values.trace,
+                                      .gemm_table = session->gemm_table[0] ? session->gemm_table : NULL, .ops = options->ops};
     ft_model *model;
     FT_TRY(ft_model_open(&model, &model_options));
     ft_status status = adapted ? load_adapter(session, settings, options, model) : FT_OK;

@@ -53,7 +53,8 @@ typedef struct {
     int64_t max_docs;            // most documents of a micro-batch, 0 = one a sequence
     bool generates;              // leaves device memory for ft_generate's cache and logits beside the plan's
     int64_t alias;               // with random weights: ft_plan_request.alias
-    bool random_weights;         // a benchmark: random weights of `geometry`, no model directory, no drives
+    bool random_weights;         // a benchmark: random weights of base_model's config.json, in memory or, with drives, as a store there
+    const ft_ops *ops;           // a benchmark gives its own; NULL = the device's
     const char *gemm_table;      // measured GEMM algorithms (CUDA), none where it does not exist; NULL = this user's
     const char *adapter_dir;     // adapter of that directory; NULL = the config's LoRA when training, none otherwise
     volatile int *stop;

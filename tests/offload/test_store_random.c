@@ -1,5 +1,5 @@
-// A store of random weights: any split of a record gives the same bytes, matrices are normal, norms are 1, scales serve both
-// orientations.
+// Random weights: any split of a record gives the same bytes, matrices are normal, norms are 1, scales serve both orientations. On
+// drives they are a store like any other, of the same bytes, and one that was stopped continues.
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -9,8 +9,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "common/memory.h"
+#include "offload/store_internal.h"
 #include "offload/store_random.h"
+#include "store_support.h"
 
 static ft_store *open_store(ft_base_format format)
 {
@@ -78,11 +79,79 @@ static void matrices_are_normal_and_norms_are_one(void **state)
     }
 }
 
+// --- on drives ----------------------------------------------------------------------------------------------------------------
+
+#define CONFIG "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\",\"hidden_size\":256,\"intermediate_size\":640," \
+               "\"num_hidden_layers\":3,\"num_attention_heads\":4,\"num_key_value_heads\":2,\"vocab_size\":1000," \
+               "\"max_position_embeddings\":2048,\"rms_norm_eps\":1e-5,\"rope_theta\":10000.0,\"hidden_act\":\"silu\"," \
+               "\"tie_word_embeddings\":false,\"torch_dtype\":\"bfloat16\"}"
+
+static void assert_bytes_of(const site *s, const char *id, ft_base_format format, uint64_t seed)
+{
+    ft_store *disk, *memory;
+    assert_ok(ft_store_open(&disk, NULL, id, &s->options));
+    assert_ok(ft_store_verify(disk));
+    assert_false(ft_store_is_random(disk));
+    assert_ok(ft_store_open_random(&memory, &disk->layout.shape, format, seed));
+    assert_int_equal(disk->layout.n_records, memory->layout.n_records);
+    for (int record = 0; record < disk->layout.n_records; record++) {
+        int64_t bytes = disk->layout.record[record].bytes;
+        char *made = record_of(memory, record, bytes), *read = ft_malloc((size_t)bytes);
+        assert_int_equal(bytes, memory->layout.record[record].bytes);
+        assert_ok(ft_store_read_record(disk, record, read));
+        assert_memory_equal(made, read, (size_t)bytes);
+        ft_free(made);
+        ft_free(read);
+    }
+    ft_store_close(memory);
+    ft_store_close(disk);
+}
+
+static void on_drives_the_bytes_are_those_of_memory(void **state)
+{
+    site s;
+    site_open(&s, 3);
+    for (int format = FT_BASE_FP8; format <= FT_BASE_BF16; format++) {
+        char id[FT_HASH_TEXT], other[FT_HASH_TEXT];
+        bool made;
+        s.options.format = (ft_base_format)format;
+        assert_ok(ft_store_prepare_random(CONFIG, 5, &s.options, NULL, id, &made));
+        assert_true(made);
+        assert_bytes_of(&s, id, s.options.format, 5);
+        assert_ok(ft_store_prepare_random(CONFIG, 5, &s.options, NULL, other, &made));
+        assert_true(!made && strcmp(id, other) == 0);
+        assert_ok(ft_store_random_id(CONFIG, s.options.format, 6, other));
+        assert_true(strcmp(id, other) != 0);
+    }
+    site_close(&s);
+}
+
+static void a_stopped_one_continues(void **state)
+{
+    site s;
+    int64_t before = ft_store_checkpoint_bytes;
+    char id[FT_HASH_TEXT];
+    bool made;
+    volatile int stop = 1;
+    ft_store *store;
+    ft_store_checkpoint_bytes = 1 << 14;
+    site_open(&s, 2);
+    assert_fails(ft_store_prepare_random(CONFIG, 5, &s.options, &stop, id, &made), FT_E_STOPPED, "continues");
+    assert_fails(ft_store_open(&store, NULL, id, &s.options), FT_E_NOT_FOUND, "not finished");
+    assert_ok(ft_store_prepare_random(CONFIG, 5, &s.options, NULL, id, &made));
+    assert_true(made);
+    assert_bytes_of(&s, id, FT_BASE_FP8, 5);
+    site_close(&s);
+    ft_store_checkpoint_bytes = before;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_split_gives_the_same_bytes),
         cmocka_unit_test(matrices_are_normal_and_norms_are_one),
+        cmocka_unit_test(on_drives_the_bytes_are_those_of_memory),
+        cmocka_unit_test(a_stopped_one_continues),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
