@@ -1,0 +1,25 @@
+# What compare.sh and offload.sh share; sourced. Both set `out`, a directory, and `deadline`, in seconds of `date +%s`.
+
+# part NAME COMMAND...: its output is OUTPUT/NAME.json, within the time left.
+part() {
+    name=$1
+    shift
+    left=$((deadline - $(date +%s)))
+    if [ $left -le 5 ]; then
+        echo "$name: no time left" | tee "$out/$name.log"
+        return
+    fi
+    begin=$(date +%s)
+    if timeout -k 5 $left "$@" >"$out/$name.json" 2>"$out/$name.log"; then
+        echo "$name: $(($(date +%s) - begin)) s"
+    else
+        echo "$name: failed: $(tail -n 1 "$out/$name.log")"
+    fi
+}
+
+# ours NAME VERB FLAG...: ft-bench, as FT or FT_BENCH say.
+ours() {
+    name=$1
+    shift
+    if [ -n "${FT:-}" ]; then part "$name" "$FT" ft-bench "$@" --json; else part "$name" "${FT_BENCH:-ft-bench}" "$@" --json; fi
+}
