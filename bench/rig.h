@@ -4,7 +4,7 @@
 
 #include "kernels/ops.h"
 
-enum { FT_RIG_BLOCKS = 64 };
+enum { FT_RIG_BLOCKS = 768 };
 
 typedef struct {
     ft_device *device;
