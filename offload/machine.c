@@ -153,7 +153,7 @@ static ft_status free_space(ft_machine *machine, const char *const *nvme, int n_
     return FT_OK;
 }
 
-ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme)
+ft_status ft_machine_look(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme)
 {
     *machine = (ft_machine){.gpus = 1, .nodes = numa_nodes(), .drives = n_nvme > 0 ? n_nvme : 1};
     const ft_device_info *info = ft_device_get_info(device);
@@ -165,9 +165,20 @@ ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *
     machine->hbm_bytes = info->kind == FT_DEVICE_CPU ? available / 10 * 6 : info->memory_free - DEVICE_LIBRARIES;
     machine->nvme_read = DEFAULT_NVME_READ;
     machine->nvme_write = DEFAULT_NVME_WRITE;
-    FT_TRY(free_space(machine, nvme, n_nvme));
+    snprintf(machine->source, sizeof machine->source, "no rates");
+    return free_space(machine, nvme, n_nvme);
+}
+
+ft_status ft_machine_probe(ft_machine *machine, ft_device *device)
+{
     time_t seconds = time(NULL);
     struct tm day;
     strftime(machine->source, sizeof machine->source, "probed %Y-%m-%d, drives assumed", gmtime_r(&seconds, &day));
-    return info->kind == FT_DEVICE_CPU ? probe_cpu(machine, device) : ft_machine_probe_cuda(machine, device);
+    return machine->device == FT_DEVICE_CPU ? probe_cpu(machine, device) : ft_machine_probe_cuda(machine, device);
+}
+
+ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme)
+{
+    FT_TRY(ft_machine_look(machine, device, nvme, n_nvme));
+    return ft_machine_probe(machine, device);
 }

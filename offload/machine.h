@@ -34,10 +34,13 @@ typedef struct {
     char source[128];             // "probed 2026-11-21, drives assumed", "configs/machines/8xh100.yaml"
 } ft_machine;
 
-// This machine: topology and free memory; rates from a short probe (< 1 s: GEMM and copy on the CPU device). Drives get a stated
-// default until there is something to read.
+// This machine: topology and free memory. Drives get stated default rates until there is something to read; the other rates are 0.
+ft_status ft_machine_look(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme);
+// Rates of the device and of memory from a short probe (< 1 s: GEMM and copies). Measured ones: offload/calibrate.h.
+ft_status ft_machine_probe(ft_machine *machine, ft_device *device);
+// Both.
 ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme);
-// The read rate of the slowest of a store's drives, all read at once for at most 0.3 s.
+// The read rates of a store's drives, all read at once for at most 0.3 s: of the slowest, and of all.
 typedef struct ft_store ft_store;
 ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store);
 // FT_E_USAGE names file, line and key of anything unknown, missing or out of range.

@@ -5,11 +5,11 @@
 
 #include "common/log.h"
 #include "common/memory.h"
-#include "offload/machine.h"
+#include "offload/machine_internal.h"
 #include "offload/store.h"
 
 #define WINDOW 4                          // stripes in flight per drive
-#define PROBE_BYTES ((int64_t)128 << 20)  // per drive at most
+#define PROBE_BYTES ((int64_t)128 << 20)  // per drive at most, in the probe of every run
 #define PROBE_SECONDS 0.3
 
 typedef struct drive_probe drive_probe;
@@ -17,6 +17,8 @@ typedef struct drive_probe drive_probe;
 typedef struct {
     ft_store *store;
     drive_probe *drive;
+    int64_t bytes;                        // per drive at most
+    double limit_s;
     double begin;
     pthread_mutex_t mutex;
     pthread_cond_t idle;
@@ -39,7 +41,7 @@ static bool submit_next(drive_probe *d, ft_drive_request *request)
 {
     ft_store *store = d->all->store;
     while (d->next < store->n_stripes && store->stripe[d->next].drive != d->number) d->next++;
-    if (d->next >= store->n_stripes || d->bytes >= PROBE_BYTES || ft_now_s() - d->all->begin > PROBE_SECONDS) return false;
+    if (d->next >= store->n_stripes || d->bytes >= d->all->bytes || ft_now_s() - d->all->begin > d->all->limit_s) return false;
     const ft_stripe *stripe = &store->stripe[d->next++];
     request->offset = stripe->offset;
     request->bytes = stripe->bytes;
@@ -98,6 +100,17 @@ static double slowest_rate(const probe *p)
     return rate;
 }
 
+// A record is spread evenly over the drives: it is there when the slowest has its part.
+static double rate_together(const probe *p)
+{
+    double bytes = 0, seconds = 0;
+    for (int i = 0; i < p->store->n_drives; i++) {
+        bytes += (double)p->drive[i].bytes;
+        if (p->drive[i].seconds > seconds) seconds = p->drive[i].seconds;
+    }
+    return seconds > 0 ? bytes / seconds : 0;
+}
+
 static ft_status allocate(probe *p)
 {
     FT_ALLOC_CHECK(p->drive = FT_NEW_ARRAY(drive_probe, p->store->n_drives));
@@ -125,15 +138,16 @@ static void run(probe *p)
     for (int i = 0; i < p->store->n_drives; i++) p->drive[i].buffer = unaligned[i];
 }
 
-ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store)
+ft_status ft_machine_read_store(ft_machine *machine, ft_store *store, int64_t bytes, double seconds)
 {
-    probe p = {.store = store};
+    probe p = {.store = store, .bytes = bytes, .limit_s = seconds};
     pthread_mutex_init(&p.mutex, NULL);
     pthread_cond_init(&p.idle, NULL);
     ft_status status = allocate(&p);
     if (status == FT_OK) run(&p);
     if (status == FT_OK && slowest_rate(&p) > 0) {
         machine->nvme_read = slowest_rate(&p);
+        machine->nvme_read_all = rate_together(&p);
         char *assumed = strstr(machine->source, ", drives assumed");
         if (assumed) *assumed = 0;
     }
@@ -143,4 +157,9 @@ ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store)
     pthread_cond_destroy(&p.idle);
     pthread_mutex_destroy(&p.mutex);
     return status;
+}
+
+ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store)
+{
+    return ft_machine_read_store(machine, store, PROBE_BYTES, PROBE_SECONDS);
 }
