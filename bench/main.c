@@ -38,6 +38,7 @@ static const ft_flag model_flags[] = {JSON, {"output", FT_FLAG_TEXT, "DIR", "dir
 static const ft_flag step_flags[] = {
     JSON, {"steps", FT_FLAG_INT, "N", "steps measured after warm-up; the median is printed (default 5)", 1, 31},
     {"warm-up", FT_FLAG_INT, "N", "steps before those (default 3, on the CPU 1)", 0, 1000},
+    {"links", FT_FLAG_SWITCH, NULL, "the step's use of the link, beside independent copies that run with its products", 0, 0},
     {"no-profile", FT_FLAG_SWITCH, NULL, "without the step that times each op and without the limit made of its parts", 0, 0},
     {"tier", FT_FLAG_TEXT, "hbm|host|nvme|plan", "where the layers live; plan: where the plan puts them", 0, 0},
     {"alias", FT_FLAG_INT, "N", "this many real layers in host memory (8 at least) stand for all of them", 1, 10000},
@@ -91,7 +92,7 @@ static ft_bench_options options_of(ft_invocation *in, const ft_bench_options *de
         .device = text_or(in, "device", "auto"), .head_dim = int_or(in, "head-dim", 128), .sequence_len = int_or(in, "sequence-len", 4096),
         .micro_batch_size = int_or(in, "micro-batch-size", 1), .packed = given(in, "packed"), .tune = given(in, "tune"), .product = text_or(in, "shape", NULL),
         .tokens = int_or(in, "tokens", 8192), .candidates = (int)int_or(in, "candidates", 12), .tier = text_or(in, "tier", NULL),
-        .alias = int_or(in, "alias", 0), .warm_up = (int)int_or(in, "warm-up", -1), .no_profile = given(in, "no-profile"),
+        .alias = int_or(in, "alias", 0), .warm_up = (int)int_or(in, "warm-up", -1), .links = given(in, "links"), .no_profile = given(in, "no-profile"),
         .keep_store = given(in, "keep-store"), .curve = text_or(in, "curve", NULL), .settings = &in->settings};
 }
 

@@ -29,6 +29,7 @@ typedef struct {
     const char *tier;       // step: hbm, host, nvme or plan; NULL = base_placement
     int64_t alias;          // step: real layers in host memory, 0 = all
     int warm_up;            // step: steps before the measured ones, negative = as many as the device needs
+    bool links;             // step: independent copies beside the products (bench/step_links.h)
     bool no_profile;        // step: neither a step with clocks nor rates of its parts
     bool keep_store;        // step: a store of random weights stays
     const char *curve;      // step: tokens a sweep, comma-separated, NULL = none

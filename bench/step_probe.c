@@ -53,6 +53,12 @@ static ft_status profile_step(ft_bench_training *t, ft_step_report *r)
     return status == FT_OK ? stopped : status;
 }
 
+static ft_status measure_rates(ft_bench_training *t, ft_rig *rig, const ft_step_work *work, ft_step_report *r)
+{
+    FT_TRY(ft_step_bound_measure(rig, work, t->options->repeat, &r->bound));
+    return t->options->links ? ft_step_links_measure(rig, work, &r->links) : FT_OK;
+}
+
 // Rates of the parts, once the model has left the device.
 static ft_status measure_bound(ft_bench_training *t, ft_step_report *r)
 {
@@ -66,7 +72,7 @@ static ft_status measure_bound(ft_bench_training *t, ft_step_report *r)
     ft_rig rig;
     ft_status status = ft_rig_attach(&rig, t->session.device);
     if (status == FT_OK) {
-        status = ft_step_bound_measure(&rig, &work, t->options->repeat, &r->bound);
+        status = measure_rates(t, &rig, &work, r);
         ft_rig_close(&rig);
     }
     return status;
@@ -83,6 +89,12 @@ static ft_status measure_parts(ft_bench_training *t, ft_step_report *r)
     return measure_bound(t, r);
 }
 
+static void add_links(const ft_bench_training *t, ft_bench_report *report, const ft_step_report *r, const ft_step_measured *m)
+{
+    const ft_step_traffic step = {.seconds = m->seconds, .bytes_h2d = m->bytes_h2d, .bytes_d2h = m->bytes_d2h};
+    if (t->options->links) ft_step_links_add(report, &r->links, &step);
+}
+
 static ft_status measure(ft_bench_training *t, ft_bench_report *report)
 {
     const ft_device_info *info = ft_device_get_info(t->session.device);
@@ -97,6 +109,7 @@ static ft_status measure(ft_bench_training *t, ft_bench_report *report)
     ft_step_report_add(report, &r);
     ft_step_moved_add(report, t, &steps);
     ft_step_report_add_parts(report, &r);
+    add_links(t, report, &r, &steps);
     return FT_OK;
 }
 
@@ -104,6 +117,7 @@ ft_status ft_bench_step(const ft_bench_options *options, ft_bench_report *report
 {
     ft_bench_training training;
     if (options->curve) return ft_bench_curve(options, report);
+    if (options->links && options->no_profile) return ft_error(FT_E_USAGE, "step: --links plays the products that the profile lists; drop --no-profile");
     ft_status status = ft_bench_training_open(&training, options, 0);
     if (status == FT_OK) status = measure(&training, report);
     ft_bench_training_close(&training);
