@@ -32,6 +32,21 @@ static ft_status check_shape(const ft_ops_options *options)
     return FT_OK;
 }
 
+static int64_t larger(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+// Of the views at their leading dimensions, where these are known.
+static ft_status check_size(const ft_ops_options *options)
+{
+    const ft_attention *a = &options->attention;
+    const int64_t cols = (a->q_heads + 2 * a->kv_heads) * a->head_dim;
+    const int64_t ld = larger(larger(cols, options->qkv_ld), larger(larger(options->o_ld, options->d_o_ld), options->dqkv_ld));
+    if (options->rows * ld < FT_CUDNN_ELEMENTS) return FT_OK;
+    return ft_error(FT_E_UNSUPPORTED, "cuDNN attention: %lld rows of %lld elements pass 2^31", (long long)options->rows, (long long)ld);
+}
+
 static ft_status check_dense(const ft_op_shape *shape)
 {
     if (ft_attention_dense_batch(shape) > 0) return FT_OK;
@@ -76,6 +91,7 @@ ft_status ft_cudnn_attention_open(ft_cudnn_attention **out, ft_queue *queue, con
 {
     *out = NULL;
     FT_TRY(check_shape(options));
+    FT_TRY(check_size(options));
     ft_cudnn_attention *attention = FT_NEW(ft_cudnn_attention);
     FT_ALLOC_CHECK(attention);
     attention->queue = queue;

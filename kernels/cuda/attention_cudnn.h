@@ -20,6 +20,9 @@ extern "C" {
 
 typedef struct ft_cudnn_attention ft_cudnn_attention;
 
+// The engines are not told to have 64-bit offsets: they get tensors of fewer elements alone. 405B at 131,072 tokens has more.
+#define FT_CUDNN_ELEMENTS ((int64_t)1 << 31)
+
 // Finds the library and makes the plans for the options' leading dimensions (forward only where options->train is false); where
 // one is 0, only asks for engines for the shape. FT_E_UNSUPPORTED, with the reason, where cuDNN is missing, too old or has none:
 // the caller takes the attention of our own. Here and where plans are made, FT_E_INTERNAL says that a plan wants more workspace
@@ -47,7 +50,7 @@ ft_status ft_cudnn_attention_backward(ft_cudnn_attention *attention, ft_queue *q
 const char *ft_cudnn_attention_version(void);
 
 // Bytes of either pass, from rows, q_heads, kv_heads, head_dim, max_length and max_docs alone; compiled without CUDA
-// (workspace_attention_cudnn.c, where the terms are listed).
+// (workspace_attention_cudnn.c, where the terms are listed). 0 for shapes that are not cuDNN's for their size.
 int64_t ft_cudnn_attention_workspace(const ft_op_shape *shape, bool backward);
 
 #ifdef __cplusplus

@@ -70,5 +70,6 @@ ft_cudnn_workspace ft_cudnn_workspace_layout(const ft_op_shape *shape, bool back
 
 int64_t ft_cudnn_attention_workspace(const ft_op_shape *shape, bool backward)
 {
+    if (shape->rows * (shape->q_heads + 2 * shape->kv_heads) * shape->head_dim >= FT_CUDNN_ELEMENTS) return 0;
     return ft_cudnn_workspace_layout(shape, backward).total;
 }

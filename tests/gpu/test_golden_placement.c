@@ -1,7 +1,7 @@
 // Where a byte lives never changes a result on the GPU either (`deterministic: true`): adapters and losses after a few steps are
 // the same bits with everything resident, with compute forms made once or at every visit, with weights and layer inputs in host
 // memory or on drives, kept or made again, one or several micro-batches a sweep, twice over, and after a stop and a start. In bf16
-// and in FP8. Every variant is a process of its own and has a line of its own.
+// and in FP8, with the MLP in one and in tiles. Every variant is a process of its own and has a line of its own.
 #include "gpu/golden_run.h"
 #include "train/small_run.h"
 
@@ -11,6 +11,9 @@
 #define MOST_FLOATS (1 << 20)
 #define SEQUENCE "48"
 #define BATCHES 4
+// Micro-batches that the MLP goes through in two tiles, of 128 tokens and of 72.
+#define TILED_SEQUENCE "200"
+#define TILED_BATCHES 2
 
 typedef struct {
     bool valid;
@@ -19,7 +22,8 @@ typedef struct {
     float parameters[MOST_FLOATS];
     // of the plan
     int64_t hbm_bytes, form_bytes, embedding_bytes, resident_forms;
-    bool keeps_inputs;
+    int64_t mlp_rows;
+    bool keeps_inputs, tiled;
 } outcome;
 
 typedef struct {
@@ -28,11 +32,12 @@ typedef struct {
     int64_t stop_at;           // the run is closed and opened again before this step; 0 = not
     int64_t forms;             // resident ones the plan must have come to on the GPU; -1 = any
     bool loose;                // other bits are allowed: losses near
+    bool longer;               // documents of TILED_SEQUENCE
     outcome *expected;         // shared memory: the first variant that gets to its end fills it
     outcome *record;           // shared memory that gets this variant's own outcome, or NULL
 } variant;
 
-static small_model model;
+static small_model model, longer;  // longer: the same model with other data
 
 static void make_model(void)
 {
@@ -40,19 +45,22 @@ static void make_model(void)
     ft_test_model description = {.hidden = 256, .ffn = 384, .layers = LAYERS, .q_heads = 4, .kv_heads = 2, .head_dim = 64, .vocab = 320,
                                  .dtype = FT_DTYPE_BF16, .seed = 11};
     run_ok(ft_test_model_write(&description, model.model));
+    longer = model;
+    snprintf(longer.data, sizeof longer.data, "%s/longer.jsonl", model.directory);
+    small_write_data(longer.data, 11, 90, 320);
 }
 
 static void open_run(run_fixture *f, const variant *v)
 {
-    small_configure(f, &model, v->pairs);
+    small_configure(f, v->longer ? &longer : &model, v->pairs);
     run_set(f, "device", golden_device());
     run_set(f, "compute", v->compute);
     run_set(f, "deterministic", v->loose ? "false" : "true");
-    run_set(f, "sequence_len", SEQUENCE);
+    run_set(f, "sequence_len", v->longer ? TILED_SEQUENCE : SEQUENCE);
     run_set(f, "lora_r", "8");
     run_set(f, "lora_dropout", "0.1");
     run_open(f, true, NULL);
-    assert_int_equal(f->n_batches, BATCHES);
+    assert_int_equal(f->n_batches, v->longer ? TILED_BATCHES : BATCHES);
     small_randomize_adapter(f);
 }
 
@@ -92,6 +100,8 @@ static void run_variant(const variant *v, outcome *o)
     o->embedding_bytes = f.session.plan.line[FT_LINE_EMBED_DEVICE];
     o->resident_forms = f.session.plan.resident_forms;
     o->keeps_inputs = f.session.plan.activation.keeps_inputs;
+    o->tiled = f.session.plan.activation.tiled;
+    o->mlp_rows = f.session.plan.activation.mlp_rows;
     run_steps(&f, v->stop_at > 0 ? v->stop_at : STEPS, RATE, o->losses);
     if (v->stop_at > 0) {
         reopen(&f, v);
@@ -104,8 +114,8 @@ static void run_variant(const variant *v, outcome *o)
 
 static void print_line(const variant *v, const outcome *o, const char *verdict)
 {
-    printf("%-5s %-52s %lld of %d forms resident, inputs %s, %.2f MB; loss %.6f -> %.6f: %s\n", v->compute, v->name, (long long)o->resident_forms,
-           LAYERS, o->keeps_inputs ? "kept" : "not kept", (double)o->hbm_bytes / 1e6, o->losses[0], o->losses[STEPS - 1], verdict);
+    printf("%-5s %-52s %lld of %d forms resident, inputs %s, MLP in %s of %lld, %.2f MB; loss %.6f -> %.6f: %s\n", v->compute, v->name, (long long)o->resident_forms,
+           LAYERS, o->keeps_inputs ? "kept" : "not kept", o->tiled ? "tiles" : "one", (long long)o->mlp_rows, (double)o->hbm_bytes / 1e6, o->losses[0], o->losses[STEPS - 1], verdict);
 }
 
 // How many parameters differ, and where the first.
@@ -332,12 +342,40 @@ static void check_compute(const char *compute)
     check(&(variant){.name = "cuDNN's attention", .compute = compute, .pairs = PAIRS(RESIDENT), .forms = -1, .loose = true, .expected = expected});
 }
 
+// The MLP in tiles: its own reference, and near the run without them.
+static void check_tiles(const char *compute)
+{
+    static const struct {
+        const char *name;
+        const char *pairs[14];
+        bool loose;
+    } variants[] = {
+        {"the same again, in tiles", {RESIDENT, "mlp_chunk", "128"}, false},
+        {"tiles, recomputed", {RECOMPUTED, "mlp_chunk", "128"}, false},
+        {"tiles, layers and inputs in host memory", {"base_placement", "host", "boundary_placement", "host", "mlp_chunk", "128"}, false},
+        {"tiles, layers and inputs on a drive",
+         {"base_placement", "nvme", "boundary_placement", "nvme", "activation_policy", "recompute", "sweep_micro_batches", "2", "mlp_chunk", "128"},
+         false},
+        {"all tokens at once", {RESIDENT, "mlp_chunk", "200"}, true},
+    };
+    outcome *expected = golden_shared(sizeof *expected);
+    check(&(variant){.name = "everything resident, in tiles", .compute = compute, .pairs = PAIRS(RESIDENT, "mlp_chunk", "128"), .forms = -1,
+                     .longer = true, .expected = expected});
+    bool cut = expected->valid && expected->tiled && expected->mlp_rows == 128;
+    printf("%-5s MLP in tiles of %lld: %s\n", compute, (long long)expected->mlp_rows, cut ? "as asked for" : "NOT AS ASKED FOR");
+    failures += !cut;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++)
+        check(&(variant){.name = variants[i].name, .compute = compute, .pairs = variants[i].pairs, .forms = -1, .longer = true,
+                         .loose = variants[i].loose, .expected = expected});
+}
+
 static int make_and_check(const void *context)
 {
     make_model();
     for (int i = 0; i < 2; i++) {
         const char *compute = i == 0 ? "bf16" : "fp8";
         check_compute(compute);
+        check_tiles(compute);
         check_resume(compute);
     }
     small_model_remove(&model);
