@@ -23,6 +23,7 @@ static void add_homes(ft_bench_report *report, const ft_plan *plan)
     add(report, "layers with kept activations", "layers", (double)kept, "all", (double)layers);
     add(report, "layer slots", "slots", (double)plan->slots, NULL, 0);
     add(report, "ring slots", "slots", (double)plan->host_slots, NULL, 0);
+    if (plan->request.alias > 0 && real == layers) ft_bench_report_note(report, "aliased: none, no more layers than that live in host memory");
     if (real == layers) return;
     snprintf(line, sizeof line, "aliased: %lld of %lld layers are real; bytes moved are true", (long long)real, (long long)layers);
     ft_bench_report_note(report, line);

@@ -15,6 +15,7 @@ static ft_status warm_up(ft_bench_training *t, ft_step_measured *m)
 {
     bool cpu = ft_device_get_info(t->session.device)->kind == FT_DEVICE_CPU;
     int steps = t->options->warm_up >= 0 ? t->options->warm_up : cpu ? WARM_UP_CPU : WARM_UP_CUDA;
+    FT_TRY(ft_bench_training_announce(t, steps));
     for (int i = 0; i < steps; i++) FT_TRY(ft_bench_training_step(t, &m->loss));
     return FT_OK;
 }
@@ -27,6 +28,7 @@ static void take_moved(ft_step_measured *m, const ft_streamer_stats *before, con
     m->stall_seconds = (after->stall_s - before->stall_s) / steps;
 }
 
+// The steps before and those measured are announced apart, so that what the latter move is theirs to the byte.
 ft_status ft_step_run(ft_bench_training *t, ft_step_measured *m)
 {
     double seconds[MAX_REPEAT], cpu[MAX_REPEAT];
@@ -35,6 +37,7 @@ ft_status ft_step_run(ft_bench_training *t, ft_step_measured *m)
     *m = (ft_step_measured){.tokens = t->tokens * t->n_batches};
     FT_TRY(warm_up(t, m));
     ft_streamer_get_stats(ft_model_streamer(t->model), &before);
+    FT_TRY(ft_bench_training_announce(t, repeat));
     for (int i = 0; i < repeat; i++) {
         double start = ft_now_s(), cpu_start = cpu_seconds();
         FT_TRY(ft_bench_training_step(t, &m->loss));

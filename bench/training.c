@@ -47,16 +47,24 @@ ft_status ft_bench_training_open(ft_bench_training *training, const ft_bench_opt
     return make_batches(training);
 }
 
+ft_status ft_bench_training_announce(ft_bench_training *t, int64_t steps)
+{
+    int64_t most = t->session.plan.micro_batches, sweeps = (t->n_batches + most - 1) / most;
+    t->announced = steps;
+    return steps > 0 ? ft_model_announce(t->model, FT_SWEEP_TRAIN, steps * sweeps) : FT_OK;
+}
+
 ft_status ft_bench_training_step(ft_bench_training *t, double *loss)
 {
-    double nll, trained = (double)(t->trained * t->n_batches);
+    double trained = (double)(t->trained * t->n_batches);
     ft_optimizer_result result;
-    int64_t step = t->steps++, most = t->session.plan.micro_batches, sweeps = (t->n_batches + most - 1) / most;
+    int64_t step = t->steps++;
+    if (t->announced == 0) FT_TRY(ft_bench_training_announce(t, 1));
+    t->announced--;
     ft_step_options options = {.step = step, .loss_scale = 1.0 / trained};
-    FT_TRY(ft_model_announce(t->model, FT_SWEEP_TRAIN, sweeps));
-    FT_TRY(ft_model_step(t->model, t->batches, t->n_batches, &options, &nll));
+    FT_TRY(ft_model_step(t->model, t->batches, t->n_batches, &options, NULL));
     FT_TRY(ft_optimizer_step(t->model, &t->session.adapter, &t->settings->values, 2e-4, step + 1, &result));
-    *loss = nll / trained;
+    *loss = result.nll_sum / trained;
     return result.skipped ? ft_error(FT_E_NUMERIC, "step %lld: gradients are not finite", (long long)step) : FT_OK;
 }
 

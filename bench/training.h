@@ -20,7 +20,7 @@ typedef struct {
     int64_t n_batches;          // of a step; at most max_batches, which are made
     int64_t max_batches;
     int64_t trained, tokens;    // of a micro-batch
-    int64_t steps;              // so far
+    int64_t steps, announced;   // so far; still to come
     int64_t alias;              // ft_session_options.alias
     char *directory;            // of config.json
     char *drives;               // own directories on the drives, comma-separated, for the store of base_model; NULL = none
@@ -33,7 +33,9 @@ typedef struct {
 ft_status ft_bench_training_open(ft_bench_training *training, const ft_bench_options *options, int64_t layers);
 void ft_bench_training_close_model(ft_bench_training *training);  // the device stays open
 void ft_bench_training_close(ft_bench_training *training);
-// One optimizer step: wall clock, device in step at both ends. `loss`: nats a trained token.
+// Announces that many steps to come: prefetch runs across them, as in a run of `train`.
+ft_status ft_bench_training_announce(ft_bench_training *training, int64_t steps);
+// One optimizer step, announced alone unless it is among those announced: wall clock, device in step at both ends. `loss`: nats a trained token.
 ft_status ft_bench_training_step(ft_bench_training *training, double *loss);
 
 // training_setup.c: the settings, the model's config.json and, on drives, its weights; and what of these is removed.
