@@ -29,5 +29,7 @@ function(ft_tests module)
     set_tests_properties(${module}/${behaviour} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${module};${ARG_LABELS}" SKIP_RETURN_CODE 77)
     # What they promise is the CPU device's: on a GPU machine `auto` must not take the GPU. tests/gpu has programs of its own.
     set_property(TEST ${module}/${behaviour} APPEND PROPERTY ENVIRONMENT "CUDA_VISIBLE_DEVICES=")
+    # What this user has measured is neither read nor written.
+    set_property(TEST ${module}/${behaviour} APPEND PROPERTY ENVIRONMENT "XDG_CONFIG_HOME=${CMAKE_BINARY_DIR}/test_config" "FT_MACHINE=" "FT_GEMM_TABLE=")
   endforeach()
 endfunction()

@@ -11,8 +11,7 @@
 #include "kernels/cpu/gemm.h"
 #include "model/decode.h"
 #include "offload/store_random.h"
-#include "train/gemm_table_path.h"
-#include "train/trainer.h"
+#include "train/session_machine.h"
 
 ft_status ft_config_targets(const ft_config *config, unsigned *targets)
 {
@@ -143,22 +142,6 @@ static int64_t process_bytes(const ft_session *session)
     return resident_bytes() + (multiplies ? ft_threads_count() * ft_gemm_thread_bytes() : 0);
 }
 
-// Only a plan gets here with a machine file or without a drive.
-static ft_status open_machine(ft_session *session, const ft_config *config)
-{
-    if (config->machine) return ft_machine_read(&session->machine, config->machine);
-    bool random = session->store && ft_store_is_random(session->store);
-    if (config->nvme.n == 0 && !random) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
-    FT_TRY(ft_device_open(&session->device, config->device, 0));
-    if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) FT_TRY(ft_cpu_compute_set(session->device, config->cpu_compute));
-    FT_TRY(ft_machine_detect(&session->machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
-    if (random) session->machine.nvme_bytes = INT64_MAX / 4;  // nothing is kept there: check_random
-    if (session->store == NULL || random) return FT_OK;
-    // The store is on the drives already: its room is not missing.
-    session->machine.nvme_bytes += session->layout.bytes;
-    return ft_machine_probe_drives(&session->machine, session->store);
-}
-
 static int tier_wish(const char *text)
 {
     static const char *const names[] = {"hbm", "host", "nvme"};
@@ -239,29 +222,6 @@ static ft_status open_adapter(ft_session *session, const ft_config *config, cons
     return ft_adapter_layout_make(&session->adapter, &session->shape, r, alpha, dropout, rslora, targets);
 }
 
-// The CUDA kernels move 8 bf16 values at a time, and a head lies in shared memory.
-static ft_status check_cuda_shape(const ft_shape *shape)
-{
-    const struct {
-        const char *name;
-        int64_t size;
-    } sizes[] = {{"hidden_size", shape->hidden}, {"intermediate_size", shape->ffn}, {"head_dim", shape->head_dim}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
-        if (sizes[i].size % 8 != 0)
-            return ft_error(FT_E_UNSUPPORTED, "%s %lld: the CUDA device takes multiples of 8; use --device cpu", sizes[i].name, (long long)sizes[i].size);
-    if (shape->head_dim > 256)
-        return ft_error(FT_E_UNSUPPORTED, "head_dim %lld: the CUDA device takes at most 256; use --device cpu", (long long)shape->head_dim);
-    return FT_OK;
-}
-
-// Measured algorithms: those a run was begun with, or what `ft-bench calibrate` left for this user.
-static void choose_gemm_table(ft_session *session, const ft_session_options *options)
-{
-    char *own = options->gemm_table ? ft_strdup(options->gemm_table) : ft_gemm_table_path();
-    if (own && ft_path_exists(own)) snprintf(session->gemm_table, sizeof session->gemm_table, "%s", own);
-    ft_free(own);
-}
-
 static ft_status open_all(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     if (!options->plan_only && !options->random_weights) FT_TRY(ft_session_check(config));
@@ -271,13 +231,12 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     FT_TRY(open_adapter(session, config, options));
     // Before the store is made, which may take long.
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
-    if (!options->plan_only && strcmp(config->device, "cuda") == 0) FT_TRY(check_cuda_shape(&session->shape));
+    if (!options->plan_only && strcmp(config->device, "cuda") == 0) FT_TRY(ft_session_check_cuda_shape(&session->shape));
     if (options->random_weights) FT_TRY(open_random(session, config, options->stop));
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options->stop));
-    FT_TRY(open_machine(session, config));
-    if (session->machine.device == FT_DEVICE_CUDA) FT_TRY(check_cuda_shape(&session->shape));
-    if (session->device && session->machine.device == FT_DEVICE_CUDA) choose_gemm_table(session, options);
+    FT_TRY(ft_session_find_machine(session, config, options));
+    if (session->machine.device == FT_DEVICE_CUDA) FT_TRY(ft_session_check_cuda_shape(&session->shape));
     if (options->generates) session->machine.hbm_bytes -= generation_bytes(session, config, options);
     FT_TRY(make_plan(session, config, options));
     return options->random_weights ? check_random(session) : FT_OK;

@@ -51,6 +51,7 @@ typedef struct {
     int64_t sequence_len;        // 0 = the config's
     int64_t micro_batches;       // accumulation when not training, 0 = the config's
     int64_t max_docs;            // most documents of a micro-batch, 0 = one a sequence
+    bool calibrate;              // on CUDA, measures a machine that was never measured for this shape, and keeps it (offload/calibrate.h)
     bool generates;              // leaves device memory for ft_generate's cache and logits beside the plan's
     int64_t alias;               // with random weights: ft_plan_request.alias
     bool random_weights;         // a benchmark: random weights of base_model's config.json, in memory or, with drives, as a store there

@@ -141,7 +141,7 @@ static ft_status open_session(trainer *t, ft_session_options *options)
 
 static ft_status open_model(trainer *t)
 {
-    ft_session_options options = {.train = true, .stop = t->options->stop};
+    ft_session_options options = {.train = true, .calibrate = true, .stop = t->options->stop};
     FT_TRY(most_documents(t, &options.max_docs));
     FT_TRY(open_session(t, &options));
     ft_text table = {0};
