@@ -2,6 +2,7 @@
 #ifndef FT_BENCH_LINK_TUNE_H
 #define FT_BENCH_LINK_TUNE_H
 
+#include "bench/link_choice.h"
 #include "bench/link_copies.h"
 #include "bench/link_drives.h"
 
@@ -18,11 +19,6 @@ const ft_tune_cell *ft_tune_best(const ft_tune_cell *cells, int n);
 
 enum { FT_TUNE_MOST_DEPTH = 64 };
 #define FT_TUNE_MOST_CHUNK ((int64_t)8 << 20)
-
-typedef struct {
-    int64_t io_chunk, copy_piece;
-    int io_depth;
-} ft_link_choice;
 
 // Measure (medians of `repeat` interleaved rounds), add every cell to the report and set what was best. Drives were opened with room
 // for the largest of the table.

@@ -10,7 +10,7 @@
 #include "bench/link_series.h"
 #include "bench/link_sweep.h"
 #include "bench/link_tune.h"
-#include "common/memory.h"
+#include "common/text.h"
 
 #define PIECE ((int64_t)16 << 20)  // the streamer's own
 #define SAMPLE_CPU ((int64_t)1 << 30)
@@ -92,7 +92,29 @@ static void report_all(const links *l, ft_bench_report *report)
                (long long)l->choice.io_chunk >> 10, l->choice.io_depth, l->options.n_nvme, (long long)l->choice.copy_piece >> 20);
 }
 
-// ---- open and close
+// ---- tuning
+
+static void add_choice(ft_bench_report *report, const char *name, const char *unit, double value)
+{
+    if (report->json) ft_bench_report_add(report, &(ft_bench_result){.name = name, .unit = unit, .value = value});
+}
+
+// Before what is measured next, which does not change it.
+static ft_status keep_choice(links *l, ft_bench_report *report)
+{
+    const ft_link_choice *c = &l->choice;
+    char line[192], chunk[FT_HUMAN_BYTES], piece[FT_HUMAN_BYTES];
+    int files;
+    FT_TRY(ft_link_choice_keep(c, &l->options, l->device, &files));
+    snprintf(line, sizeof line, "chosen: drives %s x %d, copies of %s; %s", ft_human_bytes(chunk, (double)c->io_chunk), c->io_depth,
+             ft_human_bytes(piece, (double)c->copy_piece),
+             files > 0 ? "kept for the runs of this user" : "not kept: this device has no calibrated machine file yet; name a model by --geometry to make one");
+    ft_bench_report_note(report, line);
+    add_choice(report, "chosen: size of a drive's transfer", "KiB", (double)c->io_chunk / 1024);
+    add_choice(report, "chosen: transfers in flight", "transfers", c->io_depth);
+    add_choice(report, "chosen: size of a copy", "KiB", (double)c->copy_piece / 1024);
+    return FT_OK;
+}
 
 static ft_status tune(links *l, ft_bench_report *report)
 {
@@ -100,8 +122,10 @@ static ft_status tune(links *l, ft_bench_report *report)
     FT_TRY(ft_tune_copies(l->copies, l->options.repeat, report, &l->choice));
     l->options.chunk = l->choice.io_chunk;
     l->options.depth = l->choice.io_depth;
-    return FT_OK;
+    return keep_choice(l, report);
 }
+
+// ---- open and close
 
 static ft_status open_links(links *l)
 {
