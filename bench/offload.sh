@@ -106,7 +106,9 @@ part_seventy() {
 
 # shellcheck disable=SC2046
 part_nf4() {
+    export PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True
     peer peer-nf4 nf4_qlora $(model llama3-70b) --sweep 1,2,4
+    unset PYTORCH_CUDA_ALLOC_CONF
 }
 
 # A step takes a minute.
@@ -131,13 +133,10 @@ part_disk405() {
 # Half a sequence: the link decides in backward, too.
 # shellcheck disable=SC2046,SC2086
 part_links() {
-    links=
-    if [ -n "${FT:-}" ]; then set -- "$FT" ft-bench; else set -- "${FT_BENCH:-ft-bench}"; fi
-    ! "$@" step --help | grep -q -- --links || links=--links
     ours links-drives offload --nvme "$drives"
     for boundary in hbm host; do
-        steps links-$boundary $((length / 2)) $(model llama3-70b 24) --tier host --micro-batch-size 1 --compute fp8 --activation-policy recompute \
-            --boundary-placement $boundary $links $short
+        ours links-$boundary step $flags --sequence-len $((length / 2)) $(model llama3-70b 24) --tier host --micro-batch-size 1 --compute fp8 \
+            --activation-policy recompute --boundary-placement $boundary --links $short
     done
 }
 
@@ -176,6 +175,7 @@ part_disk8() {
 # shellcheck disable=SC2046
 part_deepspeed() {
     aio=$scratch/packages/libaio store=${drives%%,*}/deepspeed
+    export TORCH_EXTENSIONS_DIR="$scratch/extensions"
     peer peer-deepspeed-mb1 deepspeed_zero3 $(model llama3-8b) --micro-batch-size 1
     peer peer-deepspeed-mb2 deepspeed_zero3 $(model llama3-8b) --micro-batch-size 2
     mkdir -p "$store"

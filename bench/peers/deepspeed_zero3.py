@@ -12,6 +12,9 @@ import torch
 import peft_lora
 from geometries import GEOMETRIES, random_weights
 
+# Transfers as large and as many in flight as ours.
+AIO = {"block_size": 1 << 20, "queue_depth": 32, "intra_op_parallelism": 4, "single_submit": False, "overlap_events": True}
+
 
 def parse():
     parser = peft_lora.step_parser(__doc__.splitlines()[0])
@@ -35,14 +38,14 @@ def config_of(options):
     geometry = GEOMETRIES[options.geometry]
     home = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
     if options.nvme:
-        home = {"device": "nvme", "nvme_path": options.nvme, "pin_memory": True, "buffer_count": 6,
+        home = {"device": "nvme", "nvme_path": options.nvme, "pin_memory": True, "max_in_cpu": 0, "buffer_count": 6,
                 "buffer_size": geometry["vocab_size"] * geometry["hidden_size"]}
     layer = geometry["hidden_size"] * (2 * geometry["hidden_size"] + 3 * geometry["intermediate_size"]) * 2
     zero = {"stage": 3, "offload_param": home, "overlap_comm": True, "contiguous_gradients": True, "stage3_prefetch_bucket_size": layer,
             "stage3_max_live_parameters": 3 * layer, "stage3_max_reuse_distance": layer}
     return {"train_micro_batch_size_per_gpu": options.micro_batch_size, "gradient_accumulation_steps": 1, "gradient_clipping": 1.0,
             "bf16": {"enabled": True}, "zero_optimization": zero, "zero_force_ds_cpu_optimizer": False,
-            "zero_allow_untested_optimizer": True, "steps_per_print": 1 << 30, "wall_clock_breakdown": False}
+            "zero_allow_untested_optimizer": True, "aio": AIO, "steps_per_print": 1 << 30, "wall_clock_breakdown": False}
 
 
 def time_engine(options, case, device):

@@ -49,12 +49,16 @@ def print_step(directory, what, name, wanted=None, peer=None):
         print_row(what + ", device memory", "GB", value_of(rows, "device memory"), plan=value_of(rows, "device memory", "bound"))
 
 
+LINKS = ("over the step", "moved a step", "waited for data", "products ", "h2d copies", "copies both ways", "step: h2d", "step: both ways")
+
+
 def print_links(directory, what, name):
-    """What each link moved and how fast, of a step that a link decides."""
+    """What each link moved and how fast, of a step that a link decides; what it moves while it copies was wanted near the link's best."""
     for row, result in rows_of(directory, name).items():
-        if row.startswith(("over the step", "moved a step", "waited for data", "link")):
-            limit = f"{result['bound_name']}" if result["bound_name"] else ""
-            print_row(f"{what}, {row}", result["unit"], result["value"], peer_name=limit, peer=result["bound"])
+        if row.startswith(LINKS):
+            limit = result["bound"]
+            wanted = limit and 0.95 * limit if row.startswith("step: ") else None
+            print_row(f"{what}, {row}", result["unit"], result["value"], wanted, result["bound_name"] or "", limit)
 
 
 def print_tax(directory):
