@@ -88,17 +88,41 @@ static ft_status fix_boundaries(curve *c, const ft_plan *plan)
     return set_default(c->options.settings, "boundary_placement", tiers[plan->boundary_home[0]]);
 }
 
-static void add_point(curve *c, const ft_step_measured *steps, int i, bool streamed)
+// tokens/s that a plan of the same machine promises for a point.
+static ft_status planned_rate(const ft_plan *plan, ft_tier tier, int64_t batches, double *rate)
 {
-    double rate = (double)steps->tokens / steps->seconds;
+    ft_plan point;
+    ft_plan_request request = plan->request;
+    request.base_placement = tier;
+    request.alias = tier == FT_TIER_HOST ? request.alias : 0;
+    request.accumulation = request.sweep_micro_batches = batches;
+    FT_TRY(ft_plan_make(&point, &request));
+    *rate = point.tokens_per_s;
+    ft_plan_free(&point);
+    return FT_OK;
+}
+
+static void add_tax(curve *c, const char *what, int64_t tokens, double streamed, double resident)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s, %lld tokens", what, (long long)tokens);
+    ft_bench_report_add(c->report, &(ft_bench_result){.name = name, .unit = "%", .value = 100 * (1 - streamed / resident)});
+}
+
+static ft_status add_point(curve *c, const ft_bench_training *t, const ft_step_measured *steps, int i, bool streamed)
+{
+    double rate = (double)steps->tokens / steps->seconds, streaming, staying;
     char name[64];
     if (!streamed) c->resident[i] = rate;
     snprintf(name, sizeof name, "curve: %s, %lld tokens", streamed ? "host" : "hbm", (long long)steps->tokens);
     ft_bench_report_add(c->report, &(ft_bench_result){.name = name, .unit = "tokens/s", .value = rate,
                                                       .bound_name = streamed ? "layers on the device" : NULL, .bound = c->resident[i]});
-    if (!streamed) return;
-    snprintf(name, sizeof name, "streaming tax, %lld tokens", (long long)steps->tokens);
-    ft_bench_report_add(c->report, &(ft_bench_result){.name = name, .unit = "%", .value = 100 * (1 - rate / c->resident[i])});
+    if (!streamed) return FT_OK;
+    add_tax(c, "streaming tax", steps->tokens, rate, c->resident[i]);
+    FT_TRY(planned_rate(&t->session.plan, FT_TIER_HOST, c->batches[i], &streaming));
+    FT_TRY(planned_rate(&t->session.plan, FT_TIER_HBM, c->batches[i], &staying));
+    add_tax(c, "streaming tax of the plan", steps->tokens, streaming, staying);
+    return FT_OK;
 }
 
 static ft_status measure_points(curve *c, ft_bench_training *t, bool streamed)
@@ -108,7 +132,7 @@ static ft_status measure_points(curve *c, ft_bench_training *t, bool streamed)
         ft_step_measured steps;
         t->n_batches = c->batches[i];
         FT_TRY(ft_step_run(t, &steps));
-        add_point(c, &steps, i, streamed);
+        FT_TRY(add_point(c, t, &steps, i, streamed));
     }
     if (streamed)
         ft_bench_report_add(c->report, &(ft_bench_result){.name = "crossover of the plan", .unit = "tokens", .value = t->session.plan.crossover_tokens});

@@ -1,5 +1,6 @@
 #include "bench/result.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -35,9 +36,10 @@ static void machine_name(const ft_bench_report *report, char *text, size_t size)
     snprintf(text, size, "%s%s%s, %d threads", report->device, report->device[0] ? "; " : "", name, ft_threads_count());
 }
 
+// JSON has no infinity, which is what a bound of nothing gives.
 static json_t *number_or_null(bool there, double value)
 {
-    return there ? json_real(value) : json_null();
+    return there && isfinite(value) ? json_real(value) : json_null();
 }
 
 static void add_json(ft_bench_report *report, const ft_bench_result *r)
