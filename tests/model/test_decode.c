@@ -51,6 +51,7 @@ typedef struct {
     ft_base_format format;
     int64_t r;              // 0 = without adapter
     ft_tier placement;
+    int64_t mlp_chunk;
 } variant;
 
 static void open_store(fixture *f, const variant *v)
@@ -94,6 +95,7 @@ static void open_plan(fixture *f, const variant *v)
                                .lora_r = f->adapter.r,
                                .lora_targets = f->adapter.targets,
                                .head_chunk = 16,
+                               .mlp_chunk = v->mlp_chunk,
                                .prefetch_depth = 1,
                                .base_placement = v->placement,
                                .pinned_hbm = FT_PLAN_AUTO,
@@ -123,6 +125,7 @@ static fixture *open_variant(const variant *v)
     if (v->r > 0) ok(ft_adapter_layout_make(&f->adapter, &f->shape, v->r, 2.0 * (double)v->r, 0, false, FT_LINEAR_ALL));
     ok(ft_device_open(&f->device, "cpu", 0));
     open_plan(f, v);
+    assert_int_equal(f->plan.activation.tiled, v->mlp_chunk > 0);
     const ft_model_options options = {.plan = &f->plan, .store = f->store, .device = f->device, .adapter = v->r > 0 ? &f->adapter : NULL};
     ok(ft_model_open(&f->model, &options));
     fill_adapter(f);
@@ -192,25 +195,33 @@ static void check_variant(const variant *v)
     close_variant(f);
 }
 
-static void grouped_queries(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_BF16, 4, FT_TIER_HBM}); }
-static void without_adapter(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_BF16, 0, FT_TIER_HBM}); }
-static void llama3_rope_tied(void **state) { check_variant(&(variant){"llama3rope_tied_r16", FT_BASE_BF16, 16, FT_TIER_HBM}); }
-static void odd_heads_f16(void **state) { check_variant(&(variant){"mha_odd", FT_BASE_BF16, 3, FT_TIER_HBM}); }
-static void fp8_base(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_HBM}); }
-static void streamed_from_host(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_HOST}); }
-static void streamed_from_nvme(void **state) { check_variant(&(variant){"mha_odd", FT_BASE_FP8, 4, FT_TIER_NVME}); }
-static void mistral_in_its_window(void **state) { check_variant(&(variant){"mistral_window", FT_BASE_BF16, 2, FT_TIER_HBM}); }
-static void biases(void **state) { check_variant(&(variant){"qwen2_bias_tied", FT_BASE_BF16, 2, FT_TIER_HOST}); }
-static void head_norms(void **state) { check_variant(&(variant){"qwen3_qknorm_untied", FT_BASE_BF16, 2, FT_TIER_HBM}); }
-static void head_norms_streamed(void **state) { check_variant(&(variant){"qwen3_fp8_tied", FT_BASE_FP8, 0, FT_TIER_NVME}); }
+static void grouped_queries(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_BF16, 4, FT_TIER_HBM, 0}); }
+static void without_adapter(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_BF16, 0, FT_TIER_HBM, 0}); }
+static void llama3_rope_tied(void **state) { check_variant(&(variant){"llama3rope_tied_r16", FT_BASE_BF16, 16, FT_TIER_HBM, 0}); }
+static void odd_heads_f16(void **state) { check_variant(&(variant){"mha_odd", FT_BASE_BF16, 3, FT_TIER_HBM, 0}); }
+static void fp8_base(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_HBM, 0}); }
+static void streamed_from_host(void **state) { check_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_HOST, 0}); }
+static void streamed_from_nvme(void **state) { check_variant(&(variant){"mha_odd", FT_BASE_FP8, 4, FT_TIER_NVME, 0}); }
+static void mistral_in_its_window(void **state) { check_variant(&(variant){"mistral_window", FT_BASE_BF16, 2, FT_TIER_HBM, 0}); }
+static void biases(void **state) { check_variant(&(variant){"qwen2_bias_tied", FT_BASE_BF16, 2, FT_TIER_HOST, 0}); }
+static void head_norms(void **state) { check_variant(&(variant){"qwen3_qknorm_untied", FT_BASE_BF16, 2, FT_TIER_HBM, 0}); }
+static void head_norms_streamed(void **state) { check_variant(&(variant){"qwen3_fp8_tied", FT_BASE_FP8, 0, FT_TIER_NVME, 0}); }
 
-static const variant streamed = {"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_NVME};
+// Prompts of several tiles, of one that they do not fill, and single tokens, in blocks laid out for tiles.
+static void tiled(void **state)
+{
+    static const int64_t chunks[] = {1, 3, 7, 16, 47};
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) check_variant(&(variant){"gqa_untied_r4", FT_BASE_BF16, 4, FT_TIER_HBM, chunks[i]});
+    check_variant(&(variant){"qwen3_qknorm_untied", FT_BASE_BF16, 0, FT_TIER_NVME, 3});
+}
+
+static const variant streamed = {"gqa_untied_r4", FT_BASE_FP8, 4, FT_TIER_NVME, 0};
 
 static void placement_changes_no_token(void **state)
 {
     int32_t out[3][NEW_TOKENS];
     for (int tier = 0; tier < FT_TIER_COUNT; tier++) {
-            fixture *f = open_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, (ft_tier)tier});
+            fixture *f = open_variant(&(variant){"gqa_untied_r4", FT_BASE_FP8, 4, (ft_tier)tier, 0});
         generate(f, (ft_generate_options){.max_new_tokens = NEW_TOKENS, .temperature = 1.5, .seed = 9}, out[tier]);
         close_variant(f);
     }
@@ -331,6 +342,7 @@ int main(void)
         cmocka_unit_test(biases),
         cmocka_unit_test(head_norms),
         cmocka_unit_test(head_norms_streamed),
+        cmocka_unit_test(tiled),
         cmocka_unit_test(placement_changes_no_token),
         cmocka_unit_test(early_ends_leave_the_model_usable),
         cmocka_unit_test(the_context_ends_at_sequence_len),
