@@ -22,7 +22,7 @@
 #   FT_GEMM_TABLE  default OUTPUT/gemm.txt; products are timed once for each table
 #   FLAGS       more flags of all our steps; default "--head-chunk 2048"
 #   STEPS, WARM_UP  of our steps where they are short; default 3 and 1
-#   MICRO_BATCH_SIZE  of seventy and giant (16,384 tokens a step), default 2
+#   MICRO_BATCH_SIZE  of seventy, giant and disk405 (16,384 tokens a step), default 1
 #   DEVICE      default cuda; cpu is for trying the script out, with
 #   TINY        flags that replace the geometries, for instance "--geometry smollm2-135m --layers 4"
 #   SEQUENCE_LEN  default 4096; LONG default 131072
@@ -96,7 +96,7 @@ part_tax() {
 
 # shellcheck disable=SC2046,SC2086
 part_seventy() {
-    rows=${MICRO_BATCH_SIZE:-2}
+    rows=${MICRO_BATCH_SIZE:-1}
     for compute in bf16 fp8; do
         calibrate llama3-70b $compute "$rows"
         steps seventy-$compute "$length" $(model llama3-70b) --micro-batch-size "$rows" \
@@ -114,7 +114,7 @@ part_nf4() {
 # A step takes a minute.
 # shellcheck disable=SC2046
 part_giant() {
-    rows=${MICRO_BATCH_SIZE:-2}
+    rows=${MICRO_BATCH_SIZE:-1}
     for compute in fp8 bf16; do
         calibrate llama3-405b $compute "$rows"
         steps giant-$compute "$length" $(model llama3-405b) --alias 8 --tier host --micro-batch-size "$rows" --gradient-accumulation-steps $((4 / rows)) \
@@ -124,7 +124,7 @@ part_giant() {
 
 # shellcheck disable=SC2046
 part_disk405() {
-    rows=${MICRO_BATCH_SIZE:-2}
+    rows=${MICRO_BATCH_SIZE:-1}
     calibrate llama3-405b fp8 "$rows"
     steps disk405 "$length" $(model llama3-405b 12) --tier nvme --nvme "$drives" --micro-batch-size "$rows" --gradient-accumulation-steps $((4 / rows)) \
         --sweep-micro-batches $((4 / rows)) --compute fp8 --steps 3 --warm-up 1
