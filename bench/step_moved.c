@@ -74,6 +74,6 @@ void ft_step_moved_add(ft_bench_report *report, const ft_bench_training *t, cons
     add_time(report, t, m);
     add_link(report, t, m, FT_RESOURCE_H2D, m->bytes_h2d);
     add_link(report, t, m, FT_RESOURCE_D2H, m->bytes_d2h);
-    add_link(report, t, m, FT_RESOURCE_NVME, m->bytes_nvme_read);
+    add_link(report, t, m, FT_RESOURCE_NVME, m->bytes_nvme);
     add_memory(report, t, m);
 }

@@ -24,7 +24,7 @@ static void take_moved(ft_step_measured *m, const ft_streamer_stats *before, con
 {
     m->bytes_h2d = (double)(after->bytes_h2d - before->bytes_h2d) / steps;
     m->bytes_d2h = (double)(after->bytes_d2h - before->bytes_d2h) / steps;
-    m->bytes_nvme_read = (double)(after->bytes_nvme_read - before->bytes_nvme_read) / steps;
+    m->bytes_nvme = (double)(after->bytes_nvme_read - before->bytes_nvme_read + after->bytes_nvme_written - before->bytes_nvme_written) / steps;
     m->stall_seconds = (after->stall_s - before->stall_s) / steps;
 }
 

@@ -8,7 +8,7 @@ typedef struct {
     double seconds, cpu_seconds;       // medians: wall, and CPU time of all threads
     double least_seconds, most_seconds;
     double loss;                       // of the last step, nats a token
-    double bytes_h2d, bytes_d2h, bytes_nvme_read, stall_seconds;  // means
+    double bytes_h2d, bytes_d2h, bytes_nvme, stall_seconds;  // means; nvme: read and written
     int64_t tokens;                    // of a step
     int64_t pinned_bytes;              // host memory in use
 } ft_step_measured;

@@ -1,4 +1,4 @@
-// The steps that `ft-bench step` times are the same wherever the random weights come from, bit for bit; a store of them is one that
+// The steps that `ft-bench step` times are the same wherever the random weights come from, bit for bit, and move the bytes of the plan; a store of them is one that
 // `verify` takes, found again when it was kept, else gone; real layers that stand for others change no number of bytes.
 #include <stdarg.h>
 #include <stddef.h>
@@ -95,8 +95,28 @@ static void every_tier_gives_the_same_loss(void **state)
         ft_step_measured m = run(others[i].tier, others[i].nvme, others[i].alias);
         assert_same_loss(&resident, &m);
         assert_true((m.bytes_h2d > 0) == (strcmp(others[i].tier, "plan") != 0));
-        assert_true((m.bytes_nvme_read > 0) == (strcmp(others[i].tier, "nvme") == 0));
+        assert_true((m.bytes_nvme > 0) == (strcmp(others[i].tier, "nvme") == 0));
     }
+}
+
+static void a_mixture_of_tiers_gives_the_same_loss_and_moves_what_is_planned(void **state)
+{
+    bench b;
+    ft_step_measured resident = run("hbm", false, 0), m;
+    prepare(&b, "nvme", true, 0);
+    set(&b, "pinned_layers_hbm", "3");
+    set(&b, "pinned_layers_host", "4");
+    set(&b, "activation_policy", "recompute");
+    set(&b, "boundary_placement", "nvme");
+    open_bench(&b);
+    done(b.status);
+    done(ft_step_run(&b.training, &m));
+    const ft_plan *plan = &b.training.session.plan;
+    assert_same_loss(&resident, &m);
+    assert_true(m.bytes_h2d == (double)ft_plan_step_bytes(plan, FT_RESOURCE_H2D) && m.bytes_h2d > 0);
+    assert_true(m.bytes_d2h == (double)ft_plan_step_bytes(plan, FT_RESOURCE_D2H) && m.bytes_d2h > 0);
+    assert_true(m.bytes_nvme == (double)ft_plan_step_bytes(plan, FT_RESOURCE_NVME) && m.bytes_nvme > 0);
+    close_bench(&b);
 }
 
 static void real_layers_that_stand_for_others_move_as_many_bytes(void **state)
@@ -189,7 +209,8 @@ int main(void)
 {
     assert_int_equal(ft_threads_init(2), FT_OK);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_tier_gives_the_same_loss), cmocka_unit_test(real_layers_that_stand_for_others_move_as_many_bytes),
+        cmocka_unit_test(every_tier_gives_the_same_loss), cmocka_unit_test(a_mixture_of_tiers_gives_the_same_loss_and_moves_what_is_planned),
+        cmocka_unit_test(real_layers_that_stand_for_others_move_as_many_bytes),
         cmocka_unit_test(a_store_is_gone_with_its_run), cmocka_unit_test(a_kept_store_is_found_again_and_verifies),
         cmocka_unit_test(what_makes_no_sense_is_refused)};
     return cmocka_run_group_tests(tests, make_root, remove_root);
