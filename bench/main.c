@@ -49,7 +49,8 @@ static const ft_flag gemm_flags[] = {
     JSON, CANDIDATES, KNOWN_GEOMETRY("(default)"), {"shape", FT_FLAG_TEXT, "MxNxK", "one product instead: rows x out features x in features", 0, 0},
     {"tokens", FT_FLAG_INT, "N", "rows of a layer's products (default 8192)", 1, 1 << 24}, {NULL}};
 static const ft_flag calibrate_flags[] = {
-    JSON, CANDIDATES, {"output", FT_FLAG_TEXT, "FILE", "table to write (default: where runs look for it)", 0, 0}, WIDTHS, {NULL}};
+    JSON, CANDIDATES, {"output", FT_FLAG_TEXT, "FILE", "table of algorithms to write (default: where runs look for it)", 0, 0},
+    {"bytes", FT_FLAG_BYTES, "SIZE", "written to each drive and read back, then removed (default 1G)", 4 << 20, 0}, WIDTHS, {NULL}};
 static const ft_flag attention_flags[] = {
     JSON, REPEAT, THREADS, DEVICE, KNOWN_GEOMETRY("(else the three numbers)"), HEADS,
     {"head-dim", FT_FLAG_INT, "N", "default 128", 8, 256},
@@ -131,7 +132,7 @@ static const ft_verb offload = {"offload", NULL, "--nvme DIR[,DIR...] [--device 
 static const ft_verb model = {"model", NULL, "--output DIR [--hidden N --layers N ...]", "write a random-weight checkpoint of any geometry", model_flags, false, run_model, 0};
 static const ft_verb step = {"step", NULL, "[CONFIG.yaml] --geometry NAME [--layers N] [--tier hbm|host|nvme|plan] [--sequence-len N --micro-batch-size N --compute fp8 ...] [--json]", "optimizer steps of LoRA on random weights, from wherever they live, beside their limit and the plan, with the time of each op", step_flags, true, run_step, 0};
 static const ft_verb gemm = {"gemm", NULL, "[--geometry NAME | --shape MxNxK] [--tokens N] [--compute bf16|fp8] [--json]", "products of a geometry on a GPU: first algorithm and best", gemm_flags, true, run_gemm, 0};
-static const ft_verb calibrate = {"calibrate", NULL, "[CONFIG.yaml] --geometry NAME | --model DIR [--sequence-len N --micro-batch-size N ...] [--json]", "time the products of a run on this GPU, and keep the best algorithms for it", calibrate_flags, true, run_calibrate, 0};
+static const ft_verb calibrate = {"calibrate", NULL, "[CONFIG.yaml] --geometry NAME | --model DIR [--nvme DIR[,DIR...] --sequence-len N ...] [--json]", "measure what plans are made with, and on a GPU the best algorithms of a run's products; both are kept", calibrate_flags, true, run_calibrate, 0};
 static const ft_verb attention = {"attention", NULL, "[--geometry NAME] [--sequence-len N] [--packed] [--json]", "attention forward and backward", attention_flags, false, run_attention, 0};
 static const ft_verb ops = {"ops", NULL, "[--geometry NAME] [--bytes SIZE] [--json]", "ops that memory bounds, beside a copy", op_flags, false, run_ops, 0};
 static const ft_verb table = {"table", NULL, "RESULT.json ...", "print result files as the tables of BENCHMARKS.md", NULL, false, run_table, 64};

@@ -29,11 +29,11 @@ static ft_status make_batches(ft_bench_training *t)
     return FT_OK;
 }
 
-// With a profile to come, ops that can be timed.
-static ft_status open_model(ft_bench_training *t)
+// With a profile to come, ops that can be timed. What has some of the layers only is about to measure the machine itself.
+static ft_status open_model(ft_bench_training *t, bool some_layers)
 {
     ft_session *s = &t->session;
-    ft_session_options options = {.train = true, .random_weights = t->drives == NULL, .alias = t->alias};
+    ft_session_options options = {.train = true, .calibrate = !some_layers, .random_weights = t->drives == NULL, .alias = t->alias};
     FT_TRY(ft_session_open(s, t->settings, &options));
     if (!t->options->no_profile) options.ops = ft_timed_ops(ft_ops_for(ft_device_get_info(s->device)->kind));
     return ft_session_model(s, t->settings, &options, &t->model);
@@ -43,7 +43,7 @@ ft_status ft_bench_training_open(ft_bench_training *training, const ft_bench_opt
 {
     *training = (ft_bench_training){.options = options, .settings = options->settings, .alias = options->alias};
     FT_TRY(ft_bench_training_setup(training, layers));
-    FT_TRY(open_model(training));
+    FT_TRY(open_model(training, layers > 0));
     return make_batches(training);
 }
 
