@@ -16,7 +16,8 @@
 #
 # In the environment:
 #   FT          one program that is all of ours (FT ft-bench ...); else FT_BENCH, default ft-bench
-#   NVME        drive directories, for disk405, disk8, links and deepspeed, which use and remove DIR/ft-offload-bench; default TMPDIR
+#   NVME        drive directories, for disk405, disk8, links and deepspeed, which use and remove DIR/ft-offload-bench;
+#               default a directory of TMPDIR
 #   PYTHON      has torch, transformers and peft; default python3
 #   PACKAGES    wheels or zip files with what PYTHON lacks: liger-kernel, bitsandbytes, deepspeed
 #   FT_GEMM_TABLE  default OUTPUT/gemm.txt; products are timed once for each table
@@ -29,7 +30,7 @@
 # What fails or runs out of time leaves its message in OUTPUT/*.log and an empty place in the table.
 set -eu
 if [ $# -lt 1 ]; then
-    sed -n '2,32s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,33s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
@@ -43,7 +44,8 @@ flags="--device $device ${FLAGS:---head-chunk 2048}"
 short="--steps ${STEPS:-3} --warm-up ${WARM_UP:-1}"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-drives=$(echo "${NVME:-$scratch}" | sed 's|,|/ft-offload-bench,|g; s|$|/ft-offload-bench|') FT_GEMM_TABLE=${FT_GEMM_TABLE:-$out/gemm.txt} PYTHONDONTWRITEBYTECODE=1
+drives=$(echo "${NVME:-$scratch}" | sed 's|,|/ft-offload-bench,|g; s|$|/ft-offload-bench|')
+FT_GEMM_TABLE=${FT_GEMM_TABLE:-$out/gemm.txt} PYTHONDONTWRITEBYTECODE=1
 export FT_GEMM_TABLE PYTHONDONTWRITEBYTECODE
 # shellcheck source=bench/parts.sh
 . "$here/parts.sh"
@@ -174,13 +176,13 @@ part_disk8() {
 # Its ops are compiled when they are first used; libaio may come with the packages.
 # shellcheck disable=SC2046
 part_deepspeed() {
-    aio=$scratch/packages/libaio store=${drives%%,*}/deepspeed
+    aio=$scratch/packages/libaio store=${drives%%,*}/deepspeed stubs=${CUDA_HOME:-/usr/local/cuda}/lib64/stubs
     export TORCH_EXTENSIONS_DIR="$scratch/extensions"
     peer peer-deepspeed-mb1 deepspeed_zero3 $(model llama3-8b) --micro-batch-size 1
     peer peer-deepspeed-mb2 deepspeed_zero3 $(model llama3-8b) --micro-batch-size 2
     mkdir -p "$store"
-    part peer-deepspeed-nvme env CFLAGS=-I"$aio" LDFLAGS=-L"$aio" CPATH="$aio" LIBRARY_PATH="$aio" "$python" "$here/peers/deepspeed_zero3.py" \
-        $(model llama3-8b) --sequence-len "$length" --micro-batch-size 2 --nvme "$store" --warm-up 1 --steps 2
+    part peer-deepspeed-nvme env CFLAGS=-I"$aio" LDFLAGS=-L"$aio" CPATH="$aio" LIBRARY_PATH="$aio:$stubs" \
+        "$python" "$here/peers/deepspeed_zero3.py" $(model llama3-8b) --sequence-len "$length" --micro-batch-size 2 --nvme "$store" --warm-up 1 --steps 2
     rm -rf "$store"
 }
 
