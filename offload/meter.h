@@ -63,8 +63,9 @@ typedef struct {
 
 typedef struct {
     ft_device *device;
+    ft_queue *queue;             // any idle one; it and every queue given to the meter outlive it
     int n_drives;
-    ft_drive *const *drive;      // named in reports and traces; they outlive the meter
+    ft_drive *const *drive;      // named in reports and traces
     const char *trace;           // file of a timeline of the last spans (offload/trace.h), NULL = none
 } ft_meter_options;
 
@@ -72,6 +73,9 @@ typedef struct {
 ft_status ft_meter_open(ft_meter **meter, const ft_meter_options *options);
 // Writes the trace if one was asked for; failing that is a warning. Queues that spans were recorded on are idle. NULL accepted.
 void ft_meter_close(ft_meter *meter);
+
+// Takes the events of a track (compute, stalls and H2D are open from the start).
+ft_status ft_meter_open_track(ft_meter *meter, ft_track track);
 
 // --- Recording --------------------------------------------------------------------------------------------------------------
 // A span of the work queued on `queue` between the two calls. One span of a track is open at a time; one that is begun again
@@ -115,7 +119,7 @@ ft_status ft_meter_step_end(ft_meter *meter, ft_queue *queue, ft_meter_step *ste
 int64_t ft_meter_steps(const ft_meter *meter);  // remembered, FT_METER_STEPS at most
 // Medians over the remembered steps, number by number; slowest_s is the longest of all. FT_E_INTERNAL if there is none.
 ft_status ft_meter_median(const ft_meter *meter, ft_meter_step *step);
-const char *ft_meter_drive_name(const ft_meter *meter, int drive);  // its directory
+const char *ft_meter_drive_name(const ft_meter *meter, int drive);  // its directory, as in --nvme
 
 // Stalls since open whose end has passed, without waiting: the three causes and, in drive[], per drive. Bytes and busy times of
 // the drives as well; the rest is 0.

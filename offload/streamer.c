@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "common/log.h"
 #include "common/memory.h"
 #include "offload/streamer_internal.h"
 
@@ -89,10 +90,12 @@ static ft_status make_ring(ft_streamer *s)
     return FT_OK;
 }
 
-static ft_status build(ft_streamer *s, ft_arena *hbm)
+static ft_status build(ft_streamer *s, ft_arena *hbm, const char *trace)
 {
     FT_TRY(ft_schedule_check(s->plan));
     FT_TRY(ft_queue_create(s->device, FT_QUEUE_COPY, "weights", &s->h2d));
+    FT_TRY(ft_meter_open(&s->meter, &(ft_meter_options){.device = s->device, .queue = s->h2d, .n_drives = s->store->n_drives,
+                                                        .drive = s->store->drive, .trace = trace}));
     FT_TRY(ft_event_create(s->device, &s->unit_before));
     FT_TRY(place_records(s, hbm));
     FT_TRY(make_layer_slots(s, hbm));
@@ -119,7 +122,7 @@ ft_status ft_streamer_open(ft_streamer **opened, const ft_streamer_options *opti
     pthread_cond_init(&s->caller_wake, NULL);
     pthread_cond_init(&s->reader.wake, NULL);
     pthread_cond_init(&s->feeder.wake, NULL);
-    ft_status status = build(s, options->hbm);
+    ft_status status = build(s, options->hbm, options->trace);
     if (status != FT_OK) ft_streamer_close(s);
     else *opened = s;
     return status;
@@ -170,6 +173,7 @@ void ft_streamer_close(ft_streamer *s)
     stop_threads(s);
     if (s->h2d != NULL) ft_queue_sync(s->h2d);
     ft_units_close(s);
+    ft_meter_close(s->meter);
     ft_rows_close(s);
     free_layer_slots(s);
     free_ring(s);
@@ -201,4 +205,16 @@ void ft_streamer_get_stats(const ft_streamer *s, ft_streamer_stats *stats)
     pthread_mutex_lock(lock);
     *stats = s->stats;
     pthread_mutex_unlock(lock);
+    ft_meter_step totals;
+    if (ft_meter_totals(s->meter, &totals) != FT_OK) ft_debug("%s", ft_error_message());
+    stats->stall_s = totals.stall_s;
+    stats->stall_h2d_s = totals.stall_h2d_s;
+    stats->stall_nvme_s = totals.stall_nvme_s;
+    stats->stall_spill_s = totals.stall_spill_s;
+    for (int d = 0; d < totals.n_drives; d++) stats->stall_drive_s[d] = totals.drive[d].stall_s;
+}
+
+ft_meter *ft_streamer_meter(ft_streamer *s)
+{
+    return s->meter;
 }

@@ -30,6 +30,7 @@ typedef struct {
     ft_pool *pool;              // ft_streamer_pool_bytes are taken from it, and what the units take
     ft_arena *hbm;              // PINNED_RECORDS, HEAD and SLOTS lines are taken from it
     int64_t copy_piece_bytes;   // 0 = 16 MiB
+    const char *trace;          // file of a timeline of the last spans, written at close (offload/trace.h); NULL = none
     bool poison;                // overwrite what becomes free (slots and ring with 0xA5), to catch use after release in tests
 } ft_streamer_options;
 
@@ -101,9 +102,13 @@ ft_status ft_streamer_unit_loaded(ft_streamer *streamer, int64_t unit, ft_queue 
 typedef struct {
     int64_t bytes_h2d, bytes_d2h, bytes_nvme_read, bytes_nvme_written;
     int64_t class_load[FT_UNIT_CLASSES], class_store[FT_UNIT_CLASSES];  // BASE: what went into layer slots
-    double stall_s;             // caller blocked in await and unit_*
+    // The caller's compute queue had nothing to do since open, in await and unit_*, host and device (offload/meter.h); what is
+    // over when this is read. Together, and by cause: the link from host memory, the drives, units.
+    double stall_s, stall_h2d_s, stall_nvme_s, stall_spill_s;
+    double stall_drive_s[FT_MAX_DRIVES];  // stall_nvme_s by drive of the store
     int64_t stripes_verified, stripes_reread;  // open's own reads included; reread counts pieces of units too
 } ft_streamer_stats;
+// Of the caller's thread, as everything here.
 void ft_streamer_get_stats(const ft_streamer *streamer, ft_streamer_stats *stats);
 
 // Rows of the embedding for token ids, into host memory dst (row bytes of the record's dtype each), from wherever its home is.

@@ -2,8 +2,8 @@
 // its stripes are in host memory and the groups of the slot's last load that lie under it were released.
 //
 // A slot is given to its next load region by region: the copy of a group waits only for those old groups whose extents it
-// overwrites, which for layers of equal shape is the same group. The next but one load cannot begin before every group of this
-// one's predecessor was waited for, so two loads per slot are all there ever are.
+// overwrites, which for layers of equal shape is the same group. Where shapes differ, a group of the old load may lie under none
+// of the new one's: it is waited for when the load after that begins, so that two loads per slot are all there ever are.
 #include <string.h>
 
 #include "offload/streamer_internal.h"
@@ -46,6 +46,7 @@ static ft_slot_load *begin_load(ft_streamer *s, int64_t number, const ft_visit *
     load->generation = slot->generation;
     load->record = ft_schedule_record(s, visit);
     load->issued = 0;
+    load->cleared = 0;
     load->visits = 1;
     load->planned_visits = planned;
     memset(load->releases, 0, sizeof load->releases);
@@ -90,13 +91,29 @@ static ft_status wait_filled(ft_streamer *s, const ft_ring_slot *ring, int64_t n
     return status;
 }
 
-// Waits for the stripes under [begin, end) of a record that is being read into `ring`.
-static ft_status wait_arrived(ft_streamer *s, const ft_ring_slot *ring, int32_t record, int64_t begin, int64_t end)
+// Lock held. The first stripe under [begin, end) of a record that is not there yet, NULL if all are.
+static const ft_stripe *missing(const ft_streamer *s, const ft_ring_slot *ring, int32_t record, int64_t begin, int64_t end)
 {
     const ft_stripe *stripe = ft_store_locate(s->store, record, begin);
     const ft_stripe *last = s->store->stripe + s->store->first_stripe[record + 1];
-    pthread_mutex_lock(&s->lock);
     for (; stripe < last && stripe->record_offset < end; stripe++)
+        if (!ring->arrived[stripe->index]) return stripe;
+    return NULL;
+}
+
+static bool has_arrived(ft_streamer *s, const ft_ring_slot *ring, int32_t record, int64_t begin, int64_t end)
+{
+    pthread_mutex_lock(&s->lock);
+    bool all = missing(s, ring, record, begin, end) == NULL;
+    pthread_mutex_unlock(&s->lock);
+    return all;
+}
+
+// Waits for the stripes under [begin, end) of a record that is being read into `ring`.
+static ft_status wait_arrived(ft_streamer *s, const ft_ring_slot *ring, int32_t record, int64_t begin, int64_t end)
+{
+    pthread_mutex_lock(&s->lock);
+    for (const ft_stripe *stripe; !ft_stream_halted(s) && (stripe = missing(s, ring, record, begin, end)) != NULL;)
         while (!ring->arrived[stripe->index] && !ft_stream_halted(s)) pthread_cond_wait(&s->feeder.wake, &s->lock);
     ft_status status = ft_stream_halted(s) ? FT_E_STOPPED : FT_OK;
     pthread_mutex_unlock(&s->lock);
@@ -106,32 +123,49 @@ static ft_status wait_arrived(ft_streamer *s, const ft_ring_slot *ring, int32_t 
 typedef struct {
     const ft_visit *visit;
     ft_slot_load *load, *old;
-    unsigned cleared;           // groups of `old` that copies need not wait for any more
     char *dst;
     const char *src;
     ft_ring_slot *ring;         // NULL if the record lives in host memory
+    int64_t span;               // bytes of the meter's open span, 0 = none
 } feed;
 
-static ft_status copy_extent(ft_streamer *s, feed *f, const ft_extent *extent)
+// The link's time is that of copies with no gap for a late stripe between them.
+static ft_status end_span(ft_streamer *s, feed *f, int group)
 {
+    if (f->span == 0) return FT_OK;
+    ft_span_label label = {.kind = FT_SPAN_GROUP, .layer = f->visit->layer, .part = group, .bytes = f->span};
+    f->span = 0;
+    return ft_meter_end(s->meter, FT_TRACK_H2D, s->h2d, label);
+}
+
+static ft_status copy_group(ft_streamer *s, feed *f, ft_group group)
+{
+    const ft_extent *extent = &f->load->record->extent[group];
     int64_t end = extent->offset + extent->bytes;
-    FT_TRY(clear_region(s, f->old, extent->offset, end, &f->cleared));
+    FT_TRY(clear_region(s, f->old, extent->offset, end, &f->load->cleared));
     for (int64_t at = extent->offset, n; at < end; at += n) {
         n = piece_at(s, f->src + at, end - at);
-        if (f->ring != NULL) FT_TRY(wait_arrived(s, f->ring, f->visit->layer, at, at + n));
+        if (f->ring != NULL && !has_arrived(s, f->ring, f->visit->layer, at, at + n)) {
+            FT_TRY(end_span(s, f, group));
+            FT_TRY(wait_arrived(s, f->ring, f->visit->layer, at, at + n));
+        }
+        if (f->span == 0) FT_TRY(ft_meter_begin(s->meter, FT_TRACK_H2D, s->h2d));
         FT_TRY(ft_copy_h2d(s->h2d, f->dst + at, f->src + at, n));
+        f->span += n;
     }
-    return FT_OK;
+    return end_span(s, f, group);
 }
 
 static ft_status feed_group(ft_streamer *s, feed *f, ft_group group)
 {
     const ft_extent *extent = &f->load->record->extent[group];
     if (extent->bytes == 0) return FT_OK;
-    FT_TRY(copy_extent(s, f, extent));
+    FT_TRY(copy_group(s, f, group));
     FT_TRY(ft_event_record(f->load->loaded[group], s->h2d));
     pthread_mutex_lock(&s->lock);
     f->load->issued |= 1u << group;
+    f->load->drive[group] = f->ring != NULL ? f->ring->last_drive[group] : -1;
+    f->load->arrived_s[group] = f->ring != NULL ? f->ring->last_s[group] : 0;
     s->stats.bytes_h2d += extent->bytes;
     s->stats.class_load[FT_UNIT_BASE] += extent->bytes;
     pthread_cond_broadcast(&s->caller_wake);
@@ -149,10 +183,20 @@ static ft_status free_ring_slot(ft_streamer *s, ft_ring_slot *ring)
     return FT_OK;
 }
 
+// The load before the slot's last one is about to be forgotten: nothing of it may be read any more.
+static ft_status clear_before_last(ft_streamer *s, ft_layer_slot *slot)
+{
+    ft_slot_load *last = &slot->load[slot->generation & 1];
+    const ft_slot_load *old = &slot->load[(slot->generation - 1) & 1];
+    if (last->generation == 0) return FT_OK;
+    return clear_region(s, old, 0, INT64_MAX, &last->cleared);
+}
+
 static ft_status feed_record(ft_streamer *s, int64_t number, const ft_visit *visit)
 {
     ft_layer_slot *slot = &s->slot[visit->slot];
     feed f = {.visit = visit, .dst = slot->base, .src = s->host_record[visit->layer]};
+    FT_TRY(clear_before_last(s, slot));
     f.load = begin_load(s, number, visit);
     f.old = &slot->load[(slot->generation - 1) & 1];
     if (f.src == NULL) {
@@ -161,8 +205,7 @@ static ft_status feed_record(ft_streamer *s, int64_t number, const ft_visit *vis
         FT_TRY(wait_filled(s, f.ring, number));
     }
     for (int i = 0; i < FT_GROUP_COUNT; i++) FT_TRY(feed_group(s, &f, ft_schedule_group(s, visit, i)));
-    if (f.ring != NULL) FT_TRY(free_ring_slot(s, f.ring));
-    return clear_region(s, f.old, 0, INT64_MAX, &f.cleared);
+    return f.ring != NULL ? free_ring_slot(s, f.ring) : FT_OK;
 }
 
 ft_status ft_feeder_visit(ft_streamer *s, int64_t number, const ft_visit *visit)

@@ -41,6 +41,7 @@ struct ft_stripe_read {
     ft_streamer *streamer;
     const ft_stripe *stripe;
     bool again;                  // this is the second attempt
+    double asked_s;              // when the drive was asked
     // Called once, with the lock held, on the drive's thread; a failure is the streamer's by then.
     void (*done)(ft_stripe_read *read, ft_status status);
     void *owner;
@@ -60,6 +61,10 @@ typedef struct {
     int64_t releases[FT_GROUP_COUNT];
     ft_queue *queue[FT_GROUP_COUNT];  // of the last await or release
     ft_event *loaded[FT_GROUP_COUNT], *released[FT_GROUP_COUNT];
+    // Of the issued groups: the drive whose bytes came last, -1 = the record lives in host memory, and when.
+    int drive[FT_GROUP_COUNT];
+    double arrived_s[FT_GROUP_COUNT];
+    unsigned cleared;            // groups of the slot's load before this one that its copies, or later ones, have waited for
 } ft_slot_load;
 
 typedef struct {
@@ -78,6 +83,8 @@ typedef struct {
     ft_event *drained;
     ft_stripe_read *read;        // [stripes of the largest record]
     bool *arrived;               // [the same]
+    int last_drive[FT_GROUP_COUNT];  // of the stripe of the group that came last, and when
+    double last_s[FT_GROUP_COUNT];
 } ft_ring_slot;
 
 // --- Walkers ----------------------------------------------------------------------------------------------------------------
@@ -136,7 +143,8 @@ struct ft_streamer {
     int64_t acquired;                     // of them by the caller (caller only)
     int in_flight[FT_MAX_DRIVES];         // stripes asked of each drive
     int64_t requests;                     // drive requests of any kind not yet completed
-    ft_streamer_stats stats;
+    ft_streamer_stats stats;              // stalls are the meter's
+    ft_meter *meter;
 
     ft_unit *unit;
     int64_t n_units;
@@ -185,6 +193,7 @@ ft_status ft_stream_copy_out(ft_streamer *streamer, ft_queue *queue, char *dst, 
 ft_status ft_stream_load(ft_streamer *streamer);
 
 // streamer_units.c
+ft_span_label ft_unit_label(const ft_streamer *streamer, const ft_unit *unit, ft_span_kind kind, int64_t bytes);
 ft_status ft_units_settle(ft_streamer *streamer);  // waits until nothing of them is in flight
 void ft_units_close(ft_streamer *streamer);
 

@@ -2,11 +2,24 @@
 // the feeder will want them, as far ahead as ring slots and the drives' windows allow.
 #include <string.h>
 
+#include "common/log.h"
 #include "offload/streamer_internal.h"
+
+static int group_at(const ft_record *record, int64_t offset)
+{
+    for (int group = 0; group < FT_GROUP_COUNT; group++) {
+        const ft_extent *extent = &record->extent[group];
+        if (offset >= extent->offset && offset < extent->offset + extent->bytes) return group;
+    }
+    return FT_GROUP_SMALL;
+}
 
 static void arrive(ft_stripe_read *read, ft_status status)
 {
     ft_ring_slot *ring = read->owner;
+    int group = group_at(&read->streamer->plan->layout.record[read->stripe->record], read->stripe->record_offset);
+    ring->last_drive[group] = (int)read->stripe->drive;
+    ring->last_s[group] = ft_now_s();
     ring->arrived[read->stripe->index] = status == FT_OK;
     pthread_cond_signal(&read->streamer->feeder.wake);
 }

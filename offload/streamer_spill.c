@@ -10,6 +10,7 @@
 // begins only after its earlier store is finished: program order per unit.
 #include <inttypes.h>
 
+#include "common/log.h"
 #include "io/hash.h"
 #include "offload/streamer_spill.h"
 
@@ -44,6 +45,9 @@ static void end_transfer(ft_spill_buffer *buffer, ft_status status, uint64_t has
         s->stats.bytes_nvme_read += piece->bytes;
     }
     s->stats.stripes_reread += buffer->again;
+    ft_meter_drive_end(s->meter, (int)piece->drive, buffer->asked_s,
+                       (ft_span_label){.kind = buffer->request.op == FT_IO_WRITE ? FT_SPAN_WRITE : FT_SPAN_READ, .layer = -1, .part = -1,
+                                       .bytes = piece->bytes});
     buffer->ended = true;
     pthread_cond_signal(&buffer->spill->wake);
     ft_stream_request_ended(s);
@@ -75,6 +79,8 @@ static void ask_drive(ft_spill_buffer *buffer, ft_io_op op)
     ft_streamer *s = buffer->spill->streamer;
     const ft_spill_piece *piece = buffer->piece;
     buffer->again = buffer->ended = false;
+    buffer->asked_s = ft_now_s();
+    ft_meter_drive_begin(s->meter, (int)piece->drive);
     buffer->request = (ft_drive_request){.op = op, .file = buffer->spill->file[piece->drive], .buffer = buffer->memory,
                                          .offset = piece->offset, .bytes = piece->bytes, .complete = complete, .user = buffer};
     pthread_mutex_lock(&s->lock);
@@ -108,12 +114,19 @@ static ft_status announce(ft_spill_buffer *buffer, ft_queue *queue)
     return FT_OK;
 }
 
+static ft_span_label label_of(const ft_spill_buffer *buffer)
+{
+    return ft_unit_label(buffer->spill->streamer, buffer->operation->unit, FT_SPAN_UNIT, buffer->bytes);
+}
+
 static ft_status copy_in(ft_spill_buffer *buffer)
 {
     ft_spill *spill = buffer->spill;
     const ft_spill_operation *operation = buffer->operation;
     if (buffer->first) FT_TRY(ft_event_wait(operation->before, spill->h2d));
+    FT_TRY(ft_meter_begin(spill->streamer->meter, FT_TRACK_SPILL_IN, spill->h2d));
     FT_TRY(ft_stream_copy_in(spill->streamer, spill->h2d, operation->device + buffer->offset, buffer->memory, buffer->bytes));
+    FT_TRY(ft_meter_end(spill->streamer->meter, FT_TRACK_SPILL_IN, spill->h2d, label_of(buffer)));
     FT_TRY(ft_event_record(buffer->copied, spill->h2d));
     return buffer->last ? announce(buffer, spill->h2d) : FT_OK;
 }
@@ -123,7 +136,9 @@ static ft_status copy_out(ft_spill_buffer *buffer)
     ft_spill *spill = buffer->spill;
     const ft_spill_operation *operation = buffer->operation;
     if (buffer->first) FT_TRY(ft_event_wait(operation->before, spill->d2h));
+    FT_TRY(ft_meter_begin(spill->streamer->meter, FT_TRACK_SPILL_OUT, spill->d2h));
     FT_TRY(ft_stream_copy_out(spill->streamer, spill->d2h, buffer->memory, operation->device + buffer->offset, buffer->bytes));
+    FT_TRY(ft_meter_end(spill->streamer->meter, FT_TRACK_SPILL_OUT, spill->d2h, label_of(buffer)));
     FT_TRY(ft_event_record(buffer->copied, spill->d2h));
     return buffer->last ? announce(buffer, spill->d2h) : FT_OK;
 }
@@ -213,14 +228,29 @@ void *ft_spill_main(void *argument)
 }
 
 // --- The caller's part ------------------------------------------------------------------------------------------------------
-ft_status ft_spill_push(ft_streamer *s, ft_unit *unit, bool load, char *device, ft_queue *queue)
+static bool is_full(const ft_spill *spill)
 {
-    ft_spill *spill = s->spill;
+    return spill->pushed - spill->completed >= FT_SPILL_PENDING;
+}
+
+static ft_status wait_for_place(ft_streamer *s, const ft_unit *unit, ft_queue *queue)
+{
     pthread_mutex_lock(&s->lock);
-    while (spill->pushed - spill->completed >= FT_SPILL_PENDING && s->status == FT_OK) pthread_cond_wait(&s->caller_wake, &s->lock);
+    bool full = is_full(s->spill);
+    pthread_mutex_unlock(&s->lock);
+    if (full) FT_TRY(ft_meter_begin(s->meter, FT_TRACK_STALL, queue));
+    pthread_mutex_lock(&s->lock);
+    while (is_full(s->spill) && s->status == FT_OK) pthread_cond_wait(&s->caller_wake, &s->lock);
     ft_status status = ft_stream_error(s);
     pthread_mutex_unlock(&s->lock);
     FT_TRY(status);
+    return full ? ft_meter_end(s->meter, FT_TRACK_STALL, queue, ft_unit_label(s, unit, FT_SPAN_WAIT_SPILL, unit->bytes)) : FT_OK;
+}
+
+ft_status ft_spill_push(ft_streamer *s, ft_unit *unit, bool load, char *device, ft_queue *queue)
+{
+    ft_spill *spill = s->spill;
+    FT_TRY(wait_for_place(s, unit, queue));
     ft_spill_operation *operation = &spill->operation[spill->pushed % FT_SPILL_PENDING];
     FT_TRY(ft_event_record(operation->before, queue));
     operation->unit = unit;

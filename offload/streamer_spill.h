@@ -34,6 +34,7 @@ typedef struct {
     int64_t offset, bytes;  // of the piece within its unit
     bool first, last;       // of its operation
     bool again, ended;      // the drive's part: second attempt; done
+    double asked_s;         // when the drive was asked
 } ft_spill_buffer;
 
 struct ft_spill {

@@ -79,6 +79,8 @@ static ft_status make_buffers(ft_spill *spill)
         FT_TRY(ft_event_create(s->device, &spill->buffer[i].copied));
     }
     for (int i = 0; i < FT_SPILL_PENDING; i++) FT_TRY(ft_event_create(s->device, &spill->operation[i].before));
+    FT_TRY(ft_meter_open_track(s->meter, FT_TRACK_SPILL_IN));
+    FT_TRY(ft_meter_open_track(s->meter, FT_TRACK_SPILL_OUT));
     FT_TRY(ft_queue_create(s->device, FT_QUEUE_COPY, "spill-load", &spill->h2d));
     return ft_queue_create(s->device, FT_QUEUE_COPY, "spill-store", &spill->d2h);
 }

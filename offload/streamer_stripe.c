@@ -1,5 +1,6 @@
 // One stripe, read and verified. A transfer that fails, or bytes that are not the ones written, are worth one more attempt: a
 // cable or a controller may have hiccuped. After that the streamer stops.
+#include "common/log.h"
 #include "offload/streamer_internal.h"
 
 // Sets *fresh if this was the stripe's first verification.
@@ -27,6 +28,9 @@ static void finish(ft_stripe_read *read, ft_status status, bool fresh)
     s->stats.stripes_verified += fresh;
     s->stats.stripes_reread += read->again;
     s->in_flight[read->stripe->drive]--;
+    ft_meter_drive_end(s->meter, (int)read->stripe->drive, read->asked_s,
+                       (ft_span_label){.kind = FT_SPAN_READ, .layer = (int32_t)s->plan->layout.record[read->stripe->record].layer, .part = -1,
+                                       .bytes = read->stripe->bytes});
     pthread_cond_signal(&s->reader.wake);
     read->done(read, status);
     ft_stream_request_ended(s);
@@ -56,6 +60,8 @@ void ft_stripe_read_start(ft_streamer *s, ft_stripe_read *read, const ft_stripe 
     read->streamer = s;
     read->stripe = stripe;
     read->again = false;
+    read->asked_s = ft_now_s();
+    ft_meter_drive_begin(s->meter, (int)stripe->drive);
     read->request = (ft_drive_request){.op = FT_IO_READ, .file = s->store->file[stripe->drive], .buffer = dst, .offset = stripe->offset,
                                        .bytes = stripe->bytes, .complete = complete, .user = read};
     submit(read);

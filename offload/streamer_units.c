@@ -1,7 +1,6 @@
 // Units: the interface of all of them, and those at home in host memory. The latter are copies on two queues of their own, one
 // per direction, so that a boundary never queues behind a layer's weights; events order them with the caller's queue and with
 // each other, and nothing blocks the host.
-#include "common/log.h"
 #include "common/memory.h"
 #include "offload/streamer_internal.h"
 
@@ -19,6 +18,8 @@ int64_t ft_streamer_unit_add(ft_streamer *s, ft_unit_class unit_class, ft_tier h
 static ft_status make_host_queues(ft_streamer *s)
 {
     if (s->unit_h2d != NULL) return FT_OK;
+    FT_TRY(ft_meter_open_track(s->meter, FT_TRACK_UNITS_IN));
+    FT_TRY(ft_meter_open_track(s->meter, FT_TRACK_UNITS_OUT));
     FT_TRY(ft_queue_create(s->device, FT_QUEUE_COPY, "unit-load", &s->unit_h2d));
     return ft_queue_create(s->device, FT_QUEUE_COPY, "unit-store", &s->unit_d2h);
 }
@@ -49,12 +50,19 @@ static ft_status follow(ft_streamer *s, ft_queue *unit_queue, ft_queue *queue)
     return ft_event_wait(s->unit_before, unit_queue);
 }
 
+ft_span_label ft_unit_label(const ft_streamer *s, const ft_unit *unit, ft_span_kind kind, int64_t bytes)
+{
+    return (ft_span_label){.kind = kind, .layer = -1, .part = (int32_t)(unit - s->unit), .bytes = bytes};
+}
+
 // An earlier load may still read the home that is overwritten.
 static ft_status store_host(ft_streamer *s, ft_unit *unit, const char *src, ft_queue *queue)
 {
     FT_TRY(follow(s, s->unit_d2h, queue));
     FT_TRY(ft_event_wait(unit->loaded, s->unit_d2h));
+    FT_TRY(ft_meter_begin(s->meter, FT_TRACK_UNITS_OUT, s->unit_d2h));
     FT_TRY(ft_stream_copy_out(s, s->unit_d2h, unit->host, src, unit->bytes));
+    FT_TRY(ft_meter_end(s->meter, FT_TRACK_UNITS_OUT, s->unit_d2h, ft_unit_label(s, unit, FT_SPAN_UNIT, unit->bytes)));
     return ft_event_record(unit->stored, s->unit_d2h);
 }
 
@@ -62,7 +70,9 @@ static ft_status load_host(ft_streamer *s, ft_unit *unit, char *dst, ft_queue *q
 {
     FT_TRY(follow(s, s->unit_h2d, queue));
     FT_TRY(ft_event_wait(unit->stored, s->unit_h2d));
+    FT_TRY(ft_meter_begin(s->meter, FT_TRACK_UNITS_IN, s->unit_h2d));
     FT_TRY(ft_stream_copy_in(s, s->unit_h2d, dst, unit->host, unit->bytes));
+    FT_TRY(ft_meter_end(s->meter, FT_TRACK_UNITS_IN, s->unit_h2d, ft_unit_label(s, unit, FT_SPAN_UNIT, unit->bytes)));
     return ft_event_record(unit->loaded, s->unit_h2d);
 }
 
@@ -80,7 +90,6 @@ static ft_status operate(ft_streamer *s, int64_t number, bool load, char *device
 {
     ft_unit *unit;
     FT_TRY(find_unit(s, number, &unit));
-    double begin = ft_now_s();
     *(load ? &unit->loads : &unit->stores) += 1;
     ft_status status = unit->home == FT_TIER_NVME ? ft_spill_push(s, unit, load, device, queue)
                        : load                     ? load_host(s, unit, device, queue)
@@ -90,7 +99,6 @@ static ft_status operate(ft_streamer *s, int64_t number, bool load, char *device
     if (unit->home == FT_TIER_HOST) *(load ? &unit->loads_issued : &unit->stores_issued) += 1;
     *(load ? &s->stats.bytes_h2d : &s->stats.bytes_d2h) += unit->bytes;
     (load ? s->stats.class_load : s->stats.class_store)[unit->unit_class] += unit->bytes;
-    s->stats.stall_s += ft_now_s() - begin;
     pthread_mutex_unlock(&s->lock);
     return FT_OK;
 }
@@ -110,18 +118,16 @@ static ft_status await_unit(ft_streamer *s, int64_t number, bool load, ft_queue 
 {
     ft_unit *unit;
     FT_TRY(find_unit(s, number, &unit));
-    double begin = ft_now_s();
+    FT_TRY(ft_meter_begin(s->meter, FT_TRACK_STALL, queue));
     const int64_t *issued = load ? &unit->loads_issued : &unit->stores_issued;
     int64_t wanted = load ? unit->loads : unit->stores;
     pthread_mutex_lock(&s->lock);
     while (*issued < wanted && s->status == FT_OK) pthread_cond_wait(&s->caller_wake, &s->lock);
     ft_status status = ft_stream_error(s);
     pthread_mutex_unlock(&s->lock);
-    if (status == FT_OK) status = ft_event_wait(load ? unit->loaded : unit->stored, queue);
-    pthread_mutex_lock(&s->lock);
-    s->stats.stall_s += ft_now_s() - begin;
-    pthread_mutex_unlock(&s->lock);
-    return status;
+    FT_TRY(status);
+    FT_TRY(ft_event_wait(load ? unit->loaded : unit->stored, queue));
+    return ft_meter_end(s->meter, FT_TRACK_STALL, queue, ft_unit_label(s, unit, FT_SPAN_WAIT_SPILL, unit->bytes));
 }
 
 ft_status ft_streamer_unit_stored(ft_streamer *s, int64_t unit, ft_queue *queue)

@@ -4,7 +4,6 @@
 // caller's count, and await and release assert that it is the feeder's.
 #include <string.h>
 
-#include "common/log.h"
 #include "offload/streamer_internal.h"
 
 static bool walkers_idle(const ft_streamer *s)
@@ -131,23 +130,43 @@ static ft_status wait_issued(ft_streamer *s, const ft_lease *lease, ft_group gro
     return FT_OK;
 }
 
-static ft_status await_group(ft_streamer *s, const ft_lease *lease, ft_group group, ft_queue *queue)
+// Where the bytes came from, for the meter.
+typedef struct {
+    int drive;
+    double arrived_s;
+} origin;
+
+static ft_status await_group(ft_streamer *s, const ft_lease *lease, ft_group group, ft_queue *queue, origin *from)
 {
     ft_slot_load *load;
     pthread_mutex_lock(&s->lock);
     ft_status status = wait_issued(s, lease, group, &load);
-    if (status == FT_OK) load->queue[group] = queue;
+    if (status == FT_OK) {
+        load->queue[group] = queue;
+        *from = (origin){load->drive[group], load->arrived_s[group]};
+    }
     pthread_mutex_unlock(&s->lock);
     return status == FT_OK ? ft_event_wait(load->loaded[group], queue) : status;
+}
+
+// The span begins before the host waits: what the queue still has to do by then is not lost time, and the device's clock tells.
+static ft_status await_metered(ft_streamer *s, const ft_lease *lease, ft_group group, ft_queue *queue)
+{
+    origin from;
+    FT_TRY(ft_meter_begin(s->meter, FT_TRACK_STALL, queue));
+    FT_TRY(await_group(s, lease, group, queue, &from));
+    ft_span_label label = {.kind = FT_SPAN_WAIT_H2D, .layer = lease->layer, .part = (int32_t)group,
+                           .bytes = lease->record->extent[group].bytes};
+    return ft_meter_end_wait(s->meter, queue, label, from.drive, from.arrived_s);
 }
 
 ft_status ft_streamer_await(ft_streamer *s, const ft_lease *lease, ft_group group, ft_queue *queue)
 {
     if (lease->slot < 0 || lease->record->extent[group].bytes == 0) return check_error(s);
-    double begin = ft_now_s();
-    ft_status status = await_group(s, lease, group, queue);
-    s->stats.stall_s += ft_now_s() - begin;
-    return status;
+    // Later visits of a load find it waited for.
+    origin from;
+    bool first = s->slot[lease->slot].acquired[lease->generation & 1] == 1;
+    return first ? await_metered(s, lease, group, queue) : await_group(s, lease, group, queue, &from);
 }
 
 // Overwrites the group behind the work that read it, before the refill that `released` lets through.

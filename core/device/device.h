@@ -76,7 +76,7 @@ ft_status ft_event_wait(ft_event *event, ft_queue *queue);
 ft_status ft_event_sync(ft_event *event);           // blocks the host
 ft_status ft_event_query(ft_event *event, bool *done);
 // Seconds between two events of one device that were both recorded and have passed, else FT_E_INTERNAL (to half a microsecond
-// on CUDA). The CPU takes the time at ft_event_record, which for a copy queue is when the work was asked for, not done.
+// on CUDA): between the moments when the work before each was done. Negative where `end` was first.
 ft_status ft_event_elapsed(ft_event *begin, ft_event *end, double *seconds);
 
 // Graphs: record the work of a compute queue once, replay it. FT_E_UNSUPPORTED where info.graphs is false. Between begin and

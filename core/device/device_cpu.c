@@ -13,12 +13,13 @@
 #include "common/threads.h"
 #include "device/host_memory.h"
 
-// What the last record covers, and when it was made; queue NULL = never recorded.
+// What the last record covers, and when that was done; queue NULL = never recorded. A stamp under way in a queue holds the event.
 typedef struct {
     ft_event base;
     pthread_mutex_t lock;
+    int holders;
     ft_queue *queue;
-    uint64_t position;
+    uint64_t position, number;  // number of records so far: an older one's stamp comes too late
     double recorded;
 } cpu_event;
 
@@ -126,6 +127,7 @@ static ft_status cpu_event_create(ft_device *device, ft_event **created)
     cpu_event *event = FT_NEW(cpu_event);
     FT_ALLOC_CHECK(event);
     event->base.device = device;
+    event->holders = 1;
     pthread_mutex_init(&event->lock, NULL);
     *created = &event->base;
     return FT_OK;
@@ -134,6 +136,10 @@ static ft_status cpu_event_create(ft_device *device, ft_event **created)
 static void cpu_event_destroy(ft_event *base)
 {
     cpu_event *event = (cpu_event *)base;
+    pthread_mutex_lock(&event->lock);
+    bool last = --event->holders == 0;
+    pthread_mutex_unlock(&event->lock);
+    if (!last) return;
     pthread_mutex_destroy(&event->lock);
     ft_free(event);
 }
@@ -145,11 +151,24 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+void ft_cpu_event_stamp(ft_event *base, uint64_t number)
+{
+    cpu_event *event = (cpu_event *)base;
+    pthread_mutex_lock(&event->lock);
+    if (event->number == number) event->recorded = now();
+    pthread_mutex_unlock(&event->lock);
+    cpu_event_destroy(base);
+}
+
 static ft_status cpu_event_record(ft_event *base, ft_queue *queue)
 {
     cpu_event *event = (cpu_event *)base;
     pthread_mutex_lock(&event->lock);
-    event->recorded = now();
+    uint64_t number = ++event->number;
+    event->holders++;
+    pthread_mutex_unlock(&event->lock);
+    ft_cpu_queue_stamp(queue, base, number);
+    pthread_mutex_lock(&event->lock);
     event->queue = queue;
     event->position = ft_cpu_queue_position(queue);
     pthread_mutex_unlock(&event->lock);

@@ -22,4 +22,9 @@ void ft_cpu_queue_wait(ft_queue *queue, uint64_t position);      // blocks the h
 // Later work of `queue` waits until `other` has passed the position.
 void ft_cpu_queue_wait_for(ft_queue *queue, ft_queue *other, uint64_t position);
 
+// Has ft_cpu_event_stamp called with event and number once the work submitted so far is done.
+void ft_cpu_queue_stamp(ft_queue *queue, ft_event *event, uint64_t number);
+// Takes the time of the event's record `number`; on the queue's thread.
+void ft_cpu_event_stamp(ft_event *event, uint64_t number);
+
 #endif

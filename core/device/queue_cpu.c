@@ -14,7 +14,7 @@
 
 enum { RING = 1024 };
 
-typedef enum { COMMAND_COPY, COMMAND_FILL, COMMAND_WAIT } command_kind;
+typedef enum { COMMAND_COPY, COMMAND_FILL, COMMAND_WAIT, COMMAND_STAMP } command_kind;
 
 typedef struct {
     command_kind kind;
@@ -23,6 +23,7 @@ typedef struct {
     int64_t bytes;
     int byte;
     ft_queue *other;  // WAIT: until it has passed `position`
+    ft_event *event;  // STAMP: its record number `position`
     uint64_t position;
 } command;
 
@@ -43,6 +44,7 @@ static void run(const command *c)
     case COMMAND_COPY: ft_copy_cpu(c->dst, c->src, c->bytes); break;
     case COMMAND_FILL: memset(c->dst, c->byte, (size_t)c->bytes); break;
     case COMMAND_WAIT: ft_cpu_queue_wait(c->other, c->position); break;
+    case COMMAND_STAMP: ft_cpu_event_stamp(c->event, c->position); break;
     }
 }
 
@@ -124,6 +126,11 @@ void ft_cpu_queue_wait_for(ft_queue *queue, ft_queue *other, uint64_t position)
 {
     if (queue == other) return;
     submit_or_run(queue, &(command){.kind = COMMAND_WAIT, .other = other, .position = position});
+}
+
+void ft_cpu_queue_stamp(ft_queue *queue, ft_event *event, uint64_t number)
+{
+    submit_or_run(queue, &(command){.kind = COMMAND_STAMP, .event = event, .position = number});
 }
 
 static ft_status start_thread(ft_cpu_queue *queue, const char *name)

@@ -29,7 +29,8 @@ static ft_status open_ops(ft_model *model)
 
 static ft_status open_streamer(ft_model *model)
 {
-    ft_streamer_options options = {.plan = model->plan, .store = model->store, .device = model->device, .pool = model->pool, .hbm = &model->arena};
+    ft_streamer_options options = {.plan = model->plan, .store = model->store, .device = model->device, .pool = model->pool, .hbm = &model->arena,
+                                   .trace = model->trace};
     return ft_streamer_open(&model->streamer, &options);
 }
 
@@ -171,8 +172,8 @@ ft_status ft_model_open(ft_model **out, const ft_model_options *options)
     ft_model *model = FT_NEW(ft_model);
     FT_ALLOC_CHECK(model);
     *model = (ft_model){.plan = options->plan, .store = options->store, .device = options->device, .adapter = options->adapter,
-                        .train = options->train, .deterministic = options->deterministic, .gemm_table = options->gemm_table, .seed = options->seed,
-                        .form_layer = -1};
+                        .train = options->train, .deterministic = options->deterministic, .gemm_table = options->gemm_table, .trace = options->trace,
+                        .seed = options->seed, .form_layer = -1};
     model->ops = options->ops ? options->ops : ft_ops_for(ft_device_get_info(model->device)->kind);
     ft_status status = model->ops ? FT_OK : ft_error(FT_E_UNSUPPORTED, "this build has no kernels for the device");
     FT_ASSERT(options->train == options->plan->request.train);
@@ -219,6 +220,7 @@ ft_adapter_state ft_model_adapter(ft_model *model) { return model->state; }
 ft_queue *ft_model_queue(ft_model *model) { return model->queue; }
 const ft_ops *ft_model_ops(ft_model *model) { return model->ops; }
 ft_streamer *ft_model_streamer(ft_model *model) { return model->streamer; }
+ft_meter *ft_model_meter(ft_model *model) { return ft_streamer_meter(model->streamer); }
 const ft_pool *ft_model_pool(const ft_model *model) { return model->pool; }
 
 void *ft_model_workspace(ft_model *model, int64_t *bytes)

@@ -27,7 +27,7 @@ struct ft_model {
     const ft_adapter_layout *adapter;
     const ft_ops *ops;
     bool train, deterministic;
-    const char *gemm_table;
+    const char *gemm_table, *trace;
     uint64_t seed;
 
     ft_queue *queue;

@@ -71,10 +71,23 @@ static ft_status report(sweep_state *s, int64_t layer, ft_direction direction)
     return FT_OK;
 }
 
+// Spans of the compute queue, for the meter.
+static ft_status span_begin(const ft_model *model)
+{
+    return ft_meter_begin(ft_streamer_meter(model->streamer), FT_TRACK_COMPUTE, model->queue);
+}
+
+static ft_status span_end(const ft_model *model, ft_span_kind kind, int64_t layer)
+{
+    ft_span_label label = {.kind = kind, .layer = (int32_t)layer, .part = -1};
+    return ft_meter_end(ft_streamer_meter(model->streamer), FT_TRACK_COMPUTE, model->queue, label);
+}
+
 static ft_status forward_visit(sweep_state *s, int64_t layer)
 {
     ft_model *model = s->model;
     model_visit visit;
+    FT_TRY(span_begin(model));
     FT_TRY(ft_model_visit_begin(model, layer, FT_FORWARD, s->options, &visit));
     for (int64_t m = 0; m < s->batches; m++) {
         FT_TRY(before_input(model, layer + 1, m));
@@ -83,6 +96,7 @@ static ft_status forward_visit(sweep_state *s, int64_t layer)
         FT_TRY(after_input(model, layer + 1, m));
     }
     FT_TRY(ft_model_visit_end(model, &visit));
+    FT_TRY(span_end(model, FT_SPAN_FORWARD, layer));
     return report(s, layer, FT_FORWARD);
 }
 
@@ -139,6 +153,7 @@ static ft_status backward_visit(sweep_state *s, int64_t layer)
 {
     ft_model *model = s->model;
     model_visit visit;
+    FT_TRY(span_begin(model));
     FT_TRY(ft_model_visit_begin(model, layer, FT_BACKWARD, s->options, &visit));
     for (int64_t m = 0; m < s->batches; m++) {
         ft_view x, dy = input_view(model, layers_of(model), m), none = {0};
@@ -148,18 +163,20 @@ static ft_status backward_visit(sweep_state *s, int64_t layer)
         FT_TRY(ft_layer_backward(&visit.layer, &model->slot[m].layer, saved, dy, x, layer > 0));
     }
     FT_TRY(ft_model_visit_end(model, &visit));
+    FT_TRY(span_end(model, FT_SPAN_BACKWARD, layer));
     return report(s, layer, FT_BACKWARD);
 }
 
 static ft_status load_batches(sweep_state *s, const ft_model_batch *batches)
 {
     ft_model *model = s->model;
+    FT_TRY(span_begin(model));
     for (int64_t m = 0; m < s->batches; m++) {
         FT_TRY(ft_model_upload(model, m, &batches[m]));
         FT_TRY(ft_model_embed(model, m, input_view(model, 0, m), batches[m].ids, batches[m].tokens));
         FT_TRY(after_input(model, 0, m));
     }
-    return FT_OK;
+    return span_end(model, FT_SPAN_INPUTS, -1);
 }
 
 // Staging buffers are written by the host again: the copies of the sweep before must be done. That is all the host waits for.
@@ -171,7 +188,9 @@ static ft_status run_sweep(sweep_state *s, const ft_model_batch *batches)
     FT_TRY(load_batches(s, batches));
     FT_TRY(ft_event_record(model->uploaded, model->queue));
     for (int64_t layer = 0; layer < layers_of(model); layer++) FT_TRY(forward_visit(s, layer));
+    FT_TRY(span_begin(model));
     for (int64_t m = 0; m < s->batches; m++) FT_TRY(head(s, m));
+    FT_TRY(span_end(model, FT_SPAN_HEAD, -1));
     if (model->evaluating) return FT_OK;
     for (int64_t layer = layers_of(model) - 1; layer >= 0; layer--) FT_TRY(backward_visit(s, layer));
     return FT_OK;

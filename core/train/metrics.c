@@ -11,6 +11,8 @@
 #include "common/file.h"
 #include "common/memory.h"
 
+#define LINE_BYTES 4096  // a step's numbers, and the longest part of a path that is kept
+
 struct ft_metrics {
     int fd;
     int64_t bytes;
@@ -53,6 +55,18 @@ static ft_status write_line(ft_metrics *metrics, const char *line, int length)
     return FT_OK;
 }
 
+// As much of the text as there is room for with what follows it, as the inside of a JSON string.
+static int write_escaped(char *out, size_t size, const char *text)
+{
+    size_t n = 0;
+    for (const unsigned char *c = (const unsigned char *)text; *c && n + 16 < size; c++) {
+        if (*c == '"' || *c == '\\') out[n++] = '\\';
+        if (*c < 0x20) n += (size_t)snprintf(out + n, 8, "\\u%04x", *c);
+        else out[n++] = (char)*c;
+    }
+    return (int)n;
+}
+
 // JSON has no NaN or infinity: null.
 static const char *number(char buffer[32], double value)
 {
@@ -61,16 +75,32 @@ static const char *number(char buffer[32], double value)
     return buffer;
 }
 
+// The end of a step's line: where its time went.
+static int write_times(char *line, size_t size, const ft_step_metrics *m)
+{
+    int length = snprintf(line, size,
+                          ",\"compute_busy\":%.4f,\"h2d_busy\":%.4f,\"d2h_busy\":%.4f,\"nvme_busy\":%.4f,\"stall_s\":%.6f,"
+                          "\"stall_h2d_s\":%.6f,\"stall_nvme_s\":%.6f,\"stall_spill_s\":%.6f",
+                          m->compute_busy, m->h2d_busy, m->d2h_busy, m->nvme_busy, m->stall_s, m->stall_h2d_s, m->stall_nvme_s, m->stall_spill_s);
+    if (m->stall_drive != NULL) {
+        length += snprintf(line + length, size - (size_t)length, ",\"stall_drive\":\"");
+        length += write_escaped(line + length, size - (size_t)length, m->stall_drive);
+        length += snprintf(line + length, size - (size_t)length, "\"");
+    }
+    return length + snprintf(line + length, size - (size_t)length, "}\n");
+}
+
 ft_status ft_metrics_step(ft_metrics *metrics, const ft_step_metrics *m)
 {
-    char line[1024], loss[32], norm[32];
+    char line[LINE_BYTES], loss[32], norm[32];
     int length = snprintf(line, sizeof line,
                           "{\"kind\":\"step\",\"time\":%.3f,\"step\":%lld,\"epoch\":%.6f,\"loss\":%s,\"lr\":%.9g,\"grad_norm\":%s,\"tokens\":%lld,"
                           "\"trainable_tokens\":%lld,\"step_s\":%.6f,\"tokens_per_s\":%.1f,\"hbm_bytes\":%lld,\"pinned_bytes\":%lld,"
-                          "\"nvme_bytes\":%lld,\"h2d_bytes\":%lld,\"d2h_bytes\":%lld,\"stall_s\":%.6f}\n",
+                          "\"nvme_bytes\":%lld,\"h2d_bytes\":%lld,\"d2h_bytes\":%lld",
                           m->time, (long long)m->step, m->epoch, number(loss, m->loss), m->lr, number(norm, m->grad_norm), (long long)m->tokens,
                           (long long)m->trainable_tokens, m->step_s, m->tokens_per_s, (long long)m->hbm_bytes, (long long)m->pinned_bytes,
-                          (long long)m->nvme_bytes, (long long)m->h2d_bytes, (long long)m->d2h_bytes, m->stall_s);
+                          (long long)m->nvme_bytes, (long long)m->h2d_bytes, (long long)m->d2h_bytes);
+    length += write_times(line + length, sizeof line - (size_t)length, m);
     return write_line(metrics, line, length);
 }
 

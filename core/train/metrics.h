@@ -9,7 +9,10 @@ typedef struct {
     int64_t step;
     double time, epoch, loss, lr, grad_norm;
     int64_t tokens, trainable_tokens;
-    double step_s, tokens_per_s, stall_s;
+    double step_s, tokens_per_s;
+    double compute_busy, h2d_busy, d2h_busy, nvme_busy;               // shares of the step
+    double stall_s, stall_h2d_s, stall_nvme_s, stall_spill_s;         // the first is the sum of the others
+    const char *stall_drive;                                          // directory of the drive that cost most, NULL = none did
     int64_t hbm_bytes, pinned_bytes, nvme_bytes, h2d_bytes, d2h_bytes;
 } ft_step_metrics;
 

@@ -52,12 +52,15 @@ ft_status ft_optimizer_step(ft_model *model, const ft_adapter_layout *layout, co
     ft_adapter_state state = ft_model_adapter(model);
     int64_t workspace_bytes;
     void *workspace = ft_model_workspace(model, &workspace_bytes);
+    FT_TRY(ft_meter_begin(ft_model_meter(model), FT_TRACK_COMPUTE, ft_model_queue(model)));
     FT_TRY(ft_model_ops(model)->clip(ft_model_queue(model), ft_model_clip(model), state.gradients, state.n, config->max_grad_norm, workspace,
                                      workspace_bytes));
     ft_adamw options = {.lr = (float)rate, .beta1 = (float)config->adam_beta1, .beta2 = (float)config->adam_beta2,
                         .eps = (float)config->adam_epsilon, .weight_decay = (float)config->weight_decay,
                         .bias1 = (float)(1 - pow(config->adam_beta1, (double)update)), .bias2 = (float)(1 - pow(config->adam_beta2, (double)update))};
     FT_TRY(apply(model, layout, &options, config->loraplus_lr_ratio));
+    ft_span_label label = {.kind = FT_SPAN_OPTIMIZER, .layer = -1, .part = -1};
+    FT_TRY(ft_meter_end(ft_model_meter(model), FT_TRACK_COMPUTE, ft_model_queue(model), label));
     ft_clip clip;
     FT_TRY(ft_model_result(model, &result->nll_sum, &clip));
     result->grad_norm = sqrt(clip.sum_squares);

@@ -53,18 +53,34 @@ static counters read_counters(const trainer *t)
     return c;
 }
 
+static void set_times(const trainer *t, const ft_meter_step *spent, ft_step_metrics *m)
+{
+    m->compute_busy = spent->compute_s / spent->wall_s;
+    m->h2d_busy = spent->h2d_s / spent->wall_s;
+    m->d2h_busy = spent->d2h_s / spent->wall_s;
+    m->nvme_busy = spent->nvme_s / spent->wall_s;
+    m->stall_s = spent->stall_s;
+    m->stall_h2d_s = spent->stall_h2d_s;
+    m->stall_nvme_s = spent->stall_nvme_s;
+    m->stall_spill_s = spent->stall_spill_s;
+    if (spent->stall_drive >= 0) m->stall_drive = ft_meter_drive_name(ft_model_meter(t->model), spent->stall_drive);
+}
+
 static ft_status write_metrics(trainer *t, const counters *before, int64_t tokens, int64_t trainable)
 {
+    ft_meter_step spent;
+    FT_TRY(ft_meter_step_end(ft_model_meter(t->model), ft_model_queue(t->model), &spent));
     counters now = read_counters(t);
     t->step_s = now.time - before->time;
     ft_step_metrics m = {
         .step = t->state.step, .time = (double)time(NULL), .epoch = (double)t->state.epoch + (double)t->state.next_row / (double)t->packs.n_rows,
         .loss = t->loss, .lr = t->rate, .grad_norm = t->grad_norm, .tokens = tokens, .trainable_tokens = trainable, .step_s = t->step_s,
-        .tokens_per_s = (double)tokens / t->step_s, .stall_s = now.stats.stall_s - before->stats.stall_s,
+        .tokens_per_s = (double)tokens / t->step_s,
         .hbm_bytes = t->session.plan.tier_bytes[FT_TIER_HBM],
         .pinned_bytes = t->session.plan.tier_bytes[FT_TIER_HOST] - t->session.plan.line[FT_LINE_PROCESS],
         .nvme_bytes = now.stats.bytes_nvme_read - before->stats.bytes_nvme_read,
         .h2d_bytes = now.stats.bytes_h2d - before->stats.bytes_h2d, .d2h_bytes = now.stats.bytes_d2h - before->stats.bytes_d2h};
+    set_times(t, &spent, &m);
     return ft_metrics_step(t->metrics, &m);
 }
 
@@ -109,6 +125,7 @@ static void advance(trainer *t, int64_t tokens, int64_t trainable, bool skipped)
 
 static ft_status one_step(trainer *t)
 {
+    FT_TRY(ft_meter_step_begin(ft_model_meter(t->model), ft_model_queue(t->model)));
     counters before = read_counters(t);
     int64_t tokens, trainable;
     int64_t n = ft_trainer_fill(t, &t->data.train, &t->packs, t->state.next_row, t->accumulation);
@@ -188,6 +205,18 @@ static ft_status finish(trainer *t)
     return ft_adapter_save(t->output, "adapter", &t->session.adapter, &t->session.shape, t->config->base_model, host, FT_DTYPE_F32);
 }
 
+// Where the time of the steps went. Nothing depends on it.
+static void report_times(const trainer *t)
+{
+    char message[FT_ERROR_MESSAGE_BYTES];  // of a run that failed: told last
+    snprintf(message, sizeof message, "%s", ft_error_message());
+    ft_text table = {0};
+    const ft_meter *meter = ft_model_meter(t->model);
+    if (ft_meter_steps(meter) > 0 && ft_meter_report(meter, &t->session.plan, &table) == FT_OK) fprintf(stderr, "%s\n", table.data);
+    ft_text_free(&table);
+    ft_error_adopt(FT_OK, message);
+}
+
 static ft_status run(trainer *t)
 {
     double start = ft_now_s();
@@ -201,6 +230,7 @@ static ft_status run(trainer *t)
     if (status == FT_E_STOPPED) status = commit_stop(t);
     ft_memory_unseal();
     ft_progress_end(&t->progress);
+    report_times(t);
     if (status == FT_OK) status = finish(t);
     t->result->steps = t->state.step;
     t->result->tokens = t->state.tokens;

@@ -11,13 +11,13 @@ static const stamped_run_options base = {.model = {.layers = LAYERS, .drives = 1
                                          .homes = "n", .slots = 2, .host_slots = 2};
 
 static const char *const kind_names[FT_FAULT_KINDS] = {"none", "eio", "enospc", "short", "zero", "eagain", "eintr",
-                                                       "late", "reorder", "flip", "misplace", "broken"};
+                                                       "late", "reorder", "flip", "misplace", "broken", "slow"};
 
 // Whether the drive sees to it by itself, without a second read of the stripe.
 static bool is_benign(ft_fault_kind kind)
 {
     return kind == FT_FAULT_SHORT || kind == FT_FAULT_EAGAIN || kind == FT_FAULT_EINTR || kind == FT_FAULT_LATE ||
-           kind == FT_FAULT_REORDER || kind == FT_FAULT_ENOSPC;
+           kind == FT_FAULT_REORDER || kind == FT_FAULT_ENOSPC || kind == FT_FAULT_SLOW;
 }
 
 static void check_named_error(const stamped_run *r, ft_status status, ft_fault_kind kind)
