@@ -1,6 +1,10 @@
 // Rows whose elements lie more than 2^31 elements from the first, as those of a 405B layer do at 131,072 tokens: every op gives
 // what it gives where the same rows are close together. Products may take another algorithm, all else has equal bits.
+// And products of that many elements, of rows that repeat: those of the result must repeat too.
 #include "gpu/view_test.h"
+#include "kernels/cuda/gemm.h"
+#include "kernels/cuda/quantize.h"
+#include "kernels/cuda/workspace.h"
 
 enum {
     ROWS = 16400, HEAD_DIM = 128, Q_HEADS = 2, KV_HEADS = 1, COLS = (Q_HEADS + 2 * KV_HEADS) * HEAD_DIM,
@@ -191,6 +195,75 @@ static made run_linear(bool far)
     return (made){{y, dx, s}, 3};
 }
 
+enum { MANY_ROWS = 131120, WIDE = 16512, NARROW = 256, PERIOD = 256 };
+_Static_assert((int64_t)(MANY_ROWS - LAST_ROWS) * WIDE > INT32_MAX, "the last rows are far");
+
+// Row r is row r % PERIOD of some random ones.
+static ft_view repeated_rows(int64_t cols)
+{
+    static int32_t ids[MANY_ROWS];
+    for (int32_t i = 0; i < MANY_ROWS; i++) ids[i] = i % PERIOD;
+    const void *table = t_upload_bf16(t_random(PERIOD * cols, 1, 21), PERIOD * cols);
+    ft_view view = {.data = t_device(MANY_ROWS * cols * 2), .repr = FT_REPR_BF16, .rows = MANY_ROWS, .cols = cols, .ld = cols};
+    T_OK(t_ops()->embed(t_queue(), view, table, FT_DTYPE_BF16, t_upload(ids, sizeof ids)));
+    return view;
+}
+
+static void check_repeats(const char *what, ft_view y)
+{
+    ft_bf16 *bits = malloc((size_t)y.cols * 2), *first = malloc((size_t)y.cols * 2);
+    int64_t differ = 0;
+    double wrong = 0, all = 0;
+    for (int64_t row = MANY_ROWS - LAST_ROWS; row < MANY_ROWS; row++) {
+        t_download(bits, (char *)y.data + row * y.ld * 2, y.cols * 2);
+        t_download(first, (char *)y.data + row % PERIOD * y.ld * 2, y.cols * 2);
+        for (int64_t i = 0; i < y.cols; i++) {
+            double a = (double)ft_bf16_to_f32(first[i]), b = (double)ft_bf16_to_f32(bits[i]);
+            wrong += (a - b) * (a - b);
+            all += a * a;
+            if (bits[i] != first[i] && differ++ == 0)
+                printf("    first at row %lld, column %lld: %g, in row %lld %g\n", (long long)row, (long long)i, b, (long long)(row % PERIOD), a);
+        }
+    }
+    printf("%-28s [%lld, %lld]: %lld values differ, error %.1e\n", what, (long long)y.rows, (long long)y.cols, (long long)differ, sqrt(wrong / all));
+    free(bits);
+    free(first);
+    assert_true(all > 0 && sqrt(wrong / all) < ft_op_table[FT_OP_LINEAR_FORWARD].tolerance_bf16);
+}
+
+static void multiply_many(int64_t k, int64_t n, bool fp8)
+{
+    ft_view x = repeated_rows(k), y = {.data = t_device(MANY_ROWS * n * 2), .repr = FT_REPR_BF16, .rows = MANY_ROWS, .cols = n, .ld = n};
+    ft_view w = {.data = t_upload_bf16(t_random(n * k, 0.05f, 22), n * k), .repr = FT_REPR_BF16, .rows = n, .cols = k, .ld = k};
+    void *workspace = t_device(FT_CUBLASLT_WORKSPACE);
+    if (!fp8) {
+        ft_cuda_product product = {.m = x.rows, .n = n, .k = k, .a = x.data, .lda = k, .b = w.data, .ldb = k, .b_transposed = true, .d = y.data, .ldd = n};
+        T_OK(ft_cuda_gemm(t_queue(), &product, workspace, FT_CUBLASLT_WORKSPACE));
+    } else {
+        uint8_t *codes = t_device(MANY_ROWS * k), *w_codes = t_device(n * k);
+        float *scales = t_device(k / 128 * t_room(MANY_ROWS) * 4), *w_scales = t_device((n + 127) / 128 * ft_scale_stride(k) * 4);
+        T_OK(ft_cuda_quantize(t_queue(), codes, scales, x, NULL));
+        T_OK(ft_cuda_quantize_tile(t_queue(), w_codes, w_scales, w));
+        ft_cuda_product_fp8 product = {.scaling = FT_FP8_BLOCK, .m = x.rows, .n = n, .k = k, .a = codes, .lda = k, .a_scales = scales, .b = w_codes,
+                                       .ldb = k, .b_scales = w_scales, .d = y.data, .ldd = n};
+        T_OK(ft_cuda_gemm_fp8(t_queue(), &product, workspace, FT_CUBLASLT_WORKSPACE));
+    }
+    check_repeats(fp8 ? "product, E4M3" : "product, bf16", y);
+    t_free();
+}
+
+static void products_read_many_elements(void **state)
+{
+    multiply_many(WIDE, NARROW, false);
+    multiply_many(WIDE, NARROW, true);
+}
+
+static void products_write_many_elements(void **state)
+{
+    multiply_many(NARROW, WIDE, false);
+    multiply_many(NARROW, WIDE, true);
+}
+
 static void setup(void)
 {
     t_open(&(ft_ops_options){.attention = heads, .rows = ROWS, .max_length = ROWS, .max_docs = 2, .train = true, .deterministic = true});
@@ -210,7 +283,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_are_gathered),  cmocka_unit_test(rows_are_normed), cmocka_unit_test(rows_are_gated),
         cmocka_unit_test(rows_are_turned),    cmocka_unit_test(rows_are_quantized), cmocka_unit_test(rows_attend),
-        cmocka_unit_test(rows_are_multiplied),
+        cmocka_unit_test(rows_are_multiplied), cmocka_unit_test(products_read_many_elements),
+        cmocka_unit_test(products_write_many_elements),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
