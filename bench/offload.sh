@@ -60,9 +60,10 @@ model() {
     if [ -n "${TINY:-}" ]; then echo "$TINY"; else echo "--geometry $1${2:+ --layers $2}"; fi
 }
 
-# calibrate GEOMETRY COMPUTE MICRO-BATCH-SIZE [FLAG...]: the products of such steps, unless the table has them.
+# calibrate GEOMETRY COMPUTE MICRO-BATCH-SIZE [--nvme DRIVES]: the products of such steps, unless the table has them, and the rates of
+# plans.
 calibrate() {
-    name=calibrate-$1-$2-mb$3
+    name=calibrate-$1-$2-mb$3${4:+-drives}
     [ "$device" = cuda ] && [ ! -e "$FT_GEMM_TABLE.$name" ] || return 0
     what="--geometry $1 --compute $2 --micro-batch-size $3"
     shift 3
@@ -91,8 +92,8 @@ part_tax() {
     points=$length,$((2 * length)),$((3 * length)),$((4 * length)),$((5 * length))
     for compute in bf16 fp8; do
         calibrate llama3-70b $compute 1
-        ours tax-$compute step $flags --sequence-len "$length" $(model llama3-70b 40) --micro-batch-size 1 --compute $compute --activation-policy recompute \
-            --boundary-placement hbm --curve $points $short
+        ours tax-$compute step $flags --sequence-len "$length" $(model llama3-70b 40) --micro-batch-size 1 --compute $compute --base-format fp8 \
+            --activation-policy recompute --boundary-placement hbm --curve $points $short
     done
 }
 
@@ -127,7 +128,7 @@ part_giant() {
 # shellcheck disable=SC2046
 part_disk405() {
     rows=${MICRO_BATCH_SIZE:-1}
-    calibrate llama3-405b fp8 "$rows"
+    calibrate llama3-405b fp8 "$rows" --nvme "$drives"
     steps disk405 "$length" $(model llama3-405b 12) --tier nvme --nvme "$drives" --micro-batch-size "$rows" --gradient-accumulation-steps $((4 / rows)) \
         --sweep-micro-batches $((4 / rows)) --compute fp8 --steps 3 --warm-up 1
 }
@@ -165,7 +166,7 @@ part_peers() {
 part_disk8() {
     for compute in bf16 fp8; do
         for rows in 1 2; do
-            calibrate llama3-8b $compute $rows
+            calibrate llama3-8b $compute $rows --nvme "$drives"
             steps disk8-$compute-mb$rows "$length" $(model llama3-8b) --tier nvme --nvme "$drives" --keep-store --hbm-budget 20G \
                 --micro-batch-size $rows --compute $compute $short
         done

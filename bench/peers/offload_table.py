@@ -63,13 +63,15 @@ def print_links(directory, what, name):
 
 def print_tax(directory):
     for compute, tokens in (("bf16", 12288), ("fp8", 20480)):
-        for name, row in rows_of(directory, "tax-" + compute).items():
-            if name.startswith("streaming tax"):
-                at = name.rpartition(", ")[2]
-                print_row(f"70B, 40 layers, {compute}, {at} a sweep: streaming costs", "%", row["value"], 1 if at == f"{tokens} tokens" else None)
-            elif name.startswith("curve: host"):
-                at = name.rpartition(", ")[2]
-                print_row(f"70B, 40 layers, {compute}, {at} a sweep", "tokens/s", row["value"], peer_name="ours, layers on the device", peer=row["bound"])
+        rows = rows_of(directory, "tax-" + compute)
+        for name, row in rows.items():
+            what, _, at = name.rpartition(", ")
+            where = f"70B, 40 layers, {compute}, {at} a sweep"
+            if what == "streaming tax":
+                wanted = 1 if at == f"{tokens} tokens" else None
+                print_row(where + ": streaming costs", "%", row["value"], wanted, plan=value_of(rows, f"streaming tax of the plan, {at}"))
+            elif what == "curve: host":
+                print_row(where, "tokens/s", row["value"], peer_name="ours, layers on the device", peer=row["bound"])
 
 
 def print_large(directory):
