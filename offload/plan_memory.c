@@ -4,7 +4,7 @@
 #include "common/memory.h"
 #include "io/engine.h"
 #include "offload/plan_internal.h"
-#include "offload/streamer.h"
+#include "offload/streamer_verify.h"
 
 static int64_t round_piece(int64_t bytes)
 {
@@ -158,7 +158,8 @@ static void activation_lines(ft_plan *plan)
 }
 
 // Device: labels, positions, document starts per micro-batch; the ids, or one buffer of embedding rows where the table is on NVMe;
-// rope tables; rstd and norm weight of the head; scalars. Host: the same staged, and a snapshot of masters and moments for checkpoints.
+// rope tables; rstd and norm weight of the head; scalars; hashes of stripes. Host: the same staged, and a snapshot of masters and
+// moments for checkpoints.
 static void batch_lines(ft_plan *plan)
 {
     const ft_shape *shape = &plan->layout.shape;
@@ -167,11 +168,12 @@ static void batch_lines(ft_plan *plan)
     int64_t ints = round_piece(tokens * 4) * (2 + ids) + round_piece((tokens + 1) * 4);
     int64_t rope = 2 * round_piece(plan->request.sequence_len * (shape->head_dim / 2) * 4);
     plan->line[FT_LINE_BATCH] = plan->micro_batches * ints + (ids ? 0 : round_piece(tokens * embed_row)) + rope +
-                                round_piece(tokens * 4) + round_piece(shape->hidden * 4) + 4096;
+                                round_piece(tokens * 4) + round_piece(shape->hidden * 4) + 4096 +
+                                round_piece(ft_verify_bytes(&plan->layout));
     int64_t snapshot = (plan->request.train ? 3 : 1) * round_page(plan->lora_parameters * 4);
     int64_t rows = ids ? 0 : tokens * embed_row;
     int64_t per_device = plan->micro_batches * ((2 + ids) * round_page(tokens * 4) + round_page((tokens + 1) * 4)) +
-                         2 * round_page(rows) + round_page(64);
+                         2 * round_page(rows) + round_page(64) + round_page(ft_verify_bytes(&plan->layout));
     plan->line[FT_LINE_HOST_STAGING] = per_device * plan->request.gpus + snapshot;
     plan->line[FT_LINE_PROCESS] = plan->request.process_host_bytes;
 }

@@ -30,6 +30,7 @@
 
 #define FT_STORE_LAYOUT_VERSION 1
 #define FT_MAX_DRIVES 32
+enum { FT_STRIPE_VERIFIED = 1, FT_STRIPE_AGAIN = 2 };
 
 typedef struct {
     uint32_t record, index;   // stripe number within the record
@@ -52,7 +53,8 @@ typedef struct ft_store {
     int64_t n_stripes;
     int64_t *first_stripe;    // [n_records + 1]
     double relative_error;    // sqrt(sum (w' - w)^2 / sum w^2) over the linears, 0 where no value changed
-    uint8_t *verified;        // per stripe, 1 after its hash was seen to hold in this process (relaxed atomics)
+    uint8_t *verified;        // per stripe (relaxed atomics): 0, FT_STRIPE_VERIFIED after its hash was seen to hold in this process,
+                              // FT_STRIPE_AGAIN where the next read is to see it once more
 } ft_store;
 
 typedef struct {

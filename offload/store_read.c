@@ -29,7 +29,7 @@ ft_status ft_store_check(const ft_store *store, const ft_stripe *stripe, const v
                         "%s/" FT_STORE_DATA ": the %u bytes at offset %lld (record %u) are not what was written there: "
                         "`ft-single verify` reads all; remove the store and prepare again",
                         ft_drive_directory(store->drive[stripe->drive]), stripe->bytes, (long long)stripe->offset, stripe->record);
-    __atomic_store_n(&store->verified[stripe - store->stripe], 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&store->verified[stripe - store->stripe], FT_STRIPE_VERIFIED, __ATOMIC_RELAXED);
     return FT_OK;
 }
 

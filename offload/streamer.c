@@ -137,6 +137,7 @@ static void stop_threads(ft_streamer *s)
     ft_walker_join(&s->reader);
     ft_walker_join(&s->feeder);
     if (s->spill != NULL) ft_spill_join(s->spill);
+    ft_verify_close(s);
     pthread_mutex_lock(&s->lock);
     while (s->requests > 0) pthread_cond_wait(&s->caller_wake, &s->lock);
     pthread_mutex_unlock(&s->lock);

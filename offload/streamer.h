@@ -107,6 +107,7 @@ typedef struct {
     double stall_s, stall_h2d_s, stall_nvme_s, stall_spill_s;
     double stall_drive_s[FT_MAX_DRIVES];  // stall_nvme_s by drive of the store
     int64_t stripes_verified, stripes_reread;  // open's own reads included; reread counts pieces of units too
+    int64_t stripes_sampled_device, stripes_sampled_host;  // checked again (offload/streamer_verify.h)
 } ft_streamer_stats;
 // Of the caller's thread, as everything here.
 void ft_streamer_get_stats(const ft_streamer *streamer, ft_streamer_stats *stats);

@@ -7,6 +7,7 @@
 //   streamer_feeder.c     host -> layer slots            (feeder thread)
 //   streamer_visits.c     start, cancel, acquire, await, release
 //   streamer_stripe.c     one stripe, read and verified, at most twice
+//   streamer_verify.c     stripes checked again while the run goes on; streamer_scrub.c: in host memory
 //   streamer_load.c       what open brings in
 //   streamer_units.c      units at home in host memory, and the interface of all units
 //   streamer_spill*.c     units at home on NVMe          (spill thread, drives' threads)
@@ -116,6 +117,7 @@ typedef struct ft_spill ft_spill;
 
 // --- The streamer -----------------------------------------------------------------------------------------------------------
 typedef struct ft_row_window ft_row_window;  // embedding.c
+typedef struct ft_verify ft_verify;          // streamer_verify.c
 
 struct ft_streamer {
     const ft_plan *plan;
@@ -154,6 +156,8 @@ struct ft_streamer {
     ft_spill *spill;                      // NULL without NVME units
 
     ft_row_window *rows;                  // NULL if the embedding's home is HOST
+    ft_verify *verify;                    // NULL where nothing is checked after its first read
+    bool suspect;                         // ft_streamer_suspect
 };
 
 // streamer_walk.c
@@ -205,6 +209,11 @@ void ft_spill_wake(ft_spill *spill);               // lock held
 ft_status ft_spill_settle(ft_streamer *streamer);
 void ft_spill_join(ft_spill *spill);               // after stop was set and everyone woken
 void ft_spill_close(ft_spill *spill);              // no request is in flight any more
+
+// streamer_verify.c
+// Queues the hashes of the group's stripes that are due in this visit, behind the copy that `loaded` covers.
+ft_status ft_verify_group(ft_streamer *streamer, const ft_lease *lease, ft_group group, ft_event *loaded, ft_queue *queue);
+void ft_verify_close(ft_streamer *streamer);  // after stop was set and everyone woken
 
 // embedding.c
 int64_t ft_rows_pool_bytes(const ft_record *record);

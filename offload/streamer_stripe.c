@@ -1,17 +1,16 @@
-// One stripe, read and verified. A transfer that fails, or bytes that are not the ones written, are worth one more attempt: a
-// cable or a controller may have hiccuped. After that the streamer stops.
+// One stripe, read and verified: at its first read, and whenever it is its turn again (streamer_verify.h). A transfer that fails,
+// or bytes that are not the ones written, are worth one more attempt: a cable or a controller may have hiccuped. After that the
+// streamer stops.
 #include "common/log.h"
 #include "offload/streamer_internal.h"
 
-// Sets *fresh if this was the stripe's first verification.
-static ft_status verify(ft_store *store, const ft_stripe *stripe, const void *data, bool *fresh)
+typedef enum { CHECK_NONE, CHECK_FIRST, CHECK_AGAIN } check;
+
+// What there is to check of a read of the stripe.
+static check check_of(const ft_store *store, const ft_stripe *stripe)
 {
-    uint8_t *verified = &store->verified[stripe - store->stripe];
-    if (__atomic_load_n(verified, __ATOMIC_RELAXED)) return FT_OK;
-    FT_TRY(ft_store_check(store, stripe, data));
-    __atomic_store_n(verified, 1, __ATOMIC_RELAXED);
-    *fresh = true;
-    return FT_OK;
+    int verified = __atomic_load_n(&store->verified[stripe - store->stripe], __ATOMIC_RELAXED);
+    return verified == FT_STRIPE_VERIFIED ? CHECK_NONE : verified == FT_STRIPE_AGAIN ? CHECK_AGAIN : CHECK_FIRST;
 }
 
 static void submit(ft_stripe_read *read)
@@ -19,13 +18,15 @@ static void submit(ft_stripe_read *read)
     ft_drive_submit(read->streamer->store->drive[read->stripe->drive], &read->request);
 }
 
-static void finish(ft_stripe_read *read, ft_status status, bool fresh)
+static void finish(ft_stripe_read *read, ft_status status, check what)
 {
     ft_streamer *s = read->streamer;
     pthread_mutex_lock(&s->lock);
+    if (status == FT_E_CORRUPT && what == CHECK_AGAIN) s->suspect = true;
     if (status != FT_OK) ft_stream_fail(s, status);
     else s->stats.bytes_nvme_read += read->stripe->bytes;
-    s->stats.stripes_verified += fresh;
+    s->stats.stripes_verified += status == FT_OK && what == CHECK_FIRST;
+    s->stats.stripes_sampled_host += status == FT_OK && what == CHECK_AGAIN;
     s->stats.stripes_reread += read->again;
     s->in_flight[read->stripe->drive]--;
     ft_meter_drive_end(s->meter, (int)read->stripe->drive, read->asked_s,
@@ -40,11 +41,12 @@ static void finish(ft_stripe_read *read, ft_status status, bool fresh)
 static void complete(ft_drive_request *request)
 {
     ft_stripe_read *read = request->user;
-    bool fresh = false;
-    ft_status status = request->status == FT_OK ? verify(read->streamer->store, read->stripe, request->buffer, &fresh)
-                                                : ft_error_adopt(request->status, request->message);
+    const ft_store *store = read->streamer->store;
+    check what = check_of(store, read->stripe);
+    ft_status status = request->status == FT_OK ? FT_OK : ft_error_adopt(request->status, request->message);
+    if (status == FT_OK && what != CHECK_NONE) status = ft_store_check(store, read->stripe, request->buffer);
     if (status == FT_OK || read->again) {
-        finish(read, status, fresh);
+        finish(read, status, what);
         return;
     }
     read->again = true;

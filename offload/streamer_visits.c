@@ -196,6 +196,7 @@ ft_status ft_streamer_release(ft_streamer *s, const ft_lease *lease, ft_group gr
     FT_TRY(status);
     FT_ASSERT(load->releases[group] < s->slot[lease->slot].acquired[lease->generation & 1], "layer %d group %d is released twice",
               lease->layer, (int)group);
+    FT_TRY(ft_verify_group(s, lease, group, load->loaded[group], queue));
     FT_TRY(record_release(s, lease, load, group, queue));
     pthread_mutex_lock(&s->lock);
     load->queue[group] = queue;

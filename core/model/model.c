@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/model_internal.h"
+#include "offload/streamer_verify.h"
 
 static ft_status open_memory(ft_model *model)
 {
@@ -32,6 +33,15 @@ static ft_status open_streamer(ft_model *model)
     ft_streamer_options options = {.plan = model->plan, .store = model->store, .device = model->device, .pool = model->pool, .hbm = &model->arena,
                                    .trace = model->trace};
     return ft_streamer_open(&model->streamer, &options);
+}
+
+static ft_status open_verify(ft_model *model, int64_t stripes)
+{
+    if (stripes == 0) return FT_OK;
+    int64_t bytes = ft_verify_bytes(&model->plan->layout);
+    ft_verify_options options = {.stripes = stripes, .ops = model->ops, .device = ft_arena_take(&model->arena, (size_t)bytes),
+                                 .host = ft_pool_take(model->pool, bytes)};
+    return ft_streamer_verify_open(model->streamer, &options);
 }
 
 // CUDA multiplies by a bf16 head.
@@ -181,6 +191,7 @@ ft_status ft_model_open(ft_model **out, const ft_model_options *options)
     if (status == FT_OK) status = open_ops(model);
     if (status == FT_OK) status = open_memory(model);
     if (status == FT_OK) status = open_streamer(model);
+    if (status == FT_OK) status = open_verify(model, options->verify_stripes);
     if (status == FT_OK) status = open_head(model);
     if (status == FT_OK) status = open_rope(model);
     if (status == FT_OK) status = open_adapter(model);

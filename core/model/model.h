@@ -31,6 +31,7 @@ typedef struct {
     bool deterministic;                       // CUDA: an attention whose backward has one order of sums
     const char *gemm_table;                   // CUDA: file of measured GEMM algorithms, NULL = none
     const char *trace;                        // file of a timeline (offload/trace.h), NULL = none
+    int64_t verify_stripes;                   // checked again in each step (offload/streamer_verify.h), 0 = none
     const ft_ops *ops;                        // NULL: the device's; a benchmark gives its own to time each
 } ft_model_options;
 
@@ -70,6 +71,7 @@ ft_status ft_model_announce(ft_model *model, ft_sweep_mode mode, int64_t sweeps)
 // *nll_sum: sum over trainable tokens; where nll_sum is NULL the work is only queued and ft_model_result waits for it.
 ft_status ft_model_step(ft_model *model, const ft_model_batch *batches, int64_t n, const ft_step_options *options, double *nll_sum);
 // Waits for the step and for what was queued after it: its loss and, if clip is given, what the optimizer left in ft_model_clip.
+// FT_E_CORRUPT if weights it used are not what they were: its result is wrong then, and the optimizer has used it.
 ft_status ft_model_result(ft_model *model, double *nll_sum, ft_clip *clip);
 // Forward only. logits (host, [tokens, vocab] float32 per batch, one batch only) may be NULL.
 ft_status ft_model_evaluate(ft_model *model, const ft_model_batch *batches, int64_t n, double *nll_sum, float *logits,

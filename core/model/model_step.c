@@ -1,6 +1,7 @@
 // Steps and evaluations as sweeps over the layers. What happens to a micro-batch is here; what happens inside a layer is in
 // layer.c; how the weights come is the streamer's business.
 #include "model/model_internal.h"
+#include "offload/streamer_verify.h"
 
 typedef struct {
     ft_model *model;
@@ -201,6 +202,7 @@ static ft_status run_sweeps(sweep_state *s, const ft_model_batch *batches, int64
     ft_model *model = s->model;
     int64_t most = model->plan->micro_batches;
     s->sweeps = (n + most - 1) / most;
+    ft_streamer_verify_begin(model->streamer, s->sweeps);
     FT_TRY(ft_fill(model->queue, model->scalars, 0, sizeof *model->scalars));
     for (s->sweep = 0; s->sweep < s->sweeps; s->sweep++) {
         int64_t first = s->sweep * most;
@@ -242,8 +244,10 @@ ft_status ft_model_step(ft_model *model, const ft_model_batch *batches, int64_t 
 
 ft_status ft_model_result(ft_model *model, double *nll_sum, ft_clip *clip)
 {
+    FT_TRY(ft_streamer_verify_collect(model->streamer, model->queue));
     FT_TRY(ft_copy_d2h(model->queue, model->host_scalars, model->scalars, sizeof *model->scalars));
     FT_TRY(ft_queue_sync(model->queue));
+    FT_TRY(ft_streamer_verify_end(model->streamer));
     *nll_sum = model->host_scalars->nll;
     if (clip) *clip = model->host_scalars->clip;
     return FT_OK;

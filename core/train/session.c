@@ -276,7 +276,7 @@ ft_status ft_session_model(ft_session *session, const ft_settings *settings, con
     ft_model_options model_options = {.plan = &session->plan, .store = session->store, .device = session->device,
                                       .adapter = adapted ? &session->adapter : NULL, .train = options->train,
                                       .seed = (uint64_t)settings->values.seed, .deterministic = settings->values.deterministic,
-                                      .trace = settings->values.trace,
+                                      .trace = settings->values.trace, .verify_stripes = settings->values.verify_stripes,
                                       .gemm_table = session->gemm_table[0] ? session->gemm_table : NULL, .ops = options->ops};
     ft_model *model;
     FT_TRY(ft_model_open(&model, &model_options));

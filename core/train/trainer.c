@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "common/memory.h"
+#include "offload/streamer_verify.h"
 #include "train/trainer_internal.h"
 
 #define MAX_SKIPPED_IN_A_ROW 3
@@ -101,7 +102,7 @@ static ft_status gradients(trainer *t, int64_t n, int64_t *tokens, int64_t *trai
 static ft_status update(trainer *t, int64_t trainable, ft_optimizer_result *result)
 {
     t->rate = ft_schedule_rate(&t->schedule, t->state.step);
-    FT_TRY(ft_optimizer_step(t->model, &t->session.adapter, t->config, t->rate, t->state.update + 1, result));
+    FT_TRY(ft_trainer_distrust(t, ft_optimizer_step(t->model, &t->session.adapter, t->config, t->rate, t->state.update + 1, result)));
     t->loss = trainable > 0 ? result->nll_sum / (double)trainable : 0;
     t->grad_norm = result->grad_norm;
     t->state.update += !result->skipped;
@@ -128,11 +129,15 @@ static ft_status one_step(trainer *t)
     FT_TRY(ft_meter_step_begin(ft_model_meter(t->model), ft_model_queue(t->model)));
     counters before = read_counters(t);
     int64_t tokens, trainable;
+    // So does the step whose failure would be the last that is borne.
+    bool check_all = ft_trainer_checks_all(t) || t->skipped_in_a_row == MAX_SKIPPED_IN_A_ROW - 1;
+    if (check_all) ft_streamer_verify_all(ft_model_streamer(t->model));
     int64_t n = ft_trainer_fill(t, &t->data.train, &t->packs, t->state.next_row, t->accumulation);
     FT_TRY(gradients(t, n, &tokens, &trainable));
     ft_optimizer_result optimizer;
     FT_TRY(update(t, trainable, &optimizer));
     advance(t, tokens, trainable, optimizer.skipped);
+    if (check_all) t->checked_step = t->state.step;
     return write_metrics(t, &before, tokens, trainable);
 }
 

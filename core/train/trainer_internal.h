@@ -33,6 +33,7 @@ typedef struct {
     int64_t announced;               // steps whose sweeps are announced and not yet run
     int64_t skipped_in_a_row;
     int64_t last_saved_step;
+    int64_t checked_step;            // the state after this step: every stripe of the weights was checked after it was made
     double last_save_s, started_s;
     ft_progress progress;
     double loss, rate, grad_norm, step_s;
@@ -46,9 +47,16 @@ ft_status ft_trainer_packs(trainer *t, int64_t epoch);
 // Fills micro-batches from rows [first, ...) of the packs, at most `most`; returns their number.
 int64_t ft_trainer_fill(trainer *t, const ft_samples *samples, const ft_packs *packs, int64_t first, int64_t most);
 ft_status ft_trainer_save(trainer *t);
-// Passes on the status of a sweep. Where a drive failed, the last finished step is whole and is committed first.
+// Passes on the status of a sweep. Where a drive failed, the last finished step is whole and is committed first; where weights
+// changed under the run, nothing is (ft_trainer_distrust).
 ft_status ft_trainer_keep(trainer *t, ft_status status);
+// Passes on the status of a step. Where weights changed under the run it says which checkpoint is from before.
+ft_status ft_trainer_distrust(const trainer *t, ft_status status);
+// A save is due, and the state may be saved: after a step that checked all weights. One that becomes due by the clock waits for
+// the next step.
 bool ft_trainer_save_due(const trainer *t);
+// The state after the step to come will be wanted: that step is to check all weights.
+bool ft_trainer_checks_all(const trainer *t);
 bool ft_trainer_eval_due(const trainer *t);
 int64_t ft_trainer_eval_interval(const trainer *t);  // steps, 0 = only at the end of an epoch
 ft_status ft_trainer_evaluate(trainer *t);

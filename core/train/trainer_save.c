@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "common/memory.h"
+#include "offload/streamer_verify.h"
 #include "train/trainer_internal.h"
 
 static ft_status copy_out(trainer *t, float *host[3])
@@ -37,10 +38,20 @@ ft_status ft_trainer_save(trainer *t)
     return status;
 }
 
+ft_status ft_trainer_distrust(const trainer *t, ft_status status)
+{
+    char message[FT_ERROR_MESSAGE_BYTES];
+    if (status != FT_E_CORRUPT || !ft_streamer_suspect(ft_model_streamer(t->model))) return status;
+    snprintf(message, sizeof message, "%s", ft_error_message());
+    return ft_error(status, "%.800s; what was computed after step %lld may be wrong and was not kept: mend it, then --resume from checkpoint-%lld", message,
+                    (long long)t->last_saved_step, (long long)t->last_saved_step);
+}
+
 ft_status ft_trainer_keep(trainer *t, ft_status status)
 {
     char message[FT_ERROR_MESSAGE_BYTES];
     if (status != FT_E_IO && status != FT_E_CORRUPT) return status;
+    if (ft_streamer_suspect(ft_model_streamer(t->model))) return ft_trainer_distrust(t, status);
     snprintf(message, sizeof message, "%s", ft_error_message());
     if (ft_trainer_save(t) != FT_OK) return ft_error_adopt(status, message);
     return ft_error(status, "%.800s; step %lld is committed: mend the drive or prepare the store anew, then --resume", message, (long long)t->state.step);
@@ -53,11 +64,22 @@ static int64_t every(int64_t steps, int64_t per_epoch, int64_t steps_per_epoch)
     return 0;
 }
 
-bool ft_trainer_save_due(const trainer *t)
+// By its number, or by the clock as it is now.
+static bool is_wanted(const trainer *t, int64_t step)
 {
     int64_t interval = every(t->config->save_steps, t->config->saves_per_epoch, t->steps_per_epoch);
-    if (interval > 0) return t->state.step % interval == 0;
+    if (interval > 0) return step % interval == 0;
     return t->config->save_minutes > 0 && ft_now_s() - t->last_save_s >= t->config->save_minutes * 60;
+}
+
+bool ft_trainer_save_due(const trainer *t)
+{
+    return t->checked_step == t->state.step && is_wanted(t, t->state.step);
+}
+
+bool ft_trainer_checks_all(const trainer *t)
+{
+    return t->config->verify_stripes == 0 || t->state.step + 1 == t->total_steps || is_wanted(t, t->state.step + 1);
 }
 
 int64_t ft_trainer_eval_interval(const trainer *t)
@@ -115,7 +137,9 @@ ft_status ft_trainer_evaluate(trainer *t)
 {
     double start = ft_now_s(), nll;
     int64_t trainable;
+    ft_streamer_verify_all(ft_model_streamer(t->model));
     FT_TRY(ft_trainer_keep(t, evaluate_all(t, &nll, &trainable)));
+    t->checked_step = t->state.step;
     if (trainable == 0) return ft_error(FT_E_INPUT, "the evaluation set has no trainable token");
     double loss = nll / (double)trainable, seconds = ft_now_s() - start;
     ft_memory_unseal();
