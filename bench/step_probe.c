@@ -91,7 +91,8 @@ static ft_status measure_parts(ft_bench_training *t, ft_step_report *r)
 
 static void add_links(const ft_bench_training *t, ft_bench_report *report, const ft_step_report *r, const ft_step_measured *m)
 {
-    const ft_step_traffic step = {.seconds = m->seconds, .bytes_h2d = m->bytes_h2d, .bytes_d2h = m->bytes_d2h};
+    const ft_step_traffic step = {.seconds = m->seconds, .bytes_h2d = m->bytes_h2d, .bytes_d2h = m->bytes_d2h,
+                                  .busy_h2d_s = m->busy_h2d_s, .busy_d2h_s = m->busy_d2h_s};
     if (t->options->links) ft_step_links_add(report, &r->links, &step);
 }
 

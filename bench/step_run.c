@@ -28,6 +28,15 @@ static void take_moved(ft_step_measured *m, const ft_streamer_stats *before, con
     m->stall_seconds = (after->stall_s - before->stall_s) / steps;
 }
 
+static ft_status take_busy(ft_bench_training *t, ft_step_measured *m)
+{
+    ft_meter_step spent;
+    FT_TRY(ft_meter_median(ft_model_meter(t->model), &spent));
+    m->busy_h2d_s = spent.h2d_s;
+    m->busy_d2h_s = spent.d2h_s;
+    return FT_OK;
+}
+
 // The steps before and those measured are announced apart, so that what the latter move is theirs to the byte.
 ft_status ft_step_run(ft_bench_training *t, ft_step_measured *m)
 {
@@ -39,13 +48,16 @@ ft_status ft_step_run(ft_bench_training *t, ft_step_measured *m)
     ft_streamer_get_stats(ft_model_streamer(t->model), &before);
     FT_TRY(ft_bench_training_announce(t, repeat));
     for (int i = 0; i < repeat; i++) {
+        FT_TRY(ft_meter_step_begin(ft_model_meter(t->model), ft_model_queue(t->model)));
         double start = ft_now_s(), cpu_start = cpu_seconds();
         FT_TRY(ft_bench_training_step(t, &m->loss));
         seconds[i] = ft_now_s() - start;
         cpu[i] = cpu_seconds() - cpu_start;
+        FT_TRY(ft_meter_step_end(ft_model_meter(t->model), ft_model_queue(t->model), NULL));
     }
     ft_streamer_get_stats(ft_model_streamer(t->model), &after);
     take_moved(m, &before, &after, repeat);
+    FT_TRY(take_busy(t, m));
     m->pinned_bytes = ft_pool_used(ft_model_pool(t->model));
     m->seconds = ft_bench_median(seconds, repeat);  // sorts
     m->cpu_seconds = ft_bench_median(cpu, repeat);

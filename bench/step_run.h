@@ -9,6 +9,7 @@ typedef struct {
     double least_seconds, most_seconds;
     double loss;                       // of the last step, nats a token
     double bytes_h2d, bytes_d2h, bytes_nvme, stall_seconds;  // means; nvme: read and written
+    double busy_h2d_s, busy_d2h_s;     // copies were under way: medians
     int64_t tokens;                    // of a step
     int64_t pinned_bytes;              // host memory in use
 } ft_step_measured;
