@@ -1,4 +1,4 @@
-// The search: enumerate what the plan may choose, keep what fits, take the fastest; ties go to fewer bytes moved.
+// From a request to a plan: what does not depend on a choice, the search (plan_search.c), and what is short where nothing fits.
 #include "offload/plan.h"
 
 #include <stdio.h>
@@ -11,8 +11,8 @@ static ft_status check_request(const ft_plan_request *request)
 {
     if (request->gpus < 1 || request->gpus > request->machine->gpus)
         return ft_error(FT_E_INPUT, "gpus %d: the machine %s has %d", request->gpus, request->machine->name, request->machine->gpus);
-    if (request->prefetch_depth < 1 || request->prefetch_depth > 16)
-        return ft_error(FT_E_USAGE, "prefetch_depth %lld: must be 1 to 16", (long long)request->prefetch_depth);
+    if (request->prefetch_depth < 0 || request->prefetch_depth > 16)
+        return ft_error(FT_E_USAGE, "prefetch_depth %lld: must be 1 to 16, or 0 for the plan to choose", (long long)request->prefetch_depth);
     if (request->sequence_len < 1 || request->micro_batch_size < 1 || request->accumulation < 1)
         return ft_error(FT_E_USAGE, "sequence_len, micro_batch_size and gradient_accumulation_steps must be at least 1");
     int64_t layers = request->layout->shape.layers;
@@ -30,6 +30,7 @@ static ft_status allocate(ft_plan *plan)
     FT_ALLOC_CHECK(plan->keep = ft_calloc((size_t)layers, 1));
     FT_ALLOC_CHECK(plan->boundary_home = ft_calloc((size_t)layers, 1));
     FT_ALLOC_CHECK(plan->form = FT_NEW_ARRAY(ft_compute_form, layers));
+    FT_ALLOC_CHECK(plan->cost = FT_NEW_ARRAY(ft_plan_cost, 2 * layers));
     for (int mode = 0; mode < FT_SWEEP_MODES; mode++) {
         plan->n_visits[mode] = mode == FT_SWEEP_TRAIN ? 2 * layers : layers;
         FT_ALLOC_CHECK(plan->cold[mode] = FT_NEW_ARRAY(ft_visit, plan->n_visits[mode]));
@@ -54,6 +55,17 @@ void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_lay
     ft_activation_layout_make(layout, &plan->layout.shape, &options);
 }
 
+// Seconds of every layer, without kept inputs and with them.
+static void cost_layers(ft_plan *plan)
+{
+    int64_t layers = plan->layout.shape.layers;
+    for (int keep = 0; keep < 2; keep++) {
+        ft_activation_layout activation;
+        ft_plan_activation(plan, keep != 0, &activation);
+        for (int64_t i = 0; i < layers; i++) ft_plan_cost_layer(plan, i, &activation, &plan->cost[keep * layers + i]);
+    }
+}
+
 // What does not depend on the choice.
 static void derive(ft_plan *plan)
 {
@@ -63,137 +75,16 @@ static void derive(ft_plan *plan)
     if (request->max_docs < 1) request->max_docs = request->micro_batch_size;
     plan->repr = request->compute == FT_COMPUTE_F32 ? FT_REPR_F32 : FT_REPR_BF16;
     plan->micro_batch_tokens = request->sequence_len * request->micro_batch_size;
-    plan->slot_bytes = plan->layout.layer_bytes_max;
     plan->lora_parameters = ft_lora_floats(shape, request->lora_r, request->lora_targets);
     ft_plan_activation(plan, false, &plan->activation);
     for (int64_t i = 0; i < shape->layers; i++) {
         ft_compute_form_make(&plan->form[i], &plan->layout.record[i], &plan->activation, request->compute);
         plan->form_bytes = ft_plan_max64(plan->form_bytes, plan->form[i].bytes);
     }
+    cost_layers(plan);
     plan->tier_limit[FT_TIER_HBM] = limit(request->hbm_budget, plan->machine.hbm_bytes);
     plan->tier_limit[FT_TIER_HOST] = limit(request->host_budget, plan->machine.host_bytes);
     plan->tier_limit[FT_TIER_NVME] = limit(request->nvme_budget, plan->machine.nvme_bytes);
-}
-
-static bool fits(const ft_plan *plan)
-{
-    for (int tier = 0; tier < FT_TIER_COUNT; tier++)
-        if (plan->tier_bytes[tier] > plan->tier_limit[tier]) return false;
-    return true;
-}
-
-// Largest number of layers for which `fits` holds, given how the choice uses it; 0 if none does. Monotone, so bisection.
-static int64_t most_layers(ft_plan *plan, ft_plan_choice *choice, int64_t *member, int64_t most, ft_tier tier)
-{
-    int64_t low = 0, high = most;
-    while (low < high) {
-        *member = (low + high + 1) / 2;
-        ft_plan_apply(plan, choice);
-        if (ft_plan_room(plan, tier) >= 0) low = *member;
-        else high = *member - 1;
-    }
-    *member = low;
-    return low;
-}
-
-// Pins for a choice whose other members are set: as wished, else as many as fit, HBM first.
-static void choose_pins(ft_plan *plan, ft_plan_choice *choice)
-{
-    const ft_plan_request *request = &plan->request;
-    int64_t layers = plan->layout.shape.layers;
-    bool automatic = request->base_placement == FT_PLAN_AUTO;
-    choice->rest = automatic ? FT_TIER_NVME : (ft_tier)request->base_placement;
-    choice->pinned_hbm = choice->pinned_host = choice->resident_forms = 0;
-    if (request->pinned_hbm >= 0) choice->pinned_hbm = request->pinned_hbm;
-    else if (automatic) most_layers(plan, choice, &choice->pinned_hbm, layers, FT_TIER_HBM);
-    if (request->pinned_host >= 0) choice->pinned_host = request->pinned_host;
-    else if (automatic) most_layers(plan, choice, &choice->pinned_host, layers - choice->pinned_hbm, FT_TIER_HOST);
-}
-
-static double moved_bytes(const ft_plan *plan)
-{
-    double bytes = 0;
-    for (int r = FT_RESOURCE_H2D; r <= FT_RESOURCE_NVME; r++) bytes += plan->forward.amount[r] + plan->backward.amount[r];
-    return bytes * (double)plan->sweeps;
-}
-
-// What room is left goes to embedding rows and to forms that need not be made again, where no layer is streamed (CUDA: the CPU
-// gathers rows from host memory, and its device memory is the same).
-static void keep_forms(ft_plan *plan, ft_plan_choice *choice)
-{
-    int64_t layers = plan->layout.shape.layers;
-    ft_tier embedding = choice->embedding;
-    choice->resident_forms = 0;
-    if (plan->repr == FT_REPR_F32) return;
-    ft_plan_apply(plan, choice);
-    if (ft_plan_streamed_layers(plan) > 0) return;
-    choice->embedding = FT_TIER_HBM;
-    ft_plan_apply(plan, choice);
-    if (ft_plan_room(plan, FT_TIER_HBM) < 0) choice->embedding = embedding;
-    most_layers(plan, choice, &choice->resident_forms, layers, FT_TIER_HBM);
-}
-
-typedef struct {
-    bool found;
-    ft_plan_choice choice;
-    double seconds, moved;
-} best_choice;
-
-static void consider(ft_plan *plan, const ft_plan_choice *wish, best_choice *best)
-{
-    ft_plan_choice own = *wish, *choice = &own;
-    choose_pins(plan, choice);
-    keep_forms(plan, choice);
-    ft_plan_apply(plan, choice);
-    if (!fits(plan)) return;
-    ft_plan_schedule(plan);
-    ft_plan_time(plan);
-    double moved = moved_bytes(plan);
-    bool faster = plan->step_seconds < best->seconds * (1 - 1e-9);
-    bool same = plan->step_seconds <= best->seconds * (1 + 1e-9);
-    if (best->found && !faster && !(same && moved < best->moved)) return;
-    *best = (best_choice){true, *choice, plan->step_seconds, moved};
-}
-
-// Numbers of kept layers worth trying: all, three quarters, half, a quarter, none, or what the policy says.
-static void search_keep(ft_plan *plan, ft_plan_choice *choice, best_choice *best)
-{
-    int64_t layers = plan->layout.shape.layers;
-    ft_policy policy = plan->request.train ? plan->request.policy : FT_POLICY_RECOMPUTE;
-    for (int quarter = 4; quarter >= 0; quarter--) {
-        if (policy == FT_POLICY_KEEP && quarter < 4) break;
-        if (policy == FT_POLICY_RECOMPUTE && quarter > 0) continue;
-        choice->keep_layers = layers * quarter / 4;
-        bool may_keep_inputs = quarter == 4 && plan->repr != FT_REPR_F32 && plan->request.train;
-        for (int keep = may_keep_inputs; keep >= 0; keep--) {
-            choice->keep_inputs = keep != 0;
-            consider(plan, choice, best);
-        }
-    }
-}
-
-static void search_with(ft_plan *plan, ft_tier embedding, best_choice *best)
-{
-    const ft_plan_request *request = &plan->request;
-    int64_t wished = request->sweep_micro_batches;
-    for (int64_t batches = request->accumulation;; batches = (batches + 1) / 2) {
-        ft_plan_choice choice = {.embedding = embedding,
-                                 .micro_batches = wished > 0 && wished < request->accumulation ? wished : wished > 0 ? request->accumulation : batches};
-        for (int tier = FT_TIER_HBM; tier <= FT_TIER_NVME; tier++) {
-            bool automatic = request->boundary == FT_PLAN_AUTO && tier != FT_TIER_NVME;
-            if (!automatic && request->boundary != tier) continue;
-            choice.boundary = (ft_tier)tier;
-            search_keep(plan, &choice, best);
-        }
-        if (wished > 0 || batches == 1) return;
-    }
-}
-
-// The embedding stays in host memory unless nothing fits that way.
-static void search(ft_plan *plan, best_choice *best)
-{
-    search_with(plan, FT_TIER_HOST, best);
-    if (!best->found) search_with(plan, FT_TIER_NVME, best);
 }
 
 static const char *largest_line(const ft_plan *plan, ft_tier tier)
@@ -220,12 +111,8 @@ static ft_status does_not_fit(ft_plan *plan)
     static const char *const remedies[] = {
         "lower sequence_len, micro_batch_size or lora_r", "lower sequence_len or micro_batch_size, or use --base-placement nvme",
         "add a directory to --nvme or lower save_total_limit"};
-    const ft_plan_request *request = &plan->request;
-    ft_plan_choice choice = {.micro_batches = request->sweep_micro_batches > 0 ? request->sweep_micro_batches : 1,
-                             .boundary = request->boundary == FT_PLAN_AUTO ? FT_TIER_HOST : (ft_tier)request->boundary,
-                             .embedding = FT_TIER_NVME,
-                             .keep_layers = request->policy == FT_POLICY_KEEP ? plan->layout.shape.layers : 0};
-    choose_pins(plan, &choice);
+    ft_plan_choice choice;
+    ft_plan_smallest(plan, &choice);
     ft_plan_apply(plan, &choice);
     int tier = 0;
     while (tier < FT_TIER_NVME && plan->tier_bytes[tier] <= plan->tier_limit[tier]) tier++;
@@ -247,13 +134,12 @@ ft_status ft_plan_make(ft_plan *plan, const ft_plan_request *request)
     if (status == FT_OK) status = allocate(plan);
     if (status != FT_OK) goto out;
     derive(plan);
-    best_choice best = {0};
-    search(plan, &best);
-    if (!best.found) {
+    ft_plan_choice choice;
+    if (!ft_plan_search(plan, &choice)) {
         status = does_not_fit(plan);
         goto out;
     }
-    ft_plan_apply(plan, &best.choice);
+    ft_plan_apply(plan, &choice);
     ft_plan_schedule(plan);
     ft_plan_time(plan);
 out:
@@ -267,6 +153,7 @@ void ft_plan_free(ft_plan *plan)
     ft_free(plan->keep);
     ft_free(plan->boundary_home);
     ft_free(plan->form);
+    ft_free(plan->cost);
     for (int mode = 0; mode < FT_SWEEP_MODES; mode++) {
         ft_free(plan->cold[mode]);
         ft_free(plan->steady[mode]);

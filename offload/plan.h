@@ -1,11 +1,12 @@
 // The plan: a pure function of model, run and machine that says where every byte lives, when it moves, and how long a step
 // takes. No GPU, no weights and no clock are consulted. The run executes it and asserts it.
 //
-// Time model (offload-peers section 2.4, and max-per-resource as design section 4 wants it). Per sweep:
-//   forward  = max(compute, h2d, d2h, nvme, gather, dram) of the forward visits
-//   backward = max(the same of the backward visits)
-//   step     = sweeps * (forward + backward + head) + optimizer
-// Every column is bytes over the machine's measured rate, or FLOPs over its measured GEMM and attention rates.
+// Time model. Amounts over rates give seconds per resource (compute, h2d, d2h, nvme, gather, dram) of each phase: bytes over the
+// machine's measured rates, FLOPs over its measured GEMM and attention rates, everything else on the device as bytes over its
+// copy rate (plan_compute.c). The longest resource bounds a phase from below; its length is that of a walk through the schedule
+// (plan_walk.c), which also finds what a maximum does not: the link standing still around the turns, and visits too short for
+// the load beside them.
+//   step = sweeps * (embedding + forward + head + backward) + optimizer
 #ifndef FT_OFFLOAD_PLAN_H
 #define FT_OFFLOAD_PLAN_H
 
@@ -36,7 +37,7 @@ typedef struct {
     int64_t head_chunk;
     int64_t mlp_chunk;            // tokens of an MLP tile (offload/activation.h); 0 = the whole micro-batch
     int64_t alias;                // a benchmark: this many distinct layers in host memory stand for all that live there; 0 = each its own
-    int64_t prefetch_depth;       // layers loaded ahead; depth + 1 layer slots
+    int64_t prefetch_depth;       // layers loaded ahead; depth + 1 layer slots; 0 = the plan chooses 1 or 2
     int64_t hbm_budget, host_budget, nvme_budget;  // 0 = what the machine offers
     // Wishes; FT_PLAN_AUTO lets the plan choose.
     int base_placement;           // ft_tier: every layer record's home
@@ -91,7 +92,7 @@ const char *ft_resource_name(ft_resource resource);
 typedef struct {
     double amount[FT_RESOURCE_COUNT];   // FLOPs for COMPUTE, bytes for the rest; per sweep (per device; NVME and DRAM per node)
     double seconds[FT_RESOURCE_COUNT];
-    double phase_seconds;               // max
+    double phase_seconds;               // elapsed, at least the longest of these
     ft_resource binding;
 } ft_plan_phase;
 
@@ -116,13 +117,15 @@ typedef struct {
     uint8_t *home;               // [n_records] ft_tier
     uint8_t *keep;               // [layers] 1 = saved activations are kept
     uint8_t *boundary_home;      // [layers] ft_tier of the layer's input, per micro-batch
+    int64_t prefetch_depth;      // as asked for or chosen
     int64_t slots, host_slots;
-    int64_t slot_bytes;
+    int64_t slot_bytes;          // of the largest layer that is streamed
     int64_t micro_batches;       // per sweep
     int64_t sweeps;              // per optimizer step
     int64_t micro_batch_tokens;
     ft_activation_layout activation;
     ft_compute_form *form;       // [layers]
+    struct ft_plan_cost *cost;   // [2][layers] of the plan's own: without and with kept inputs
     int64_t form_bytes;          // of one layer at most
     int64_t resident_forms;      // layers 0 .. this - 1 keep their form; the others share one block
     int64_t lora_parameters;
@@ -131,7 +134,8 @@ typedef struct {
     int64_t tier_bytes[FT_TIER_COUNT], tier_limit[FT_TIER_COUNT];
     // time
     ft_plan_phase forward, backward;
-    double head_seconds, optimizer_seconds, step_seconds, tokens_per_s;
+    double embed_seconds, head_seconds;  // per sweep
+    double optimizer_seconds, step_seconds, tokens_per_s;
     ft_resource binding;
     double crossover_tokens;     // tokens per sweep and device above which streaming is free
     int64_t suggested_accumulation;  // reaches it, 0 = already there or nothing is streamed
@@ -150,6 +154,8 @@ int64_t ft_plan_source(const ft_plan *plan, int64_t layer);
 bool ft_plan_is_alias(const ft_plan *plan, int64_t record);  // a layer in host memory that another one stands for
 // Bytes that one full step moves, from the schedule (steady state): what counters are compared with.
 int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource);
+// Seconds a resource is busy in one full step.
+double ft_plan_step_seconds(const ft_plan *plan, ft_resource resource);
 // `count` indices of 0..n-1 spread evenly (Bresenham); marks them in `chosen`. Skips entries already marked.
 void ft_plan_spread(uint8_t *chosen, int64_t n, int64_t count);
 

@@ -37,12 +37,27 @@ const char *ft_plan_line_name(ft_plan_line line)
     return names[line];
 }
 
+// Layers larger than the smallest by half: what a few unquantized ones among many quantized are. Streamed, each would make every
+// slot as large as itself, so they are pinned first where all of them can be.
+static int64_t mark_large(const ft_plan *plan, uint8_t *mark, int64_t pins)
+{
+    int64_t layers = plan->layout.shape.layers, smallest = plan->layout.layer_bytes_max, large = 0;
+    const ft_record *record = plan->layout.record;
+    for (int64_t i = 0; i < layers; i++)
+        if (record[i].bytes < smallest) smallest = record[i].bytes;
+    for (int64_t i = 0; i < layers; i++) large += record[i].bytes > smallest * 3 / 2;
+    if (large > pins) return 0;
+    for (int64_t i = 0; i < layers; i++) mark[i] = record[i].bytes > smallest * 3 / 2;
+    return large;
+}
+
 // Homes of the layer records: HBM pins spread over all layers, host pins spread over what is left.
 static void place_layers(ft_plan *plan, const ft_plan_choice *choice)
 {
     int64_t layers = plan->layout.shape.layers;
     memset(plan->home, 0, (size_t)layers);
-    ft_plan_spread(plan->home, layers, choice->pinned_hbm);  // marks 1
+    int64_t large = mark_large(plan, plan->home, choice->pinned_hbm);  // marks 1
+    ft_plan_spread(plan->home, layers, choice->pinned_hbm - large);
     for (int64_t i = 0; i < layers; i++) plan->home[i] = plan->home[i] ? 3 : 0;
     ft_plan_spread(plan->home, layers, choice->pinned_host);
     for (int64_t i = 0; i < layers; i++)
@@ -52,14 +67,16 @@ static void place_layers(ft_plan *plan, const ft_plan_choice *choice)
 }
 
 // Kept layers are the last ones: their saved blocks are needed first in the backward pass. The input of the last layer is used
-// right after the turn, so spilling it would only move it twice.
+// right after the turn, so spilling it would only move it twice; others that stay are spread, so that the link has an even load.
 static void place_activations(ft_plan *plan, const ft_plan_choice *choice)
 {
     int64_t layers = plan->layout.shape.layers;
     for (int64_t i = 0; i < layers; i++) {
         plan->keep[i] = i >= layers - choice->keep_layers;
-        plan->boundary_home[i] = i == layers - 1 ? FT_TIER_HBM : (uint8_t)choice->boundary;
+        plan->boundary_home[i] = i == layers - 1;  // marks 1
     }
+    ft_plan_spread(plan->boundary_home, layers, choice->inputs_hbm);
+    for (int64_t i = 0; i < layers; i++) plan->boundary_home[i] = plan->boundary_home[i] ? FT_TIER_HBM : (uint8_t)choice->boundary;
 }
 
 // Aliased layers are counted among those of host memory, in ascending order: the first `alias` of them are there.
@@ -74,8 +91,10 @@ int64_t ft_plan_source(const ft_plan *plan, int64_t layer)
 
 bool ft_plan_is_alias(const ft_plan *plan, int64_t record)
 {
-    bool layer = record < plan->layout.shape.layers;
-    return layer && plan->home[record] == FT_TIER_HOST && ft_plan_source(plan, record) != record;
+    if (plan->request.alias <= 0 || record >= plan->layout.shape.layers || plan->home[record] != FT_TIER_HOST) return false;
+    int64_t number = 0;
+    for (int64_t i = 0; i < record; i++) number += plan->home[i] == FT_TIER_HOST;
+    return number >= plan->request.alias;
 }
 
 // Sum over layers of `home` of record bytes, aliased ones aside.
@@ -184,19 +203,29 @@ static void sum_tiers(ft_plan *plan)
     for (int line = 0; line < FT_LINE_COUNT; line++) plan->tier_bytes[ft_plan_line_tier((ft_plan_line)line)] += plan->line[line];
 }
 
+// One slot for the layer that computes and one for each ahead of it, as large as the largest layer that streams.
+static void size_slots(ft_plan *plan, int64_t depth)
+{
+    int64_t streamed = ft_plan_streamed_layers(plan), on_nvme = 0;
+    plan->slot_bytes = 0;
+    for (int64_t i = 0; i < plan->layout.shape.layers; i++) {
+        on_nvme += plan->home[i] == FT_TIER_NVME;
+        if (plan->home[i] != FT_TIER_HBM) plan->slot_bytes = ft_plan_max64(plan->slot_bytes, plan->layout.record[i].bytes);
+    }
+    plan->prefetch_depth = depth;
+    plan->slots = streamed < depth + 1 ? streamed : depth + 1;
+    plan->host_slots = on_nvme < depth + 1 ? on_nvme : depth + 1;
+}
+
 void ft_plan_apply(ft_plan *plan, const ft_plan_choice *choice)
 {
-    const ft_plan_request *request = &plan->request;
     place_layers(plan, choice);
     place_activations(plan, choice);
-    int64_t streamed = ft_plan_streamed_layers(plan), on_nvme = 0;
-    for (int64_t i = 0; i < plan->layout.shape.layers; i++) on_nvme += plan->home[i] == FT_TIER_NVME;
-    plan->slots = streamed < request->prefetch_depth + 1 ? streamed : request->prefetch_depth + 1;
-    plan->host_slots = on_nvme < request->prefetch_depth + 1 ? on_nvme : request->prefetch_depth + 1;
+    size_slots(plan, choice->depth);
     plan->micro_batches = choice->micro_batches;
     plan->resident_forms = choice->resident_forms;
     if (plan->activation.keeps_inputs != choice->keep_inputs) ft_plan_activation(plan, choice->keep_inputs, &plan->activation);
-    plan->sweeps = (request->accumulation + choice->micro_batches - 1) / choice->micro_batches;
+    plan->sweeps = (plan->request.accumulation + choice->micro_batches - 1) / choice->micro_batches;
     weight_lines(plan);
     adapter_lines(plan);
     activation_lines(plan);

@@ -4,7 +4,7 @@
 
 #include "offload/plan_internal.h"
 
-static const char *tier_name(int tier)
+const char *ft_plan_tier_name(int tier)
 {
     static const char *const names[] = {"HBM", "host", "NVMe"};
     return names[tier];
@@ -61,7 +61,7 @@ static ft_status print_memory(const ft_plan *plan, ft_text *out)
 {
     char bytes[FT_HUMAN_BYTES], most[FT_HUMAN_BYTES];
     for (int tier = 0; tier < FT_TIER_COUNT; tier++) {
-        FT_TRY(ft_text_printf(out, "\n%-5s %12s of %s%s\n", tier_name(tier), ft_human_bytes(bytes, (double)plan->tier_bytes[tier]),
+        FT_TRY(ft_text_printf(out, "\n%-5s %12s of %s%s\n", ft_plan_tier_name(tier), ft_human_bytes(bytes, (double)plan->tier_bytes[tier]),
                               ft_human_bytes(most, (double)plan->tier_limit[tier]), tier == FT_TIER_HBM && plan->request.gpus > 1 ? ", per device" : ""));
         for (int line = 0; line < FT_LINE_COUNT; line++) {
             if (ft_plan_line_tier((ft_plan_line)line) != (ft_tier)tier || plan->line[line] == 0) continue;
@@ -125,7 +125,7 @@ static json_t *lines_json(const ft_plan *plan, ft_tier tier)
 static json_t *tiers_json(const ft_plan *plan)
 {
     json_t *tiers = json_object();
-    for (int tier = 0; tier < FT_TIER_COUNT; tier++) json_object_set_new(tiers, tier_name(tier), lines_json(plan, (ft_tier)tier));
+    for (int tier = 0; tier < FT_TIER_COUNT; tier++) json_object_set_new(tiers, ft_plan_tier_name(tier), lines_json(plan, (ft_tier)tier));
     return tiers;
 }
 
@@ -133,9 +133,9 @@ static json_t *layers_json(const ft_plan *plan)
 {
     json_t *layers = json_array();
     for (int64_t i = 0; i < plan->layout.shape.layers; i++)
-        json_array_append_new(layers, json_pack("{s:I, s:s, s:I, s:b, s:s}", "layer", (json_int_t)i, "home", tier_name(plan->home[i]), "bytes",
+        json_array_append_new(layers, json_pack("{s:I, s:s, s:I, s:b, s:s}", "layer", (json_int_t)i, "home", ft_plan_tier_name(plan->home[i]), "bytes",
                                                 (json_int_t)plan->layout.record[i].bytes, "keep", plan->keep[i], "boundary",
-                                                tier_name(plan->boundary_home[i])));
+                                                ft_plan_tier_name(plan->boundary_home[i])));
     return layers;
 }
 

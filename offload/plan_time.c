@@ -1,8 +1,11 @@
-// Seconds: amounts per resource over measured rates, phase by phase, as the time model in plan.h says.
+// Seconds: amounts per resource over measured rates, phase by phase, and the walk through the schedule that they bound from below.
 #include <math.h>
 #include <string.h>
 
 #include "offload/plan_internal.h"
+
+// Gradient norm, its decision and the read-back of a step's result: launches and waits that do not grow with the adapter.
+#define STEP_SECONDS 3e-3
 
 const char *ft_resource_name(ft_resource resource)
 {
@@ -15,96 +18,36 @@ static double tokens_per_sweep(const ft_plan *plan)
     return (double)plan->micro_batches * (double)plan->micro_batch_tokens;
 }
 
-static double gemm_rate(const ft_plan *plan)
+static ft_sweep_mode mode_of(const ft_plan *plan)
 {
-    return plan->request.compute == FT_COMPUTE_FP8 ? plan->machine.gemm_fp8 : plan->machine.gemm_bf16;
+    return plan->request.train ? FT_SWEEP_TRAIN : FT_SWEEP_EVALUATE;
 }
 
-static double down_parameters(const ft_plan *plan)
+double ft_plan_nvme_read(const ft_plan *plan)
 {
-    return (double)plan->layout.shape.hidden * (double)plan->layout.shape.ffn;
+    const ft_machine *machine = &plan->machine;
+    return machine->nvme_read_all > 0 ? machine->nvme_read_all : machine->drives * machine->nvme_read;
 }
 
-double ft_plan_layer_flops(const ft_plan *plan)
+static void compute(ft_plan *plan)
 {
-    return 2.0 * (double)ft_shape_layer_parameters(&plan->layout.shape);
-}
-
-// LoRA forward per token and layer: S = x A^T and y += S B^T. Backward: dS, dB, dA, dx, twice that.
-static double lora_flops(const ft_plan *plan)
-{
-    return 2.0 * (double)plan->lora_parameters / (double)plan->layout.shape.layers;
-}
-
-// Causal attention per token and layer: QK^T and PV over half of the longest document. Backward is 2.5 times that.
-static double attention_flops(const ft_plan *plan)
-{
-    const ft_shape *shape = &plan->layout.shape;
-    return 2.0 * (double)plan->request.max_document * (double)(shape->q_heads * shape->head_dim);
-}
-
-static double compute_seconds(const ft_plan *plan, double gemm_flops, double attention_forward, double attention_backward, double *flops)
-{
-    *flops = gemm_flops + attention_forward + attention_backward;
-    return gemm_flops / gemm_rate(plan) + attention_forward / plan->machine.attention_forward +
-           attention_backward / plan->machine.attention_backward;
-}
-
-// Writing the compute forms of layers that do not keep theirs, once per visit: bytes over the device's own copy rate. With
-// `compute: fp8` on the way back alone, which is when W^T codes are made.
-static double form_seconds(const ft_plan *plan, ft_direction direction)
-{
-    if (plan->repr == FT_REPR_F32) return 0;
-    double bytes = 0;
-    for (int64_t i = plan->resident_forms; i < plan->layout.shape.layers; i++)
-        bytes += (double)plan->form[i].bytes + (double)plan->layout.record[i].bytes;
-    bool forward_needs_none = plan->request.compute == FT_COMPUTE_FP8 && direction == FT_FORWARD;
-    return forward_needs_none ? 0 : bytes / plan->machine.hbm;
-}
-
-static int64_t kept_layers(const ft_plan *plan)
-{
-    int64_t kept = 0;
-    for (int64_t i = 0; i < plan->layout.shape.layers; i++) kept += plan->keep[i];
-    return kept;
-}
-
-// Making the inputs of qkv, gate+up and down once more for dA, in layers that keep all but these: two norms read and written, and
-// SwiGLU's output written beside its gradient.
-static double input_seconds(const ft_plan *plan)
-{
-    if (plan->repr == FT_REPR_F32 || plan->activation.keeps_inputs) return 0;
-    const ft_shape *shape = &plan->layout.shape;
-    double bytes = (double)ft_repr_bytes(plan->repr) * (double)(4 * shape->hidden + shape->ffn);
-    return tokens_per_sweep(plan) * (double)kept_layers(plan) * bytes / plan->machine.hbm;
-}
-
-static void forward_compute(ft_plan *plan)
-{
-    double t = tokens_per_sweep(plan), layers = (double)plan->layout.shape.layers;
-    plan->forward.seconds[FT_RESOURCE_COMPUTE] =
-        compute_seconds(plan, t * layers * (ft_plan_layer_flops(plan) + lora_flops(plan)), t * layers * attention_flops(plan), 0,
-                        &plan->forward.amount[FT_RESOURCE_COMPUTE]) +
-        form_seconds(plan, FT_FORWARD);
-}
-
-// dX and LoRA gradients of every layer; layers that recompute run forward again without down_proj.
-static void backward_compute(ft_plan *plan)
-{
-    double t = tokens_per_sweep(plan), layers = (double)plan->layout.shape.layers;
-    double again = layers - (double)kept_layers(plan);
-    double gemm = t * layers * (ft_plan_layer_flops(plan) + 2 * lora_flops(plan)) +
-                  t * again * (ft_plan_layer_flops(plan) - 2 * down_parameters(plan) + lora_flops(plan));
-    plan->backward.seconds[FT_RESOURCE_COMPUTE] =
-        compute_seconds(plan, gemm, t * again * attention_flops(plan), 2.5 * t * layers * attention_flops(plan),
-                        &plan->backward.amount[FT_RESOURCE_COMPUTE]) +
-        form_seconds(plan, FT_BACKWARD) + input_seconds(plan);
+    ft_sweep_mode mode = mode_of(plan);
+    const ft_visit *before = NULL;
+    for (int64_t i = 0; i < plan->n_visits[mode]; i++) {
+        const ft_visit *visit = &plan->steady[mode][i];
+        ft_plan_phase *phase = visit->direction == FT_FORWARD ? &plan->forward : &plan->backward;
+        ft_plan_work form, work;
+        ft_plan_visit_work(plan, visit, ft_plan_stands(plan, before, visit), &form, &work);
+        phase->seconds[FT_RESOURCE_COMPUTE] += ft_plan_work_seconds(&form) + ft_plan_work_seconds(&work);
+        phase->amount[FT_RESOURCE_COMPUTE] += work.flops;
+        before = visit;
+    }
 }
 
 // Record bytes the steady schedule brings in during one direction, over all layers or those at home on NVMe.
 static double loaded_bytes(const ft_plan *plan, ft_direction direction, bool from_nvme)
 {
-    ft_sweep_mode mode = plan->request.train ? FT_SWEEP_TRAIN : FT_SWEEP_EVALUATE;
+    ft_sweep_mode mode = mode_of(plan);
     double bytes = 0;
     for (int64_t i = 0; i < plan->n_visits[mode]; i++) {
         const ft_visit *visit = &plan->steady[mode][i];
@@ -113,6 +56,15 @@ static double loaded_bytes(const ft_plan *plan, ft_direction direction, bool fro
         bytes += (double)plan->layout.record[visit->layer].bytes;
     }
     return bytes;
+}
+
+// While both directions run each has its rate of then; what is left of the longer one has its own.
+static double link_seconds(double bytes, double other, double alone, double both, double other_both)
+{
+    if (bytes <= 0 || alone <= 0) return 0;
+    if (both <= 0 || other_both <= 0) return bytes / alone;
+    double together = fmin(bytes / both, other / other_both);
+    return together + (bytes - together * both) / alone;
 }
 
 static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction)
@@ -128,77 +80,79 @@ static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction)
     amount[FT_RESOURCE_NVME] = loaded_bytes(plan, direction, true) + spill;
     amount[FT_RESOURCE_GATHER] = (gpus - 1) / gpus * records;
     amount[FT_RESOURCE_DRAM] = gpus * (amount[FT_RESOURCE_H2D] + amount[FT_RESOURCE_D2H]) + amount[FT_RESOURCE_NVME];
-    double nvme_rate = machine->drives * (direction == FT_FORWARD && spill > 0 ? machine->nvme_write : machine->nvme_read);
-    const double rate[FT_RESOURCE_COUNT] = {0, machine->h2d, machine->d2h, nvme_rate, machine->gather, machine->dram};
-    for (int r = FT_RESOURCE_H2D; r < FT_RESOURCE_COUNT; r++)
+    double nvme_rate = direction == FT_FORWARD && spill > 0 ? machine->drives * machine->nvme_write : ft_plan_nvme_read(plan);
+    const double rate[FT_RESOURCE_COUNT] = {[FT_RESOURCE_NVME] = nvme_rate, [FT_RESOURCE_GATHER] = machine->gather, [FT_RESOURCE_DRAM] = machine->dram};
+    for (int r = FT_RESOURCE_NVME; r < FT_RESOURCE_COUNT; r++)
         phase->seconds[r] = amount[r] > 0 && rate[r] > 0 ? amount[r] / rate[r] : 0;
+    phase->seconds[FT_RESOURCE_H2D] = link_seconds(amount[FT_RESOURCE_H2D], amount[FT_RESOURCE_D2H], machine->h2d, machine->h2d_both, machine->d2h_both);
+    phase->seconds[FT_RESOURCE_D2H] = link_seconds(amount[FT_RESOURCE_D2H], amount[FT_RESOURCE_H2D], machine->d2h, machine->d2h_both, machine->h2d_both);
 }
 
-static void finish_phase(ft_plan_phase *phase)
+static void finish_phase(ft_plan_phase *phase, double elapsed)
 {
     phase->binding = FT_RESOURCE_COMPUTE;
     for (int r = 1; r < FT_RESOURCE_COUNT; r++)
         if (phase->seconds[r] > phase->seconds[phase->binding]) phase->binding = (ft_resource)r;
-    phase->phase_seconds = phase->seconds[phase->binding];
+    phase->phase_seconds = elapsed;
 }
 
-// Logits and their gradient: 2 GEMMs with the head matrix when training, one when not.
-static double head_seconds(const ft_plan *plan)
-{
-    double passes = plan->request.train ? 4.0 : 2.0;
-    return passes * (double)ft_shape_head_parameters(&plan->layout.shape) * tokens_per_sweep(plan) / plan->machine.gemm_bf16;
-}
-
-// Link seconds of the forward phase do not depend on tokens (boundaries aside): above crossover_tokens compute hides them.
-static void crossover(ft_plan *plan)
+// Link seconds of the forward phase do not depend on tokens (boundaries aside), nor do the forms: above crossover_tokens compute
+// hides the loads.
+static void crossover(ft_plan *plan, double form_seconds)
 {
     plan->crossover_tokens = 0;
     plan->suggested_accumulation = 0;
     double tokens = tokens_per_sweep(plan), slowest = 0;
     for (int r = FT_RESOURCE_H2D; r < FT_RESOURCE_COUNT; r++)
         if (r != FT_RESOURCE_D2H && plan->forward.seconds[r] > slowest) slowest = plan->forward.seconds[r];
-    double per_token = plan->forward.seconds[FT_RESOURCE_COMPUTE] / tokens;
-    if (slowest <= 0 || per_token <= 0) return;
-    plan->crossover_tokens = slowest / per_token;
+    double per_token = (plan->forward.seconds[FT_RESOURCE_COMPUTE] - form_seconds) / tokens;
+    if (slowest <= form_seconds || per_token <= 0) return;
+    plan->crossover_tokens = (slowest - form_seconds) / per_token;
     if (tokens >= plan->crossover_tokens) return;
     plan->suggested_accumulation = (int64_t)ceil(plan->crossover_tokens / (double)plan->micro_batch_tokens);
     double compute = plan->forward.seconds[FT_RESOURCE_COMPUTE] + plan->backward.seconds[FT_RESOURCE_COMPUTE] + plan->head_seconds;
     plan->suggested_tokens_per_s = tokens * plan->request.gpus / compute;
 }
 
-// AdamW reads p, g, m, v and writes p, m, v: 28 bytes a parameter; zeroing g is 4 more.
+// AdamW's bytes and the gradient norm's are of the op table; zeroing the gradients is 4 more a parameter.
 static double optimizer_seconds(const ft_plan *plan)
 {
     if (!plan->request.train) return 0;
-    double bytes = 32.0 * (double)plan->lora_parameters / plan->request.gpus;
+    const ft_op_shape all = {.n = plan->lora_parameters}, share = {.n = plan->lora_parameters / plan->request.gpus};
+    double bytes = ft_op_table[FT_OP_ADAMW].bytes(&share, FT_REPR_F32) + ft_op_table[FT_OP_CLIP].bytes(&all, FT_REPR_F32) + 4.0 * (double)all.n;
     double reduce = plan->request.gpus > 1 ? 4.0 * (double)plan->lora_parameters * 2 / plan->machine.gather : 0;
-    return bytes / plan->machine.hbm + reduce;
+    return bytes / plan->machine.hbm + reduce + (plan->machine.device == FT_DEVICE_CPU ? 0 : STEP_SECONDS);
 }
 
 void ft_plan_time(ft_plan *plan)
 {
     memset(&plan->forward, 0, sizeof plan->forward);
     memset(&plan->backward, 0, sizeof plan->backward);
-    forward_compute(plan);
+    compute(plan);
     links(plan, &plan->forward, FT_FORWARD);
-    finish_phase(&plan->forward);
-    if (plan->request.train) {
-        backward_compute(plan);
-        links(plan, &plan->backward, FT_BACKWARD);
-    }
-    finish_phase(&plan->backward);
-    plan->head_seconds = head_seconds(plan);
+    if (plan->request.train) links(plan, &plan->backward, FT_BACKWARD);
     plan->optimizer_seconds = optimizer_seconds(plan);
-    double sweep = plan->forward.phase_seconds + plan->backward.phase_seconds + plan->head_seconds;
+    ft_plan_elapsed elapsed;
+    ft_plan_walk(plan, &elapsed);
+    finish_phase(&plan->forward, elapsed.forward);
+    finish_phase(&plan->backward, elapsed.backward);
+    plan->head_seconds = elapsed.head;
+    plan->embed_seconds = elapsed.embed;
+    double sweep = elapsed.embed + elapsed.forward + elapsed.head + elapsed.backward;
     plan->step_seconds = (double)plan->sweeps * sweep + plan->optimizer_seconds;
     double tokens = (double)plan->request.accumulation * (double)plan->micro_batch_tokens * plan->request.gpus;
     plan->tokens_per_s = tokens / plan->step_seconds;
     bool forward_longer = plan->forward.phase_seconds >= plan->backward.phase_seconds;
     plan->binding = forward_longer ? plan->forward.binding : plan->backward.binding;
-    crossover(plan);
+    crossover(plan, elapsed.form);
 }
 
 int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource)
 {
     return (int64_t)((plan->forward.amount[resource] + plan->backward.amount[resource]) * (double)plan->sweeps);
+}
+
+double ft_plan_step_seconds(const ft_plan *plan, ft_resource resource)
+{
+    return (plan->forward.seconds[resource] + plan->backward.seconds[resource]) * (double)plan->sweeps;
 }
