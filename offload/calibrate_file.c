@@ -138,17 +138,21 @@ ft_status ft_machine_recall(ft_machine *machine, ft_device *device, const ft_cal
     return status;
 }
 
-// Only what a calibration wrote is replaced: $FT_MACHINE may name any file.
-static ft_status keep(const ft_machine *machine, const char *path)
+// Only what a calibration wrote is replaced: $FT_MACHINE may name any file. What tuning found of the same drives stays.
+static ft_status keep(const ft_machine *measured, const char *path)
 {
-    ft_machine old;
+    ft_machine old = {0}, next = *measured;
     if (ft_path_exists(path) && (ft_machine_read(&old, path) != FT_OK || old.measured[0] == 0))
         return ft_error(FT_E_EXISTS, "%s is there and was not written by a calibration; delete it", path);
+    if (next.nvme_of[0] && strcmp(next.nvme_of, old.nvme_of) == 0 && next.io_chunk == 0) {
+        next.io_chunk = old.io_chunk;
+        next.io_depth = old.io_depth;
+    }
     char *directory = ft_strndup(path, (size_t)(ft_path_base(path) - path));
     FT_ALLOC_CHECK(directory);
     ft_status status = directory[0] ? ft_make_directories(directory) : FT_OK;
     ft_free(directory);
-    if (status == FT_OK) status = ft_machine_write(machine, path);
+    if (status == FT_OK) status = ft_machine_write(&next, path);
     return status;
 }
 

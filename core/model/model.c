@@ -31,7 +31,7 @@ static ft_status open_ops(ft_model *model)
 static ft_status open_streamer(ft_model *model)
 {
     ft_streamer_options options = {.plan = model->plan, .store = model->store, .device = model->device, .pool = model->pool, .hbm = &model->arena,
-                                   .trace = model->trace};
+                                   .copy_piece_bytes = model->plan->machine.copy_piece, .trace = model->trace};
     return ft_streamer_open(&model->streamer, &options);
 }
 

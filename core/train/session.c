@@ -82,33 +82,35 @@ static ft_base_format base_format(const ft_config *config)
     return strcmp(config->base_format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8;
 }
 
-static ft_store_options store_options(const ft_config *config)
+static ft_status store_options(const ft_session *session, const ft_config *config, const ft_session_options *options, ft_store_options *store)
 {
-    return (ft_store_options){.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = base_format(config),
-                              .io = {.engine = config->io_engine, .depth = (int)config->io_depth, .chunk_bytes = (uint32_t)config->io_chunk}};
+    *store = (ft_store_options){.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = base_format(config)};
+    return ft_session_drive_options(session, config, options, &store->io);
 }
 
-static ft_status open_store(ft_session *session, const ft_config *config, volatile int *stop)
+static ft_status open_store(ft_session *session, const ft_config *config, const ft_session_options *session_options)
 {
-    ft_store_options options = store_options(config);
+    ft_store_options options;
+    FT_TRY(store_options(session, config, session_options, &options));
     for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directory(config->nvme.items[i]));
     FT_TRY(ft_store_id(config->base_model, options.format, session->store_id));
-    FT_TRY(ft_store_prepare(config->base_model, &options, stop));
+    FT_TRY(ft_store_prepare(config->base_model, &options, session_options->stop));
     FT_TRY(ft_store_open(&session->store, config->base_model, session->store_id, &options));
     session->layout = session->store->layout;
     return FT_OK;
 }
 
 // On drives: what the shape's config.json says, as a store.
-static ft_status open_random_drives(ft_session *session, const ft_config *config, volatile int *stop)
+static ft_status open_random_drives(ft_session *session, const ft_config *config, const ft_session_options *session_options)
 {
-    ft_store_options options = store_options(config);
+    ft_store_options options;
+    FT_TRY(store_options(session, config, session_options, &options));
     ft_shape shape;
     char *text;
     bool made;
     for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directory(config->nvme.items[i]));
     FT_TRY(ft_shape_read_text(&shape, config->base_model, &text));
-    ft_status status = ft_store_prepare_random(text, (uint64_t)config->seed, &options, stop, session->store_id, &made);
+    ft_status status = ft_store_prepare_random(text, (uint64_t)config->seed, &options, session_options->stop, session->store_id, &made);
     ft_free(text);
     FT_TRY(status);
     FT_TRY(ft_store_open(&session->store, NULL, session->store_id, &options));
@@ -116,9 +118,9 @@ static ft_status open_random_drives(ft_session *session, const ft_config *config
     return FT_OK;
 }
 
-static ft_status open_random(ft_session *session, const ft_config *config, volatile int *stop)
+static ft_status open_random(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
-    if (config->nvme.n > 0) return open_random_drives(session, config, stop);
+    if (config->nvme.n > 0) return open_random_drives(session, config, options);
     FT_TRY(ft_store_open_random(&session->store, &session->shape, base_format(config), (uint64_t)config->seed));
     session->layout = session->store->layout;
     return FT_OK;
@@ -232,9 +234,10 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     // Before the store is made, which may take long.
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
     if (!options->plan_only && strcmp(config->device, "cuda") == 0) FT_TRY(ft_session_check_cuda_shape(&session->shape));
-    if (options->random_weights) FT_TRY(open_random(session, config, options->stop));
+    if (!options->plan_only) FT_TRY(ft_session_open_device(session, config, options));
+    if (options->random_weights) FT_TRY(open_random(session, config, options));
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
-    else FT_TRY(open_store(session, config, options->stop));
+    else FT_TRY(open_store(session, config, options));
     FT_TRY(ft_session_find_machine(session, config, options));
     if (session->machine.device == FT_DEVICE_CUDA) FT_TRY(ft_session_check_cuda_shape(&session->shape));
     if (options->generates) session->machine.hbm_bytes -= generation_bytes(session, config, options);

@@ -34,7 +34,7 @@ static void choose_gemm_table(ft_session *session, const ft_session_options *opt
     ft_free(own);
 }
 
-static ft_status open_device(ft_session *session, const ft_config *config, const ft_session_options *options)
+ft_status ft_session_open_device(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) return ft_cpu_compute_set(session->device, config->cpu_compute);
@@ -51,6 +51,18 @@ static ft_calibration calibration(const ft_session *session, const ft_config *co
                             .deterministic = config->deterministic, .gemm_table = session->gemm_table[0] ? session->gemm_table : NULL,
                             .nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .io_engine = config->io_engine,
                             .store = in_memory ? NULL : session->store, .stop = options->stop};
+}
+
+ft_status ft_session_drive_options(const ft_session *session, const ft_config *config, const ft_session_options *options,
+                                   ft_drive_options *drives)
+{
+    ft_machine tuned = {0};
+    bool found;
+    ft_calibration run = calibration(session, config, options);
+    FT_TRY(ft_machine_recall(&tuned, session->device, &run, &found));
+    *drives = (ft_drive_options){.engine = config->io_engine, .depth = config->io_depth > 0 ? (int)config->io_depth : tuned.io_depth,
+                                 .chunk_bytes = (uint32_t)(config->io_chunk > 0 ? config->io_chunk : tuned.io_chunk)};
+    return FT_OK;
 }
 
 static ft_status calibrate(ft_session *session, const ft_calibration *run)
@@ -79,7 +91,7 @@ ft_status ft_session_find_machine(ft_session *session, const ft_config *config, 
     if (config->machine) return ft_machine_read(machine, config->machine);
     bool random = session->store && ft_store_is_random(session->store);
     if (config->nvme.n == 0 && !random) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
-    FT_TRY(open_device(session, config, options));
+    if (session->device == NULL) FT_TRY(ft_session_open_device(session, config, options));
     FT_TRY(ft_machine_look(machine, session->device, (const char *const *)config->nvme.items, config->nvme.n));
     FT_TRY(find_rates(session, config, options));
     if (random) machine->nvme_bytes = INT64_MAX / 4;  // nothing is kept there: check_random
