@@ -1,8 +1,8 @@
 // Attention of a CUDA queue: which kernels compute it, chosen once before step 0, and the kernels of our own.
 //
-// cuDNN where it can be had, bits may differ between runs and a micro-batch is whole documents of the greatest length; otherwise
-// the kernels of attention_*.cu, whose sums have a fixed order, and which are as fast as cuDNN on packed documents of thousands
-// of slots and faster on shorter ones. Both passes of a micro-batch go the same way: lse's layout differs between them. The
+// cuDNN where it can be had, bits may differ between runs and a micro-batch is whole documents of the greatest length, its views
+// below 2^31 elements; otherwise the kernels of attention_*.cu, whose sums have a fixed order, and which are as fast as cuDNN on
+// packed documents of thousands of slots and faster on shorter ones. Both passes of a micro-batch go the same way: lse's layout differs between them. The
 // environment variable FT_ATTENTION=own|own-mma|cudnn forces one for all documents, for tests and benchmarks.
 #ifndef FT_KERNELS_CUDA_ATTENTION_H
 #define FT_KERNELS_CUDA_ATTENTION_H

@@ -451,6 +451,21 @@ static void forward_repeats_bit_for_bit(void **state)
     }
 }
 
+// A column that a view's tail adds may make the difference. Where the shape alone says so, no workspace is set aside either.
+static void refuses_views_of_2_31_elements(void **state)
+{
+    (void)state;
+    ft_ops_options options = {.attention = {16, 8, 64, 0.125f}, .rows = (1 << 20) - 1, .max_length = (1 << 20) - 1, .max_docs = 1,
+                              .qkv_ld = 2048, .o_ld = 1024, .d_o_ld = 1024, .dqkv_ld = 2048 + TAIL};
+    ft_cudnn_attention *cudnn;
+    assert_int_equal(ft_cudnn_attention_open(&cudnn, t_queue(), &options, true), FT_E_UNSUPPORTED);
+    assert_non_null(strstr(ft_error_message(), "2^31"));
+    ft_op_shape shape = {.rows = 1 << 20, .q_heads = 16, .kv_heads = 8, .head_dim = 64, .max_length = 1 << 20, .max_docs = 1};
+    assert_int_equal(ft_cudnn_attention_workspace(&shape, true), 0);
+    shape.rows--;
+    assert_true(ft_cudnn_attention_workspace(&shape, true) > 0);
+}
+
 static void refuses_other_head_dimensions(void **state)
 {
     (void)state;
@@ -564,6 +579,7 @@ static void speed_is_printed(void **state)
 static const struct CMUnitTest other_tests[] = {
     cmocka_unit_test_teardown(one_opening_serves_changing_documents, free_case),
     cmocka_unit_test_teardown(forward_repeats_bit_for_bit, free_case),
+    cmocka_unit_test_teardown(refuses_views_of_2_31_elements, free_case),
     cmocka_unit_test_teardown(refuses_other_head_dimensions, free_case),
     cmocka_unit_test_teardown(takes_only_dense_documents_unless_asked, free_case),
     cmocka_unit_test_teardown(packed_documents_take_our_kernels, free_case),
