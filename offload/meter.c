@@ -139,7 +139,6 @@ static void add_interval(ft_meter_track *track, double begin, double end)
 // The part of a wait before the bytes were in host memory is the drive's, the rest the link's.
 static void fold_wait(ft_meter *m, const ft_meter_pair *pair, double begin, double end)
 {
-    if (end - begin < FT_METER_GAP_S) return;
     add_interval(&m->track[FT_TRACK_STALL], begin, end);
     ft_span_label label = pair->label;
     if (label.kind == FT_SPAN_WAIT_SPILL) {
@@ -160,6 +159,10 @@ static ft_status fold_pair(ft_meter *m, ft_track which, const ft_meter_pair *pai
 {
     ft_meter_track *track = &m->track[which];
     double begin, end;
+    if (which == FT_TRACK_STALL) {
+        FT_TRY(ft_event_elapsed(pair->begin, pair->end, &end));
+        if (end < FT_METER_GAP_S) return FT_OK;  // nearly all
+    }
     FT_TRY(host_time(m, pair->begin, &begin));
     FT_TRY(host_time(m, pair->end, &end));
     if (begin < track->last_end) begin = track->last_end;  // clocks aligned anew
@@ -198,10 +201,24 @@ ft_status ft_meter_under_way(ft_meter *m, ft_meter_track *track, bool *any, doub
     return *any ? host_time(m, pair->begin, begin) : FT_OK;
 }
 
+// What the caller will want to know at the end of a step, while it still waits for the device.
+static ft_status fold_for_caller(ft_meter *m)
+{
+    static const ft_track tracks[] = {FT_TRACK_COMPUTE, FT_TRACK_STALL};
+    ft_status status = FT_OK;
+    for (int i = 0; i < 2 && status == FT_OK; i++) {
+        if (pthread_mutex_trylock(&m->track[tracks[i]].lock) != 0) continue;
+        status = ft_meter_fold(m, tracks[i], FOLD_AT_BEGIN);
+        pthread_mutex_unlock(&m->track[tracks[i]].lock);
+    }
+    return status;
+}
+
 // --- Device spans -----------------------------------------------------------------------------------------------------------
 ft_status ft_meter_begin(ft_meter *m, ft_track which, ft_queue *queue)
 {
     ft_meter_track *track = &m->track[which];
+    if (which == FT_TRACK_H2D) FT_TRY(fold_for_caller(m));
     FT_ASSERT(track->pair != NULL, "track %d is not open", (int)which);
     pthread_mutex_lock(&track->lock);
     track->open = false;

@@ -125,6 +125,32 @@ static void test_a_released_group_is_refilled_while_others_are_read(void **state
     stamped_close(&r);
 }
 
+// Layers of different shapes: a group on loan that the slot's next layer does not touch holds up nobody.
+static void test_a_held_group_delays_only_what_overwrites_it(void **state)
+{
+    enum { HELD = 2 };  // its norms lie behind all of layer HELD + 2, which takes the same slot
+    stamped_run r;
+    stamped_run_options options = base;
+    options.model.layers = 6;
+    options.model.uneven = true;
+    options.homes = "h";
+    stamped_open(&r, &options);
+    const ft_record *record = r.plan.layout.record;
+    assert_true(record[HELD].extent[FT_GROUP_SMALL].offset >= record[HELD + 2].bytes);
+    ft_lease lease, held = {0};
+    ok(ft_streamer_start(r.streamer, FT_SWEEP_EVALUATE, 1));
+    for (int layer = 0; layer < 6; layer++) {
+        ok(ft_streamer_acquire(r.streamer, layer, FT_FORWARD, &lease));
+        for (int group = 0; group < FT_GROUP_COUNT; group++) {
+            ok(ft_streamer_await(r.streamer, &lease, (ft_group)group, r.queue));
+            if (layer == HELD && group == FT_GROUP_SMALL) held = lease;
+            else release(&r, &lease, (ft_group)group);
+        }
+    }
+    release(&r, &held, FT_GROUP_SMALL);
+    stamped_close(&r);
+}
+
 static void test_groups_may_be_released_unread(void **state)
 {
     stamped_run r;
@@ -242,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_two_queues_may_share_a_slot),
         cmocka_unit_test(test_leases_may_be_held_while_slots_last),
         cmocka_unit_test(test_a_released_group_is_refilled_while_others_are_read),
+        cmocka_unit_test(test_a_held_group_delays_only_what_overwrites_it),
         cmocka_unit_test(test_groups_may_be_released_unread),
         cmocka_unit_test(test_a_released_group_is_overwritten_when_asked_for),
         cmocka_unit_test(test_waiting_for_a_late_disk_counts_as_stall),
