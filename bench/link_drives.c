@@ -167,6 +167,7 @@ const char *ft_link_drives_engine(const ft_link_drives *d)
 static ft_status make_file(ft_link_drives *d, int i)
 {
     reader *r = &d->reader[i];
+    FT_TRY(ft_make_directory(d->options->nvme[i]));
     r->path = ft_path_join(d->options->nvme[i], FILE_NAME);
     FT_ALLOC_CHECK(r->path);
     d->paths[i] = r->path;

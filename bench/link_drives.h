@@ -8,7 +8,7 @@
 
 typedef struct ft_link_drives ft_link_drives;
 
-// Writes the files (options: nvme, bytes of each, seed) and takes a pool, pinned for `device`, that has room for transfers of up to
+// Writes the files (options: nvme, made where they are missing; bytes of each; seed) and takes a pool, pinned for `device`, that has room for transfers of up to
 // `most_chunk` at a depth of up to `most_depth`. Closing removes the files. FT_E_USAGE: no drive, or too few bytes.
 ft_status ft_link_drives_open(ft_link_drives **drives, const ft_bench_options *options, ft_device *device, int64_t most_chunk, int most_depth);
 void ft_link_drives_close(ft_link_drives *drives);

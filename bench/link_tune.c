@@ -7,7 +7,7 @@
 #include "offload/record.h"
 
 enum { CHUNKS = 6, DEPTHS = 5, PIECES = 5 };
-#define PART_BYTES ((int64_t)1 << 30)  // read from each drive for a cell
+#define PART_BYTES ((int64_t)512 << 20)  // read from each drive for a cell
 
 static const int64_t chunks[CHUNKS] = {256 << 10, 512 << 10, 1 << 20, 2 << 20, 4 << 20, FT_TUNE_MOST_CHUNK};
 static const int depths[DEPTHS] = {4, 8, 16, 32, FT_TUNE_MOST_DEPTH};
