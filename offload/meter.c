@@ -6,9 +6,9 @@
 #include "common/memory.h"
 #include "offload/meter_internal.h"
 
-// Spans of a track not yet folded. A stream holds about a thousand calls, so no more spans than that can be waiting on a GPU; on
-// the CPU only copies wait, and they are few.
-#define PENDING_CUDA 1024
+// Spans of a track not yet folded. A stream holds about a thousand calls, two of them are a span's: no more can be waiting on a
+// GPU. On the CPU only copies wait, and they are few.
+#define PENDING_CUDA 512
 #define PENDING_CPU 32
 // Spans folded at the begin of another one: more than come, so that little is left at the end of a step.
 #define FOLD_AT_BEGIN 4

@@ -14,17 +14,6 @@ typedef struct {
     double planned, measured;   // bytes; FLOPs for compute
 } report_row;
 
-static double planned_amount(const ft_plan *plan, ft_resource r)
-{
-    return (double)plan->sweeps * (plan->forward.amount[r] + plan->backward.amount[r]);
-}
-
-// Of the layers alone.
-static double planned_seconds(const ft_plan *plan, ft_resource r)
-{
-    return (double)plan->sweeps * (plan->forward.seconds[r] + plan->backward.seconds[r]);
-}
-
 static int64_t drive_bytes(const ft_meter_drive *drive)
 {
     return drive->bytes_read + drive->bytes_written;
@@ -32,7 +21,7 @@ static int64_t drive_bytes(const ft_meter_drive *drive)
 
 static report_row row_of(const ft_plan *plan, const ft_meter_step *s, ft_resource r)
 {
-    report_row row = {.resource = r, .planned_s = planned_seconds(plan, r), .planned = planned_amount(plan, r)};
+    report_row row = {.resource = r, .planned_s = ft_plan_step_seconds(plan, r), .planned = (double)ft_plan_step_bytes(plan, r)};
     switch (r) {
     case FT_RESOURCE_H2D: row.measured_s = s->h2d_s, row.measured = (double)s->h2d_bytes; break;
     case FT_RESOURCE_D2H: row.measured_s = s->d2h_s, row.measured = (double)s->d2h_bytes; break;
@@ -41,7 +30,7 @@ static report_row row_of(const ft_plan *plan, const ft_meter_step *s, ft_resourc
         for (int d = 0; d < s->n_drives; d++) row.measured += (double)drive_bytes(&s->drive[d]);
         break;
     default:
-        row.planned_s += (double)plan->sweeps * plan->head_seconds + plan->optimizer_seconds;
+        row.planned_s += (double)plan->sweeps * (plan->embed_seconds + plan->head_seconds) + plan->optimizer_seconds;
         row.measured_s = s->compute_s;
         row.measured = row.planned;  // the same work
         break;
