@@ -32,19 +32,63 @@ static void add_homes(ft_bench_report *report, const ft_plan *plan)
 
 // ---- what moved
 
-// Bytes a step beside the plan's, and the link's rate over the whole step beside what it gives alone. Nothing where nothing is to move.
-static void add_link(ft_bench_report *report, const ft_bench_training *t, const ft_step_measured *m, ft_resource link, double bytes)
+typedef struct {
+    ft_resource resource;
+    double bytes, busy_s;      // of a step
+    double alone;              // bytes/s of the link by itself
+} link_use;
+
+static double planned_seconds(const ft_plan *plan, ft_resource r)
 {
-    const ft_plan *plan = &t->session.plan;
-    const ft_machine *machine = &plan->machine;
-    double planned = (double)ft_plan_step_bytes(plan, link);
-    double alone = link == FT_RESOURCE_H2D ? machine->h2d : link == FT_RESOURCE_D2H ? machine->d2h : machine->nvme_read * machine->drives;
+    double layers = (double)plan->sweeps * (plan->forward.seconds[r] + plan->backward.seconds[r]);
+    return r == FT_RESOURCE_COMPUTE ? layers + (double)plan->sweeps * plan->head_seconds + plan->optimizer_seconds : layers;
+}
+
+static void add_busy(ft_bench_report *report, const ft_plan *plan, ft_resource r, double seconds)
+{
     char name[64];
-    if (bytes <= 0 && planned <= 0) return;
-    snprintf(name, sizeof name, "moved a step: %s", ft_resource_name(link));
-    add(report, name, "GB", bytes / 1e9, "plan", planned / 1e9);
-    snprintf(name, sizeof name, "over the step: %s", ft_resource_name(link));
-    add(report, name, "GB/s", bytes / m->seconds / 1e9, "the link alone", alone / 1e9);
+    snprintf(name, sizeof name, "busy: %s", ft_resource_name(r));
+    add(report, name, "ms", 1e3 * seconds, "plan", 1e3 * planned_seconds(plan, r));
+}
+
+// Bytes a step beside the plan's, and rates beside what the link gives alone: over the whole step, and while it was busy. Nothing where
+// nothing is to move.
+static void add_link(ft_bench_report *report, const ft_plan *plan, const ft_step_measured *m, const link_use *l)
+{
+    double planned = (double)ft_plan_step_bytes(plan, l->resource);
+    const char *of = ft_resource_name(l->resource);
+    char name[64];
+    if (l->bytes <= 0 && planned <= 0) return;
+    snprintf(name, sizeof name, "moved a step: %s", of);
+    add(report, name, "GB", l->bytes / 1e9, "plan", planned / 1e9);
+    snprintf(name, sizeof name, "over the step: %s", of);
+    add(report, name, "GB/s", l->bytes / m->seconds / 1e9, "the link alone", l->alone / 1e9);
+    if (l->busy_s <= 0) return;
+    snprintf(name, sizeof name, "while busy: %s", of);
+    add(report, name, "GB/s", l->bytes / l->busy_s / 1e9, "the link alone", l->alone / 1e9);
+    add_busy(report, plan, l->resource, l->busy_s);
+}
+
+static void add_links(ft_bench_report *report, const ft_plan *plan, const ft_step_measured *m)
+{
+    const ft_machine *machine = &plan->machine;
+    const link_use links[] = {{FT_RESOURCE_H2D, m->bytes_h2d, m->spent.h2d_s, machine->h2d},
+                          {FT_RESOURCE_D2H, m->bytes_d2h, m->spent.d2h_s, machine->d2h},
+                          {FT_RESOURCE_NVME, m->bytes_nvme, m->spent.nvme_s, machine->nvme_read * machine->drives}};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) add_link(report, plan, m, &links[i]);
+}
+
+// What the computing queue waited for.
+static void add_waits(ft_bench_report *report, const ft_step_measured *m)
+{
+    const ft_meter_step *s = &m->spent;
+    const struct {
+        const char *name;
+        double seconds;
+    } waits[] = {{"waited: h2d", s->stall_h2d_s}, {"waited: nvme", s->stall_nvme_s}, {"waited: spill", s->stall_spill_s}};
+    add(report, "waited for data", "ms", 1e3 * s->stall_s, "the step", 1e3 * m->seconds);
+    for (size_t i = 0; i < sizeof waits / sizeof *waits; i++)
+        if (waits[i].seconds > 0) add(report, waits[i].name, "ms", 1e3 * waits[i].seconds, "the step", 1e3 * m->seconds);
 }
 
 static void add_memory(ft_bench_report *report, const ft_bench_training *t, const ft_step_measured *m)
@@ -62,7 +106,6 @@ static void add_time(ft_bench_report *report, const ft_bench_training *t, const 
     add(report, "step, shortest", "ms", 1e3 * m->least_seconds, NULL, 0);
     add(report, "step, longest", "ms", 1e3 * m->most_seconds, NULL, 0);
     add(report, "throughput beside the plan's", "tokens/s", (double)m->tokens / m->seconds, "plan", plan->tokens_per_s);
-    add(report, "waited for data", "ms", 1e3 * m->stall_seconds, "the step", 1e3 * m->seconds);
     double sweep = (double)(batches * plan->micro_batch_tokens);
     bool streams = plan->crossover_tokens > 0;
     add(report, "tokens a sweep", "tokens", sweep, streams ? "crossover" : NULL, plan->crossover_tokens);
@@ -70,10 +113,11 @@ static void add_time(ft_bench_report *report, const ft_bench_training *t, const 
 
 void ft_step_moved_add(ft_bench_report *report, const ft_bench_training *t, const ft_step_measured *m)
 {
-    add_homes(report, &t->session.plan);
+    const ft_plan *plan = &t->session.plan;
+    add_homes(report, plan);
     add_time(report, t, m);
-    add_link(report, t, m, FT_RESOURCE_H2D, m->bytes_h2d);
-    add_link(report, t, m, FT_RESOURCE_D2H, m->bytes_d2h);
-    add_link(report, t, m, FT_RESOURCE_NVME, m->bytes_nvme);
+    add_busy(report, plan, FT_RESOURCE_COMPUTE, m->spent.compute_s);
+    add_links(report, plan, m);
+    add_waits(report, m);
     add_memory(report, t, m);
 }

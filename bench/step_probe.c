@@ -92,26 +92,37 @@ static ft_status measure_parts(ft_bench_training *t, ft_step_report *r)
 static void add_links(const ft_bench_training *t, ft_bench_report *report, const ft_step_report *r, const ft_step_measured *m)
 {
     const ft_step_traffic step = {.seconds = m->seconds, .bytes_h2d = m->bytes_h2d, .bytes_d2h = m->bytes_d2h,
-                                  .busy_h2d_s = m->busy_h2d_s, .busy_d2h_s = m->busy_d2h_s};
+                                  .busy_h2d_s = m->spent.h2d_s, .busy_d2h_s = m->spent.d2h_s};
     if (t->options->links) ft_step_links_add(report, &r->links, &step);
 }
 
-static ft_status measure(ft_bench_training *t, ft_bench_report *report)
+// The step as a whole, its parts, and what it moved.
+static ft_status report_steps(ft_bench_training *t, ft_bench_report *report, const ft_step_measured *steps, const char *table)
 {
     const ft_device_info *info = ft_device_get_info(t->session.device);
-    ft_step_measured steps;
-    ft_bench_report_device(report, info);
-    FT_TRY(ft_step_run(t, &steps));
-    ft_step_report r = {.kind = info->kind, .tokens = (double)steps.tokens, .useful_flops = useful_flops(t), .seconds = steps.seconds,
-                        .cpu_seconds = steps.cpu_seconds, .loss = steps.loss, .layers = t->session.shape.layers, .all_layers = all_layers(t->options),
+    ft_step_report r = {.kind = info->kind, .tokens = (double)steps->tokens, .useful_flops = useful_flops(t), .seconds = steps->seconds,
+                        .cpu_seconds = steps->cpu_seconds, .loss = steps->loss, .layers = t->session.shape.layers, .all_layers = all_layers(t->options),
                         .planned_bytes = t->session.plan.tier_bytes[FT_TIER_HBM] + info->context_bytes};
     FT_TRY(ft_device_memory_used(t->session.device, &r.used_bytes));
     FT_TRY(measure_parts(t, &r));
     ft_step_report_add(report, &r);
-    ft_step_moved_add(report, t, &steps);
+    ft_step_moved_add(report, t, steps);
+    ft_bench_report_note(report, table);
     ft_step_report_add_parts(report, &r);
-    add_links(t, report, &r, &steps);
+    add_links(t, report, &r, steps);
     return FT_OK;
+}
+
+static ft_status measure(ft_bench_training *t, ft_bench_report *report)
+{
+    ft_step_measured steps;
+    ft_text table = {0};
+    ft_bench_report_device(report, ft_device_get_info(t->session.device));
+    FT_TRY(ft_step_run(t, &steps));
+    ft_status status = ft_meter_report(ft_model_meter(t->model), &t->session.plan, &table);
+    if (status == FT_OK) status = report_steps(t, report, &steps, table.data);
+    ft_text_free(&table);
+    return status;
 }
 
 ft_status ft_bench_step(const ft_bench_options *options, ft_bench_report *report)

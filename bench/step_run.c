@@ -25,16 +25,6 @@ static void take_moved(ft_step_measured *m, const ft_streamer_stats *before, con
     m->bytes_h2d = (double)(after->bytes_h2d - before->bytes_h2d) / steps;
     m->bytes_d2h = (double)(after->bytes_d2h - before->bytes_d2h) / steps;
     m->bytes_nvme = (double)(after->bytes_nvme_read - before->bytes_nvme_read + after->bytes_nvme_written - before->bytes_nvme_written) / steps;
-    m->stall_seconds = (after->stall_s - before->stall_s) / steps;
-}
-
-static ft_status take_busy(ft_bench_training *t, ft_step_measured *m)
-{
-    ft_meter_step spent;
-    FT_TRY(ft_meter_median(ft_model_meter(t->model), &spent));
-    m->busy_h2d_s = spent.h2d_s;
-    m->busy_d2h_s = spent.d2h_s;
-    return FT_OK;
 }
 
 // The steps before and those measured are announced apart, so that what the latter move is theirs to the byte.
@@ -57,7 +47,7 @@ ft_status ft_step_run(ft_bench_training *t, ft_step_measured *m)
     }
     ft_streamer_get_stats(ft_model_streamer(t->model), &after);
     take_moved(m, &before, &after, repeat);
-    FT_TRY(take_busy(t, m));
+    FT_TRY(ft_meter_median(ft_model_meter(t->model), &m->spent));
     m->pinned_bytes = ft_pool_used(ft_model_pool(t->model));
     m->seconds = ft_bench_median(seconds, repeat);  // sorts
     m->cpu_seconds = ft_bench_median(cpu, repeat);

@@ -1,15 +1,16 @@
-// Steps of an open training, measured: time, and what its streamer moved.
+// Steps of an open training, measured: time, where it went, and what was moved.
 #ifndef FT_BENCH_STEP_RUN_H
 #define FT_BENCH_STEP_RUN_H
 
 #include "bench/training.h"
+#include "offload/meter.h"
 
 typedef struct {
     double seconds, cpu_seconds;       // medians: wall, and CPU time of all threads
     double least_seconds, most_seconds;
     double loss;                       // of the last step, nats a token
-    double bytes_h2d, bytes_d2h, bytes_nvme, stall_seconds;  // means; nvme: read and written
-    double busy_h2d_s, busy_d2h_s;     // copies were under way: medians
+    double bytes_h2d, bytes_d2h, bytes_nvme;  // means; nvme: read and written
+    ft_meter_step spent;               // medians
     int64_t tokens;                    // of a step
     int64_t pinned_bytes;              // host memory in use
 } ft_step_measured;
