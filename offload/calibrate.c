@@ -58,9 +58,10 @@ static void describe_run(ft_machine *machine, const ft_calibration *run)
     snprintf(machine->source, sizeof machine->source, "%s%s", machine->measured, machine->nvme_of[0] ? "" : ", drives assumed");
 }
 
-// A part that fails is said, and leaves the rates as they were.
-static ft_status run_parts(ft_calibrator *c, ft_machine *machine)
+// A part that fails is said, and leaves the rates as they were. *all: none did but the drives, which a machine file may lack.
+static ft_status run_parts(ft_calibrator *c, ft_machine *machine, bool *all)
 {
+    *all = true;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         FT_TRY(ft_calibrator_stopped(c));
         double start = ft_now_s();
@@ -72,6 +73,7 @@ static ft_status run_parts(ft_calibrator *c, ft_machine *machine)
         ft_warn("calibration: %s could not be measured and keep what the quick probe says: %s", parts[i].what, ft_error_message());
         *machine = before;
         if (parts[i].measure == ft_calibrate_drives) machine->nvme_of[0] = 0;
+        else *all = false;
     }
     return FT_OK;
 }
@@ -79,10 +81,12 @@ static ft_status run_parts(ft_calibrator *c, ft_machine *machine)
 ft_status ft_machine_calibrate(ft_machine *machine, ft_device *device, const ft_calibration *run)
 {
     ft_calibrator c = {.run = run, .device = device};
+    machine->measured[0] = 0;
     ft_machine_join_drives(machine->nvme_of, run);
+    bool all;
     ft_status status = open_calibrator(&c);
-    if (status == FT_OK) status = run_parts(&c, machine);
-    if (status == FT_OK) {
+    if (status == FT_OK) status = run_parts(&c, machine, &all);
+    if (status == FT_OK && all) {
         describe_software(machine, &c);
         describe_run(machine, run);
     }

@@ -25,9 +25,10 @@ typedef struct {
     volatile int *stop;           // becomes non-zero: FT_E_STOPPED between two measurements; NULL = never
 } ft_calibration;
 
-// Replaces the rates of `machine`, which ft_machine_detect has filled, by measured ones: about 15 s on a GPU, a few on the CPU. A
-// rate that cannot be measured, or comes out as nothing a machine can have, keeps its value and is warned of. FT_E_STOPPED when
-// the run is stopped; other errors only where the device's ops do not open.
+// Replaces the rates of `machine`, which ft_machine_detect has filled, by measured ones: about 15 s on a GPU, a few on the CPU. What
+// cannot be measured, or comes out as no machine's rate, keeps its value and is warned of; where a part other than the drives failed,
+// machine->measured is left empty, and nothing will be kept. FT_E_STOPPED when the run is stopped; other errors only where the
+// device's ops do not open.
 ft_status ft_machine_calibrate(ft_machine *machine, ft_device *device, const ft_calibration *run);
 
 // machine-<device>-<hidden>x<ffn>.yaml in the user's configuration directory, heap; $FT_MACHINE names another file. NULL where

@@ -73,9 +73,26 @@ static bool of_this_machine(const ft_machine *file, ft_device *device, const cha
     ft_machine_driver(info->kind, driver);
     long then = driver_major(file->software), now = strtol(driver, NULL, 10);
     bool same = file->device == info->kind && (file->measured[0] == 0 || strcmp(file->name, info->name) == 0);
-    if (!same) ft_info("%s is of %s and is not used", path, file->name);
-    else if (then != 0 && now != 0 && then != now) ft_info("%s is of driver %ld and is not used (this is %ld)", path, then, now);
+    if (!same) ft_log_once(FT_LOG_INFO, "machine-other", "%s is of %s and is not used", path, file->name);
+    else if (then != 0 && now != 0 && then != now)
+        ft_log_once(FT_LOG_INFO, "machine-driver", "%s is of driver %ld and is not used (this is %ld)", path, then, now);
     return same && (then == 0 || now == 0 || then == now);
+}
+
+static bool far_apart(long long a, long long b)
+{
+    return a > 4 * b || b > 4 * a;
+}
+
+// Products of few rows, and attention over short documents, are slower than others: rates of another run are better than none.
+static void compare_runs(const ft_machine *file, const ft_calibration *run, const char *path)
+{
+    long long tokens, length;
+    const char *at = strstr(file->measured, " at ");
+    if (at == NULL || sscanf(at, " at %lld tokens of %lld", &tokens, &length) != 2) return;
+    if (far_apart(tokens, run->tokens) || far_apart(length, run->sequence_len))
+        ft_log_once(FT_LOG_INFO, "machine-run", "%s was measured at %lld tokens of %lld; `ft-bench calibrate` with this run's flags measures again",
+                    path, tokens, length);
 }
 
 static void take_rates(ft_machine *machine, const ft_machine *file, const ft_calibration *run)
@@ -124,7 +141,9 @@ static ft_status recall(ft_machine *machine, ft_device *device, const ft_calibra
         return ft_error(status, "%.800s; delete this file and the machine is measured again", message);
     }
     *found = of_this_machine(&file, device, path);
-    if (*found) take_rates(machine, &file, run);
+    if (!*found) return FT_OK;
+    compare_runs(&file, run, path);
+    take_rates(machine, &file, run);
     return FT_OK;
 }
 
@@ -159,6 +178,10 @@ static ft_status keep(const ft_machine *measured, const char *path)
 ft_status ft_machine_calibrate_and_keep(ft_machine *machine, ft_device *device, const ft_calibration *run)
 {
     FT_TRY(ft_machine_calibrate(machine, device, run));
+    if (machine->measured[0] == 0) {
+        ft_warn("what was measured is not kept, since it is not all");
+        return FT_OK;
+    }
     char *path = ft_machine_user_path(device, run->shape);
     if (path == NULL) {
         ft_log_once(FT_LOG_WARNING, "machine-file", "what was measured is not kept: there is no home directory; set FT_MACHINE=FILE");
