@@ -42,8 +42,10 @@ static bool is_layer(const ft_streamer *s, int record)
     return record < s->plan->layout.shape.layers;
 }
 
+// Bytes that stand for another layer's are not those of the store's stripes.
 static bool is_checked(const ft_streamer *s, int record)
 {
+    if (ft_plan_is_alias(s->plan, record)) return false;
     return is_layer(s, record) || s->device_record[record] != NULL || s->host_record[record] != NULL;
 }
 
@@ -220,7 +222,7 @@ ft_status ft_streamer_verify_collect(ft_streamer *s, ft_queue *queue)
             FT_TRY(add(v, &list, index, s->device_record[stripe->record] + stripe->record_offset, stripe->bytes, queue));
     }
     FT_TRY(flush(v, &list, queue));
-    return v->jobs > 0 ? ft_copy_d2h(queue, v->host, v->device, v->jobs * (int64_t)sizeof *v->host) : FT_OK;
+    return ft_stream_copy_out(s, queue, (char *)v->host, (const char *)v->device, v->jobs * (int64_t)sizeof *v->host);
 }
 
 // --- The end of a step ------------------------------------------------------------------------------------------------------

@@ -223,6 +223,24 @@ static void test_a_dropped_step_is_forgotten(void **state)
     close_run(&c);
 }
 
+static void test_any_failed_allocation_is_one_clean_error(void **state)
+{
+    ft_status status = FT_E_NOMEM;
+    int64_t n = 0;
+    for (; status != FT_OK; n++) {
+        checked_run c;
+        open_run(&c, "nhd", FT_RESOURCE_H2D, 0);
+        ft_memory_fail_after(n + 1);
+        status = ft_streamer_verify_open(c.run.streamer, &(ft_verify_options){.stripes = STRIPES, .ops = ft_ops_for(FT_DEVICE_CPU), .device = c.device,
+                                                                              .host = c.host});
+        ft_memory_fail_after(0);
+        if (status == FT_OK) ok(step(&c, NULL));
+        else assert_int_equal(status, FT_E_NOMEM);
+        close_run(&c);
+    }
+    assert_true(n > 4);
+}
+
 // A stripe that was never good is no reason to doubt what was computed before.
 static void test_a_bad_first_read_is_not_suspect(void **state)
 {
@@ -244,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_without_checks_nothing_is_found),
         cmocka_unit_test(test_a_dropped_step_is_forgotten),
         cmocka_unit_test(test_a_bad_first_read_is_not_suspect),
+        cmocka_unit_test(test_any_failed_allocation_is_one_clean_error),
     };
     alarm(100);
     return cmocka_run_group_tests(tests, NULL, NULL);
