@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "offload/meter.h"
 
-enum { BYTES = 64 << 20 };
+enum { BYTES = 16 << 20 };
 
 typedef struct {
     ft_device *device;
@@ -21,7 +21,7 @@ static void open_fixture(fixture *f)
     ok(ft_queue_create(f->device, FT_QUEUE_COMPUTE, "compute", &f->compute));
     ok(ft_queue_create(f->device, FT_QUEUE_COPY, "in", &f->in));
     ok(ft_queue_create(f->device, FT_QUEUE_COPY, "out", &f->out));
-    ok(ft_device_alloc(f->device, BYTES, (void **)&f->memory));
+    ok(ft_device_alloc(f->device, 2 * BYTES, (void **)&f->memory));
     ok(ft_meter_open(&f->meter, &(ft_meter_options){.device = f->device, .queue = f->in}));
     ok(ft_meter_open_track(f->meter, FT_TRACK_UNITS_IN));
 }
@@ -43,7 +43,7 @@ static const ft_span_label group = {.kind = FT_SPAN_GROUP, .layer = 3, .part = 1
 static void fill(fixture *f, ft_track track, ft_queue *queue, int times)
 {
     ok(ft_meter_begin(f->meter, track, queue));
-    for (int i = 0; i < times; i++) ok(ft_fill(queue, f->memory, i, BYTES));
+    for (int i = 0; i < times; i++) ok(ft_fill(queue, queue == f->in ? f->memory : f->memory + BYTES, i, BYTES));
     ok(ft_meter_end(f->meter, track, queue, group));
 }
 
@@ -54,7 +54,7 @@ static void test_a_copy_is_busy_while_it_runs_and_not_when_it_is_asked_for(void 
     open_fixture(&f);
     ok(ft_meter_step_begin(f.meter, f.compute));
     double begin = ft_now_s();
-    fill(&f, FT_TRACK_H2D, f.in, 4);
+    fill(&f, FT_TRACK_H2D, f.in, 8);
     ok(ft_queue_sync(f.in));
     double seconds = ft_now_s() - begin;
     usleep(30000);
@@ -74,8 +74,8 @@ static void test_spans_that_overlap_count_once(void **state)
     open_fixture(&f);
     ok(ft_meter_step_begin(f.meter, f.compute));
     double begin = ft_now_s();
-    fill(&f, FT_TRACK_H2D, f.in, 4);
-    fill(&f, FT_TRACK_UNITS_IN, f.out, 4);
+    fill(&f, FT_TRACK_H2D, f.in, 8);
+    fill(&f, FT_TRACK_UNITS_IN, f.out, 8);
     ok(ft_queue_sync(f.in));
     ok(ft_queue_sync(f.out));
     double seconds = ft_now_s() - begin;
@@ -93,7 +93,7 @@ static void test_a_span_is_shared_by_the_steps_it_lasts_for(void **state)
     open_fixture(&f);
     ok(ft_meter_step_begin(f.meter, f.compute));
     double begin = ft_now_s(), busy = 0, wall = 0;
-    fill(&f, FT_TRACK_H2D, f.in, 40);
+    fill(&f, FT_TRACK_H2D, f.in, 160);
     for (int i = 0; i < 10; i++) {
         usleep(2000);
         ok(ft_meter_step_end(f.meter, f.compute, &step));
@@ -143,7 +143,7 @@ static void test_spans_without_a_place_are_counted(void **state)
     open_fixture(&f);
     ok(ft_event_create(f.device, &event));
     ok(ft_meter_step_begin(f.meter, f.compute));
-    for (int i = 0; i < 20; i++) ok(ft_fill(f.out, f.memory, 1, BYTES));
+    for (int i = 0; i < 20; i++) ok(ft_fill(f.out, f.memory + BYTES, 1, BYTES));
     ok(ft_event_record(event, f.out));
     ok(ft_event_wait(event, f.in));
     for (int i = 0; i < 100; i++) {
