@@ -1,7 +1,7 @@
 // Whole steps in bf16 against the float64 goldens of HF transformers + PEFT (tests/golden): our error may be 1.5 times what HF's
 // own bf16 has on the same inputs (tests/golden/bf16_errors.json). Every case with the attention of our own; with cuDNN's where
 // it takes the head size; and with FP8 products where the base has FP8 matrices in whole tiles, held to the same products made of
-// float32 ones in PyTorch.
+// float32 ones in PyTorch. And some of both with several rows a micro-batch, which pass through the MLP in tiles.
 //
 // A single number such as the loss can be far or near by chance: each case may be as far as three times HF's root mean square,
 // and the root mean square over all cases 1.5 times. The loss of every token, a vector, is held to 1.5 in each case.
@@ -25,6 +25,7 @@ typedef struct {
     const char *mode;     // for people
     bool deterministic;
     const char *compute;
+    bool tiled;           // four rows a micro-batch, whose tokens pass through the MLP 128 at once
 } golden_mode;
 
 static bool in_fp8(const golden_mode *mode)
@@ -41,7 +42,8 @@ static const char *const linear_name[FT_LINEAR_COUNT] = {"q", "k", "v", "o", "ga
 
 static void open_mode(golden_case *c, const golden_mode *mode)
 {
-    const char *const pairs[] = {"device", golden_device(), "compute", mode->compute, "deterministic", mode->deterministic ? "true" : "false", NULL};
+    const char *const pairs[] = {"device", golden_device(), "compute", mode->compute, "deterministic", mode->deterministic ? "true" : "false",
+                                 "micro_batch_size", mode->tiled ? "4" : "1", "mlp_chunk", "128", NULL};
     *c = (golden_case){0};
     golden_open(c, mode->name, pairs);
 }
@@ -236,6 +238,9 @@ static void is_as_near_as_the_yardstick(void **state)
     errors e;
     open_mode(&c, mode);
     int groups = fp8_groups(&c);
+    const ft_activation_layout *layout = &c.run.session.plan.activation;
+    if (layout->tiled != mode->tiled) printf("%s: %lld tokens, %lld at once\n", c.name, (long long)layout->tokens, (long long)layout->mlp_rows);
+    assert_int_equal(layout->tiled, mode->tiled);
     measure(&c, &e);
     int bad = judge_all(&c, mode, &e);
     if (bad > 0)
@@ -253,13 +258,22 @@ static int run_mode(const void *context)
     return golden_test(mode.name, is_as_near_as_the_yardstick, &mode) != 0;
 }
 
-static void check(const char *name, bool deterministic, const char *compute)
+static void check_mode(golden_mode mode)
 {
-    const golden_mode mode = {name, strcmp(compute, "fp8") == 0 ? "fp8" : deterministic ? "own attention" : "cuDNN", deterministic, compute};
     int code = golden_in_child(run_mode, &mode);
     if (code == 0) return;
     shared->failures++;
     printf("%-24s %s: FAILED (%s %d)\n", mode.name, mode.mode, code > 128 ? "signal" : "exit", code > 128 ? code - 128 : code);
+}
+
+static void check(const char *name, bool deterministic, const char *compute)
+{
+    check_mode((golden_mode){name, strcmp(compute, "fp8") == 0 ? "fp8" : deterministic ? "own attention" : "cuDNN", deterministic, compute, false});
+}
+
+static void check_tiled(const char *name, const char *compute)
+{
+    check_mode((golden_mode){name, strcmp(compute, "fp8") == 0 ? "fp8, tiles" : "tiles", true, compute, true});
 }
 
 static void check_all(void)
@@ -276,6 +290,10 @@ static void check_all(void)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(cases[i], true, "bf16");
     for (size_t i = 0; i < sizeof cudnn / sizeof *cudnn; i++) check(cudnn[i], false, "bf16");
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) check(tiles[i], true, "fp8");
+    static const char *const long_bf16[] = {"gqa_untied_r4", "llama3rope_tied_r16", "fp8_odd", "qwen3_fp8_tied"};
+    static const char *const long_fp8[] = {"fp8_untied_r16", "qwen2_fp8_wide", "qwen3_fp8_tied"};
+    for (size_t i = 0; i < sizeof long_bf16 / sizeof *long_bf16; i++) check_tiled(long_bf16[i], "bf16");
+    for (size_t i = 0; i < sizeof long_fp8 / sizeof *long_fp8; i++) check_tiled(long_fp8[i], "fp8");
 }
 
 int main(void)
