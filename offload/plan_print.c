@@ -37,6 +37,13 @@ static ft_status print_header(const ft_plan *plan, ft_text *out)
                           (long long)request->lora_r, (double)plan->lora_parameters / 1e6);
 }
 
+static int64_t count_aliases(const ft_plan *plan)
+{
+    int64_t aliases = 0;
+    for (int64_t i = 0; i < plan->layout.shape.layers; i++) aliases += ft_plan_is_alias(plan, i);
+    return aliases;
+}
+
 static ft_status print_placement(const ft_plan *plan, ft_text *out)
 {
     int64_t homes[FT_TIER_COUNT] = {0}, kept = 0, spilled = 0, layers = plan->layout.shape.layers;
@@ -48,6 +55,9 @@ static ft_status print_placement(const ft_plan *plan, ft_text *out)
     FT_TRY(ft_text_printf(out, "Layers   %lld in HBM, %lld in host memory, %lld on NVMe; %lld slot%s, ring of %lld\n", (long long)homes[FT_TIER_HBM],
                           (long long)homes[FT_TIER_HOST], (long long)homes[FT_TIER_NVME], (long long)plan->slots,
                           plan->slots == 1 ? "" : "s", (long long)plan->host_slots));
+    if (plan->request.alias > 0)
+        FT_TRY(ft_text_printf(out, "Aliased  %lld of %lld layers are real, and stand for the others in host memory\n", (long long)(layers - count_aliases(plan)),
+                              (long long)layers));
     if (!plan->request.train) return FT_OK;
     FT_TRY(ft_text_printf(out, "Kept     activations of %lld layers kept%s, %lld recomputed; layer inputs: %lld in HBM, %lld spilled\n",
                           (long long)kept, plan->activation.keeps_inputs ? " with the inputs of their linears" : "", (long long)(layers - kept),
@@ -78,6 +88,23 @@ static ft_status print_phase(const char *name, const ft_plan_phase *phase, ft_te
     return ft_text_printf(out, "   %s\n", ft_resource_name(phase->binding));
 }
 
+static double busy_seconds(const ft_plan *plan)
+{
+    return ft_plan_step_seconds(plan, FT_RESOURCE_COMPUTE) + (double)plan->sweeps * (plan->embed_seconds + plan->head_seconds) + plan->optimizer_seconds;
+}
+
+// What each resource does in a step, whoever waits for whom.
+static ft_status print_step(const ft_plan *plan, ft_text *out)
+{
+    double sweeps = (double)plan->sweeps, layers = ft_plan_step_seconds(plan, FT_RESOURCE_COMPUTE), busy = busy_seconds(plan);
+    FT_TRY(ft_text_printf(out, "\nSeconds a step: layers %.4f, embedding %.4f, head %.4f, optimizer %.4f, waiting %.4f;", layers, sweeps * plan->embed_seconds,
+                          sweeps * plan->head_seconds, plan->optimizer_seconds, plan->step_seconds > busy ? plan->step_seconds - busy : 0.0));
+    for (int r = FT_RESOURCE_H2D; r < FT_RESOURCE_COUNT; r++)
+        if (ft_plan_step_seconds(plan, (ft_resource)r) > 0)
+            FT_TRY(ft_text_printf(out, " %s %.4f", ft_resource_name((ft_resource)r), ft_plan_step_seconds(plan, (ft_resource)r)));
+    return ft_text_printf(out, "\n");
+}
+
 static ft_status print_time(const ft_plan *plan, ft_text *out)
 {
     FT_TRY(ft_text_printf(out, "\nSeconds a sweep"));
@@ -86,8 +113,8 @@ static ft_status print_time(const ft_plan *plan, ft_text *out)
     FT_TRY(ft_text_printf(out, "   bound by\n"));
     FT_TRY(print_phase("forward", &plan->forward, out));
     if (plan->request.train) FT_TRY(print_phase("backward", &plan->backward, out));
-    FT_TRY(ft_text_printf(out, "head      %10.4f   optimizer %.4f\n", plan->head_seconds, plan->optimizer_seconds));
-    FT_TRY(ft_text_printf(out, "\nStep %.3f s, %.0f tokens/s, bound by %s\n", plan->step_seconds, plan->tokens_per_s, ft_resource_name(plan->binding)));
+    FT_TRY(print_step(plan, out));
+    FT_TRY(ft_text_printf(out, "Step %.3f s, %.0f tokens/s, bound by %s\n", plan->step_seconds, plan->tokens_per_s, ft_resource_name(plan->binding)));
     if (plan->suggested_accumulation > 0)
         return ft_text_printf(out, "Streaming is free above %.0f tokens a sweep: gradient_accumulation_steps %lld would reach it, for about %.0f tokens/s (the batch is yours: nothing is changed)\n",
                               plan->crossover_tokens, (long long)plan->suggested_accumulation, plan->suggested_tokens_per_s);
@@ -111,6 +138,15 @@ static json_t *phase_json(const ft_plan_phase *phase)
         json_object_set_new(resources, ft_resource_name((ft_resource)r),
                             json_pack("{s:f, s:f}", "amount", phase->amount[r], "seconds", phase->seconds[r]));
     return json_pack("{s:f, s:s, s:o}", "seconds", phase->phase_seconds, "binding", ft_resource_name(phase->binding), "resources", resources);
+}
+
+// Seconds each resource is busy in a step.
+static json_t *step_json(const ft_plan *plan)
+{
+    json_t *seconds = json_object();
+    for (int r = 0; r < FT_RESOURCE_COUNT; r++)
+        json_object_set_new(seconds, ft_resource_name((ft_resource)r), json_real(ft_plan_step_seconds(plan, (ft_resource)r)));
+    return seconds;
 }
 
 static json_t *lines_json(const ft_plan *plan, ft_tier tier)
@@ -146,10 +182,11 @@ json_t *ft_plan_json(const ft_plan *plan)
                             (json_int_t)request->micro_batch_size, "gradient_accumulation_steps", (json_int_t)request->accumulation, "gpus",
                             request->gpus, "lora_r", (json_int_t)request->lora_r, "micro_batches_per_sweep", (json_int_t)plan->micro_batches,
                             "sweeps", (json_int_t)plan->sweeps);
-    json_t *slots = json_pack("{s:I, s:I, s:I}", "device", (json_int_t)plan->slots, "host", (json_int_t)plan->host_slots, "bytes", (json_int_t)plan->slot_bytes);
-    return json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "machine", plan->machine.name, "run", run,
+    json_t *slots = json_pack("{s:I, s:I, s:I, s:I}", "device", (json_int_t)plan->slots, "host", (json_int_t)plan->host_slots, "bytes", (json_int_t)plan->slot_bytes,
+                              "prefetch_depth", (json_int_t)plan->prefetch_depth);
+    return json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "machine", plan->machine.name, "run", run,
                      "lora_parameters", (json_int_t)plan->lora_parameters, "memory", tiers_json(plan), "layers", layers_json(plan), "slots", slots,
-                     "forward", phase_json(&plan->forward), "backward", phase_json(&plan->backward), "head_seconds", plan->head_seconds,
+                     "forward", phase_json(&plan->forward), "backward", phase_json(&plan->backward), "step", step_json(plan), "embed_seconds", plan->embed_seconds, "head_seconds", plan->head_seconds,
                      "optimizer_seconds", plan->optimizer_seconds, "step_seconds", plan->step_seconds, "tokens_per_s", plan->tokens_per_s,
                      "binding", ft_resource_name(plan->binding), "crossover_tokens", plan->crossover_tokens, "suggested_accumulation",
                      (json_int_t)plan->suggested_accumulation);

@@ -150,23 +150,19 @@ static void consider(ft_plan *plan, const ft_plan_choice *wish, int64_t pins, be
     measure(plan, &choice, best);
 }
 
-// All that fit, and fractions of these; or what the wishes say.
+// All that fit, and sixteenths of these; or what the wishes say.
 static void search_pins(ft_plan *plan, const ft_plan_choice *wish, best_choice *best)
 {
-    static const int sixteenths[] = {14, 12, 10, 8, 6, 4, 2, 1, 0};
     const ft_plan_request *request = &plan->request;
     ft_plan_choice choice = *wish;
-    int64_t last = request->pinned_hbm > 0 ? request->pinned_hbm : 0;
+    choice.pinned_hbm = request->pinned_hbm > 0 ? request->pinned_hbm : 0;
     if (pins_freely(plan)) most(plan, &choice, &choice.pinned_hbm, 0, layers_of(plan), FT_TIER_HBM);
-    else choice.pinned_hbm = last;
-    int64_t all = choice.pinned_hbm;
-    last = all;
-    choice = *wish;
-    consider(plan, &choice, all, best);
-    for (size_t i = 0; i < sizeof sixteenths / sizeof sixteenths[0] && pins_freely(plan); i++) {
-        int64_t pins = all * sixteenths[i] / 16;
+    int64_t all = choice.pinned_hbm, last = all;
+    consider(plan, wish, all, best);
+    for (int sixteenths = 15; sixteenths >= 0 && pins_freely(plan); sixteenths--) {
+        int64_t pins = all * sixteenths / 16;
         if (pins == last) continue;
-        consider(plan, &choice, pins, best);
+        consider(plan, wish, pins, best);
         last = pins;
     }
 }
@@ -200,12 +196,26 @@ static void search_with(ft_plan *plan, ft_tier embedding, best_choice *best)
     }
 }
 
+// Numbers of pins between those tried, around the best.
+static void refine(ft_plan *plan, best_choice *best)
+{
+    for (int64_t step = layers_of(plan) / 16 + 1; step > 0 && pins_freely(plan); step /= 2) {
+        ft_plan_choice center = best->choice;
+        if (center.embedding == FT_TIER_HBM) center.embedding = FT_TIER_HOST;
+        center.resident_forms = 0;
+        if (center.boundary != FT_TIER_HBM) least_inputs(plan, &center);
+        for (int64_t pins = center.pinned_hbm - step; pins <= center.pinned_hbm + step; pins += 2 * step)
+            if (pins >= 0 && pins <= layers_of(plan)) consider(plan, &center, pins, best);
+    }
+}
+
 // The embedding stays in host memory unless nothing fits that way.
 bool ft_plan_search(ft_plan *plan, ft_plan_choice *choice)
 {
     best_choice best = {0};
     search_with(plan, FT_TIER_HOST, &best);
     if (!best.found) search_with(plan, FT_TIER_NVME, &best);
+    if (best.found) refine(plan, &best);
     *choice = best.choice;
     return best.found;
 }
