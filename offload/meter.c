@@ -12,6 +12,9 @@
 #define PENDING_CPU 32
 // Spans folded at the begin of another one: more than come, so that little is left at the end of a step.
 #define FOLD_AT_BEGIN 4
+// Readings of the host's clock around an event, to align the device's with it.
+#define ALIGN_APART_S 100e-6
+#define ALIGN_ATTEMPTS 4
 
 // --- Open and close ---------------------------------------------------------------------------------------------------------
 // A store's part of a drive is DIRECTORY/ft-store/ID.
@@ -106,15 +109,20 @@ const char *ft_meter_drive_name(const ft_meter *m, int drive)
 }
 
 // --- Clocks -----------------------------------------------------------------------------------------------------------------
-// The queue is idle, so the event passes between the two readings. A new anchor each step keeps the device's clock, which
-// drifts, and its single precision within the step.
+// The queue is idle, so the event passes between the two readings; where they are far apart (the thread lost its core) they are
+// taken again. A new anchor each step keeps the device's clock, which drifts, and its single precision within the step.
 ft_status ft_meter_align(ft_meter *m, ft_queue *queue)
 {
+    ft_status status = FT_OK;
     pthread_mutex_lock(&m->clock_lock);
-    double before = ft_now_s();
-    ft_status status = ft_event_record(m->anchor, queue);
-    if (status == FT_OK) status = ft_event_sync(m->anchor);
-    m->anchor_s = (before + ft_now_s()) / 2;
+    double apart = 1;
+    for (int attempt = 0; attempt < ALIGN_ATTEMPTS && apart > ALIGN_APART_S && status == FT_OK; attempt++) {
+        double before = ft_now_s();
+        status = ft_event_record(m->anchor, queue);
+        if (status == FT_OK) status = ft_event_sync(m->anchor);
+        apart = ft_now_s() - before;
+        m->anchor_s = before + apart / 2;
+    }
     pthread_mutex_unlock(&m->clock_lock);
     return status;
 }
