@@ -15,6 +15,7 @@ typedef struct {
     double slot[MAX_SLOTS], ring[MAX_SLOTS];      // when each may be filled
     double written[2];                            // when the spilled input in either half of the stream is out
     double form;
+    double last_batch;                            // when the last micro-batch of the visit before began
     const ft_visit *before;
 } walk;
 
@@ -86,13 +87,13 @@ static void store(walk *w, int64_t layer, double begin, double seconds)
     w->written[layer & 1] = w->writer;
 }
 
-// A spilled input comes back over the link behind the loads asked for before it, into two buffers: while the visit runs.
-static double fetch(walk *w, int64_t layer, double begin)
+// Spilled inputs come back beside the loads, through two buffers, each asked for a micro-batch ahead. When the last is there.
+static double fetch(walk *w, int64_t layer)
 {
     if (!spilled(w->plan, layer)) return 0;
     double seconds = input_seconds(w->plan, layer, &w->plan->backward, FT_RESOURCE_H2D);
-    w->link += seconds;
-    return begin + seconds;
+    w->link = max2(w->link, w->last_batch) + seconds;
+    return w->last_batch + seconds;
 }
 
 static void visit(walk *w, const ft_visit *v)
@@ -110,8 +111,9 @@ static void visit(walk *w, const ft_visit *v)
         store(w, v->layer + 1, end - seconds, seconds);
         w->form += form_seconds;
     } else {
-        end = max2(end, fetch(w, v->layer, begin));
+        end = max2(end, fetch(w, v->layer));
     }
+    w->last_batch = end - seconds / (double)plan->micro_batches;
     if (v->slot >= 0) w->slot[v->slot] = plan->cost[v->layer].in_place ? end : begin + form_seconds;
     w->device = end;
     w->before = v;
