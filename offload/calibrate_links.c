@@ -122,12 +122,10 @@ static ft_status copy_out(links *l, int64_t number)
     return ft_copy_d2h(l->out, l->host[1] + at, l->device[1] + at, l->piece);
 }
 
-// n pieces in and m out, enqueued side by side in proportion; seconds of each direction. The CPU's queues have no clock of their
-// own: there, only one direction is asked for at a time.
+// n pieces in and m out, enqueued side by side in proportion; seconds of each direction.
 static ft_status pass(ft_calibrator *c, links *l, int64_t n, int64_t m, double *in_s, double *out_s)
 {
     FT_TRY(ft_calibrator_stopped(c));
-    double start = ft_now_s();
     FT_TRY(ft_event_record(l->begin[0], l->in));
     FT_TRY(ft_event_record(l->begin[1], l->out));
     for (int64_t i = 0, k = 0; i < n || k < m;) {
@@ -138,8 +136,6 @@ static ft_status pass(ft_calibrator *c, links *l, int64_t n, int64_t m, double *
     FT_TRY(ft_event_record(l->end[1], l->out));
     FT_TRY(ft_queue_sync(l->in));
     FT_TRY(ft_queue_sync(l->out));
-    *in_s = *out_s = ft_now_s() - start;
-    if (c->cpu) return FT_OK;
     FT_TRY(ft_event_elapsed(l->begin[0], l->end[0], in_s));
     return ft_event_elapsed(l->begin[1], l->end[1], out_s);
 }
@@ -185,9 +181,9 @@ static ft_status measure_link(ft_calibrator *c, links *l, ft_machine *machine)
     static const int64_t pieces[] = {USUAL_PIECE, (int64_t)4 << 20, (int64_t)64 << 20};
     double best = 0;
     FT_TRY(measure_alone(c, l, machine));
-    if (c->cpu) return FT_OK;
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
         double in, out;
+        if (pieces[i] > l->bytes) continue;
         l->piece = pieces[i];
         FT_TRY(measure_both(c, l, machine, &in, &out));
         if (in + out < best * WORTH || (i > 0 && best == 0)) continue;
