@@ -130,6 +130,41 @@ static void test_a_spilled_unit_is_a_cause_of_its_own(void **state)
     stamped_close(&r);
 }
 
+// --- The report -------------------------------------------------------------------------------------------------------------
+static void expect(const ft_text *report, const char *wanted)
+{
+    if (strstr(report->data, wanted) == NULL) fail_msg("no \"%s\" in\n%s", wanted, report->data);
+}
+
+static void test_the_report_names_the_drive_that_is_slower_than_planned(void **state)
+{
+    stamped_run r;
+    ft_meter_step step;
+    ft_text report = {0};
+    char path[512], line[600];
+    stamped_prepare(&r, &base);
+    r.plan.sweeps = 2;
+    r.plan.machine.nvme_read = 2e9;
+    r.plan.forward.seconds[FT_RESOURCE_NVME] = r.plan.backward.seconds[FT_RESOURCE_NVME] = 1e-3;
+    slow_down(&r, 1);
+    open_streamer(&r, NULL);
+    const ft_meter *meter = ft_streamer_meter(r.streamer);
+    assert_int_equal(ft_meter_report(meter, &r.plan, &report), FT_E_INTERNAL);
+    ft_text_free(&report);
+    for (int i = 0; i < 3; i++) one_step(&r, &step);
+    ok(ft_meter_report(meter, &r.plan, &report));
+    stamped_drive_path(&r.model, 1, "", path);
+    snprintf(line, sizeof line, "nvme: drive %s delivered 0.0", path);
+    expect(&report, line);
+    expect(&report, " GB/s, planned 2.00\n");
+    expect(&report, "(median of 3)");
+    expect(&report, "The compute waited ");
+    snprintf(line, sizeof line, " ms  %s\n", path);
+    expect(&report, line);
+    ft_text_free(&report);
+    stamped_close(&r);
+}
+
 // --- The timeline -----------------------------------------------------------------------------------------------------------
 static int64_t check_track(json_t *events, int track, const char *first_word)
 {
@@ -213,6 +248,7 @@ int main(void)
         cmocka_unit_test(test_a_slow_drive_is_told_by_name),
         cmocka_unit_test(test_host_records_wait_for_the_link_alone),
         cmocka_unit_test(test_a_spilled_unit_is_a_cause_of_its_own),
+        cmocka_unit_test(test_the_report_names_the_drive_that_is_slower_than_planned),
         cmocka_unit_test(test_the_timeline_has_every_byte_on_tracks_without_overlap),
         cmocka_unit_test(test_a_trace_that_cannot_be_written_is_told_at_open),
     };
