@@ -29,7 +29,7 @@ static void any_transfer_reads_all_and_any_part(void **state)
     const ft_bench_options options = {.nvme = directories, .n_nvme = 2, .engine = "auto", .bytes = 68 << 20, .seed = 3};
     ft_link_drives *drives;
     double rate;
-    done(ft_link_drives_open(&drives, &options, device, 8 << 20, 64));
+    done(ft_link_drives_open(&drives, &options, device, 8 << 20, 8));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         done(ft_link_drives_use(drives, cases[i].chunk, cases[i].depth));
         rate = 0;
