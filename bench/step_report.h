@@ -16,7 +16,7 @@ typedef struct {
     bool profiled;                 // what a step with clocks gives is there: ft_timed_sums, profile_seconds and bound
     int64_t planned_bytes, used_bytes;  // of device memory, context included; used 0 = unknown
     ft_step_bound bound;
-    ft_step_links links;           // if asked for; ft_step_links_add says them
+    ft_step_links links;           // zeros where they were not measured; ft_step_links_add says them
 } ft_step_report;
 
 // The step as a whole; takes the FLOPs from ft_timed_sums.
