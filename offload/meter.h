@@ -45,7 +45,7 @@ typedef enum {
     FT_TRACK_DRIVE = FT_TRACK_DEVICE_COUNT,  // and one more for each further drive
 } ft_track;
 
-// What a span is of. `layer` is a layer (or record), -1 = none; `part` a group of it, or a micro-batch's unit, -1 = all of it.
+// What a span is of. `layer` and `part`: a layer and its group, -1 = none, all; or a unit's class and number.
 typedef enum {
     FT_SPAN_FORWARD, FT_SPAN_BACKWARD, FT_SPAN_INPUTS, FT_SPAN_HEAD, FT_SPAN_OPTIMIZER,  // compute
     FT_SPAN_GROUP,                             // H2D: a matrix group of a layer, or a part of one

@@ -7,6 +7,8 @@
 #include "common/log.h"
 #include "offload/meter_internal.h"
 
+#define ALIGNED_FOR_S 1.0  // clocks drift by tens of microseconds in a second
+
 // A walk over the intervals of some tracks in the order of their begins.
 typedef struct {
     const ft_interval *interval;
@@ -213,9 +215,10 @@ static ft_status cut(ft_meter *m, ft_meter_step *step)
     return status;
 }
 
+// The clocks were aligned when the last step ended, mostly a moment ago.
 ft_status ft_meter_step_begin(ft_meter *m, ft_queue *queue)
 {
-    FT_TRY(ft_meter_align(m, queue));
+    if (m->n_steps == 0 || ft_now_s() - m->step_begin > ALIGNED_FOR_S) FT_TRY(ft_meter_align(m, queue));
     return cut(m, NULL);
 }
 

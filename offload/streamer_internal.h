@@ -12,6 +12,7 @@
 //   streamer_units.c      units at home in host memory, and the interface of all units
 //   streamer_spill*.c     units at home on NVMe          (spill thread, drives' threads)
 //   embedding.c           rows of the embedding
+//   meter*.c, trace.c     where the time goes
 //
 // One lock guards all host-side state that more than one thread touches; each thread that waits has its own condition. Device
 // queues are used by one thread each: `h2d` by the feeder (by open and cancel while it is idle), a unit's queues by the caller,

@@ -52,7 +52,7 @@ static ft_status follow(ft_streamer *s, ft_queue *unit_queue, ft_queue *queue)
 
 ft_span_label ft_unit_label(const ft_streamer *s, const ft_unit *unit, ft_span_kind kind, int64_t bytes)
 {
-    return (ft_span_label){.kind = kind, .layer = -1, .part = (int32_t)(unit - s->unit), .bytes = bytes};
+    return (ft_span_label){.kind = kind, .layer = (int32_t)unit->unit_class, .part = (int32_t)(unit - s->unit), .bytes = bytes};
 }
 
 // An earlier load may still read the home that is overwritten.

@@ -6,6 +6,7 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "offload/streamer.h"
 
 typedef struct {
     double begin, end;
@@ -92,6 +93,8 @@ static void put_tracks(const ft_trace *t)
     for (int d = 0; d < t->n_drives; d++) put_thread(t, FT_TRACK_DRIVE + d, "drive ", t->drive_name[d]);
 }
 
+static const char *const unit_names[FT_UNIT_CLASSES] = {"weights", "master", "moment", "gradient", "boundary"};
+
 static void put_name(const ft_trace *t, const trace_span *span)
 {
     const ft_span_label *label = &span->label;
@@ -104,7 +107,7 @@ static void put_name(const ft_trace *t, const trace_span *span)
     case FT_SPAN_HEAD: fputs("head", t->file); break;
     case FT_SPAN_OPTIMIZER: fputs("optimizer", t->file); break;
     case FT_SPAN_GROUP: fprintf(t->file, "layer %d %s %.3g MB", label->layer, group, megabytes); break;
-    case FT_SPAN_UNIT: fprintf(t->file, "unit %d %.3g MB", label->part, megabytes); break;
+    case FT_SPAN_UNIT: fprintf(t->file, "%s %d %.3g MB", unit_names[label->layer], label->part, megabytes); break;
     case FT_SPAN_READ:
     case FT_SPAN_WRITE:
         fputs(label->kind == FT_SPAN_READ ? "read" : "write", t->file);
@@ -112,7 +115,7 @@ static void put_name(const ft_trace *t, const trace_span *span)
         fprintf(t->file, " %.3g MB", megabytes);
         break;
     case FT_SPAN_WAIT_H2D: fprintf(t->file, "layer %d %s waits for the h2d link", label->layer, group); break;
-    case FT_SPAN_WAIT_SPILL: fprintf(t->file, "waits for unit %d", label->part); break;
+    case FT_SPAN_WAIT_SPILL: fprintf(t->file, "waits for %s %d", unit_names[label->layer], label->part); break;
     case FT_SPAN_WAIT_DRIVE:
         fprintf(t->file, "layer %d %s waits for drive ", label->layer, group);
         if (span->wait_drive >= 0 && span->wait_drive < t->n_drives) put_escaped(t->file, t->drive_name[span->wait_drive]);
