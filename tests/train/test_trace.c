@@ -56,6 +56,22 @@ static int count(json_t *trace, const char *wanted)
     return n;
 }
 
+// Spans of a track come one after the other.
+static void check_order(json_t *trace)
+{
+    double through[64] = {0};
+    size_t i;
+    json_t *event;
+    json_array_foreach(json_object_get(trace, "traceEvents"), i, event) {
+        double begin, duration;
+        int track;
+        if (json_unpack(event, "{s:i, s:F, s:F}", "tid", &track, "ts", &begin, "dur", &duration) != 0) continue;
+        assert_true(track < 64 && begin >= through[track] - 0.002 && duration >= 0);  // printed to a nanosecond
+        through[track] = begin + duration;
+    }
+    assert_true(through[FT_TRACK_COMPUTE] > 0 && through[FT_TRACK_H2D] > 0 && through[FT_TRACK_DRIVE] > 0);
+}
+
 static double number(json_t *line, const char *key)
 {
     json_t *value = json_object_get(line, key);
@@ -102,6 +118,7 @@ static void test_every_step_says_where_its_time_went(void **state)
     assert_int_equal(steps, STEPS);
     for (int i = 0; i < 4; i++) assert_true(busy[i] > 0);
     json_t *timeline = load(trace);
+    check_order(timeline);
     for (int layer = 0; layer < LAYERS; layer++) {
         char forward[64], backward[64];
         snprintf(forward, sizeof forward, "layer %d forward", layer);
