@@ -26,6 +26,7 @@ static ft_status check_options(const ft_bench_options *o)
     static const char *const taken[] = {"base_placement", "gradient_accumulation_steps", "global_batch_tokens", "sweep_micro_batches"};
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         if (ft_settings_given(o->settings, taken[i])) return ft_error(FT_E_USAGE, "--curve sets %s itself: leave it out", taken[i]);
+    if (o->links) return ft_error(FT_E_USAGE, "--links belongs to one step: leave it out with --curve");
     if (o->tier) return ft_error(FT_E_USAGE, "--curve measures --tier hbm and host: leave it out");
     if (o->settings->values.nvme.n > 0) return ft_error(FT_E_USAGE, "--curve measures layers from host memory: leave --nvme out");
     return FT_OK;

@@ -72,6 +72,18 @@ static void is_refused(const char *curve, const char *key, const char *value, co
     ft_settings_free(&settings);
 }
 
+static void flags_of_one_step_are_refused(void **state)
+{
+    ft_bench_report report = {.json = true, .command = "test"};
+    ft_bench_options options = options_of("32");
+    options.links = true;
+    assert_int_equal(ft_bench_step(&options, &report), FT_E_USAGE);
+    options.links = false;
+    options.tier = "host";
+    assert_int_equal(ft_bench_step(&options, &report), FT_E_USAGE);
+    ft_settings_free(&settings);
+}
+
 static void what_the_curve_sets_itself_is_refused(void **state)
 {
     is_refused("33", NULL, NULL, "multiple");
@@ -86,6 +98,6 @@ int main(void)
 {
     assert_int_equal(ft_threads_init(2), FT_OK);
     const struct CMUnitTest tests[] = {cmocka_unit_test(each_point_has_both_tiers_and_their_quotient),
-                                       cmocka_unit_test(what_the_curve_sets_itself_is_refused)};
+                                       cmocka_unit_test(what_the_curve_sets_itself_is_refused), cmocka_unit_test(flags_of_one_step_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
