@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 
-enum { ROUNDS_CUDA = 5, ROUNDS_CPU = 2, MOST_ROUNDS = ROUNDS_CUDA, MOST_PRODUCTS = 64 };
+enum { ROUNDS_CUDA = 9, ROUNDS_CPU = 2, MOST_ROUNDS = ROUNDS_CUDA, MOST_PRODUCTS = 64 };
 enum { STREAM_HEADSTART_US = 20000, STREAM_ALONE_US = 200000 };
 
 // How long and how large on a device.
@@ -20,7 +20,7 @@ typedef struct {
 
 static const extent extents[] = {
     [FT_DEVICE_CPU] = {ROUNDS_CPU, 0, 0.1, (int64_t)256 << 20, (int64_t)64 << 20, (int64_t)16 << 20},
-    [FT_DEVICE_CUDA] = {ROUNDS_CUDA, 2, 0.5, (int64_t)2 << 30, (int64_t)512 << 20, (int64_t)16 << 20},
+    [FT_DEVICE_CUDA] = {ROUNDS_CUDA, 3, 0.8, (int64_t)2 << 30, (int64_t)512 << 20, (int64_t)16 << 20},
 };
 
 typedef struct {

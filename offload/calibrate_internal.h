@@ -37,7 +37,7 @@ void ft_calibrate_take(double *rate, double measured, const char *name);
 ft_status ft_calibrate_products(ft_calibrator *c, ft_machine *machine);
 ft_status ft_calibrate_attention(ft_calibrator *c, ft_machine *machine);
 ft_status ft_calibrate_memory(ft_calibrator *c, ft_machine *machine);  // hbm, dram
-ft_status ft_calibrate_links(ft_calibrator *c, ft_machine *machine);   // h2d, d2h, alone and both, copy_piece
+ft_status ft_calibrate_links(ft_calibrator *c, ft_machine *machine);   // h2d, d2h, alone and both
 ft_status ft_calibrate_drives(ft_calibrator *c, ft_machine *machine);  // nvme_*
 
 // Rows of the micro-batch that are measured: whole sequences, as many as the run's and as memory and patience allow.

@@ -13,7 +13,6 @@
 #define MEASURE_S 0.25
 #define CPU_MEASURE_S 0.1
 #define USUAL_PIECE ((int64_t)16 << 20)  // the streamer's (streamer.h)
-#define WORTH 1.02                       // another piece has to be this much faster
 
 typedef struct {
     int64_t bytes;                // of each buffer
@@ -175,23 +174,13 @@ static ft_status measure_both(ft_calibrator *c, links *l, const ft_machine *mach
     return FT_OK;
 }
 
-// With each size of piece; what the usual one does stands unless another is clearly faster.
 static ft_status measure_link(ft_calibrator *c, links *l, ft_machine *machine)
 {
-    static const int64_t pieces[] = {USUAL_PIECE, (int64_t)4 << 20, (int64_t)64 << 20};
-    double best = 0;
+    double in, out;
     FT_TRY(measure_alone(c, l, machine));
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-        double in, out;
-        if (pieces[i] > l->bytes) continue;
-        l->piece = pieces[i];
-        FT_TRY(measure_both(c, l, machine, &in, &out));
-        if (in + out < best * WORTH || (i > 0 && best == 0)) continue;
-        best = in + out;
-        ft_calibrate_take(&machine->h2d_both, in, "h2d_both");
-        ft_calibrate_take(&machine->d2h_both, out, "d2h_both");
-        machine->copy_piece = i > 0 ? l->piece : 0;
-    }
+    FT_TRY(measure_both(c, l, machine, &in, &out));
+    ft_calibrate_take(&machine->h2d_both, in, "h2d_both");
+    ft_calibrate_take(&machine->d2h_both, out, "d2h_both");
     return FT_OK;
 }
 

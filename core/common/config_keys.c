@@ -152,7 +152,7 @@ const ft_config_key ft_config_keys[] = {
     CHOICE(boundary_placement, NULL, "auto|hbm|host|nvme", "auto", CHANGE, "home of layer inputs between forward and backward"),
     INT(sweep_micro_batches, NULL, "micro-batches", "0", 0, 1048576, CHANGE,
         "micro-batches that pass through a loaded layer before the next; 0 = the plan decides"),
-    INT(prefetch_depth, NULL, "layers", "1", 1, 4, CHANGE, "layers loaded ahead of the one that computes"),
+    INT(prefetch_depth, NULL, "layers", "0", 0, 4, CHANGE, "layers loaded ahead of the one that computes; 0 = the plan decides"),
     INT(head_chunk, NULL, "tokens", "1024", 1, 1048576, 0,
         "tokens whose logits exist at once; decides rounding, so it stays the same over a run"),
     INT(mlp_chunk, NULL, "tokens", "16384", 1, 1048576, 0,

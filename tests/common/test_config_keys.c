@@ -108,7 +108,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_string_equal(values->lr_scheduler, "cosine");
     assert_string_equal(values->compute, "bf16");
     assert_string_equal(values->base_format, "fp8");
-    assert_true(values->save_minutes == 10 && values->save_total_limit == 3 && values->prefetch_depth == 1);
+    assert_true(values->save_minutes == 10 && values->save_total_limit == 3 && values->prefetch_depth == 0);
     assert_null(values->base_model);
     assert_int_equal(values->datasets.n, 0);
     assert_string_equal(ft_settings_source(&settings, "lora_r"), "default");
