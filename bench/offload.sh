@@ -22,7 +22,8 @@
 #   PACKAGES    wheels or zip files with what PYTHON lacks: liger-kernel, bitsandbytes, deepspeed
 #   FT_GEMM_TABLE  default OUTPUT/gemm.txt; products are timed once for each table
 #   FLAGS       more flags of all our steps; default "--head-chunk 2048"
-#   STEPS, WARM_UP  of our steps where they are short; default 3 and 1
+#   STEPS, WARM_UP  of our steps where they are short; default 3 and 1. GIANT_STEPS of giant's, default 2
+#   POINTS      tokens a sweep of tax, default 4096,8192,12288,16384,20480
 #   MICRO_BATCH_SIZE  of seventy, giant and disk405 (16,384 tokens a step), default 1
 #   DEVICE      default cuda; cpu is for trying the script out, with
 #   TINY        flags that replace the geometries, for instance "--geometry smollm2-135m --layers 4"
@@ -30,7 +31,7 @@
 # What fails or runs out of time leaves its message in OUTPUT/*.log and an empty place in the table.
 set -eu
 if [ $# -lt 1 ]; then
-    sed -n '2,33s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,34s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
@@ -89,7 +90,7 @@ peer() {
 
 # shellcheck disable=SC2046,SC2086
 part_tax() {
-    points=$length,$((2 * length)),$((3 * length)),$((4 * length)),$((5 * length))
+    points=${POINTS:-$length,$((2 * length)),$((3 * length)),$((4 * length)),$((5 * length))}
     for compute in bf16 fp8; do
         calibrate llama3-70b $compute 1
         ours tax-$compute step $flags --sequence-len "$length" $(model llama3-70b 40) --micro-batch-size 1 --compute $compute --base-format fp8 \
@@ -121,7 +122,7 @@ part_giant() {
     for compute in fp8 bf16; do
         calibrate llama3-405b $compute "$rows"
         steps giant-$compute "$length" $(model llama3-405b) --alias 8 --tier host --micro-batch-size "$rows" --gradient-accumulation-steps $((4 / rows)) \
-            --sweep-micro-batches $((4 / rows)) --compute $compute --steps 2 --warm-up 1
+            --sweep-micro-batches $((4 / rows)) --compute $compute --steps "${GIANT_STEPS:-2}" --warm-up 1
     done
 }
 
@@ -133,12 +134,12 @@ part_disk405() {
         --sweep-micro-batches $((4 / rows)) --compute fp8 --steps 3 --warm-up 1
 }
 
-# Half a sequence: the link decides in backward, too.
+# Half a sequence: the link decides in backward, too. All layers: it rests at the two ends of a sweep, whose share is to be small.
 # shellcheck disable=SC2046,SC2086
 part_links() {
     ours links-drives offload --nvme "$drives"
     for boundary in hbm host; do
-        ours links-$boundary step $flags --sequence-len $((length / 2)) $(model llama3-70b 24) --tier host --micro-batch-size 1 --compute fp8 \
+        ours links-$boundary step $flags --sequence-len $((length / 2)) $(model llama3-70b) --tier host --micro-batch-size 1 --compute fp8 \
             --activation-policy recompute --boundary-placement $boundary --links $short
     done
 }
