@@ -21,6 +21,9 @@ typedef enum { FT_TIER_HBM, FT_TIER_HOST, FT_TIER_NVME, FT_TIER_COUNT } ft_tier;
 typedef enum { FT_POLICY_AUTO, FT_POLICY_KEEP, FT_POLICY_RECOMPUTE } ft_policy;
 
 #define FT_PLAN_AUTO (-1)
+// Spilled layer inputs on their way back. On the link one may stand behind all that is queued of a layer's weights, about a visit's
+// time: it is asked for three uses ahead.
+#define FT_PLAN_STAGING 4
 
 typedef struct {
     const ft_layout *layout;      // of the model in the chosen base format
@@ -62,7 +65,7 @@ typedef enum {
     FT_LINE_GRADIENTS,
     FT_LINE_MOMENTS,          // AdamW m and v
     FT_LINE_BOUNDARIES,       // layer inputs that stay on the device
-    FT_LINE_BOUNDARY_STAGING, // two buffers for spilled ones
+    FT_LINE_BOUNDARY_STAGING, // FT_PLAN_STAGING buffers for spilled ones
     FT_LINE_STREAM,           // residual or gradient stream of every micro-batch of a sweep
     FT_LINE_KEPT,             // saved activations of layers with policy keep
     FT_LINE_RECOMPUTE,        // one block of saved activations for layers that recompute

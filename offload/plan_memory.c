@@ -168,7 +168,7 @@ static void activation_lines(ft_plan *plan)
     for (int64_t i = 0; i < plan->layout.shape.layers; i++) kept += plan->keep[i];
     bool spilled = boundaries_at(plan, FT_TIER_HBM) < boundaries_at(plan, FT_TIER_HBM) + boundaries_at(plan, FT_TIER_HOST) + boundaries_at(plan, FT_TIER_NVME);
     line[FT_LINE_BOUNDARIES] = boundaries_at(plan, FT_TIER_HBM);
-    line[FT_LINE_BOUNDARY_STAGING] = spilled ? 2 * act->boundary_bytes : 0;
+    line[FT_LINE_BOUNDARY_STAGING] = spilled ? FT_PLAN_STAGING * act->boundary_bytes : 0;
     // One residual stream per micro-batch; two when inputs are copied out while the next layer already writes.
     line[FT_LINE_STREAM] = (spilled ? 2 : 1) * batches * act->boundary_bytes;
     line[FT_LINE_KEPT] = plan->request.train ? kept * batches * act->saved_bytes : 0;

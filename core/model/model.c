@@ -115,7 +115,7 @@ static void carve_activations(ft_model *model)
     model->stream[0] = ft_arena_take(&model->arena, stream);
     model->stream[1] = two ? ft_arena_take(&model->arena, stream) : model->stream[0];
     if (line[FT_LINE_BOUNDARY_STAGING] > 0)
-        for (int i = 0; i < 2; i++) model->staging[i] = ft_arena_take(&model->arena, (size_t)model->plan->activation.boundary_bytes);
+        for (int i = 0; i < FT_PLAN_STAGING; i++) model->staging[i] = ft_arena_take(&model->arena, (size_t)model->plan->activation.boundary_bytes);
     model->kept = ft_arena_take(&model->arena, (size_t)line[FT_LINE_KEPT]);
     model->recompute = ft_arena_take(&model->arena, (size_t)line[FT_LINE_RECOMPUTE]);
     model->scratch = ft_arena_take(&model->arena, (size_t)line[FT_LINE_SCRATCH]);

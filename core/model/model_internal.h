@@ -39,7 +39,7 @@ struct ft_model {
     ft_streamer *streamer;
 
     ft_adapter_state state;
-    char *boundaries, *stream[2], *staging[2], *kept, *recompute, *scratch, *form;
+    char *boundaries, *stream[2], *staging[FT_PLAN_STAGING], *kept, *recompute, *scratch, *form;
     void *workspace;
     int64_t workspace_bytes;
     int64_t *boundary_index;      // [layers] position among the layers whose input stays on the device, -1 = spilled

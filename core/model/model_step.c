@@ -10,7 +10,8 @@ typedef struct {
     void *context;
     int64_t sweep, sweeps;
     int64_t batches;                 // in this sweep
-    int64_t spilled;                 // loads of spilled inputs issued so far in this backward pass
+    // The backward pass's spilled inputs: loads issued and inputs used so far, and where the next to load is looked for.
+    int64_t loads, uses, next_layer, next_batch;
     float *logits;
 } sweep_state;
 
@@ -129,25 +130,37 @@ static ft_status head(sweep_state *s, int64_t m)
     return model->ops->rmsnorm_backward(model->queue, x, none, d_normed, x, model->final_rstd, model->final_norm);
 }
 
-// Spilled inputs come back in the order the backward pass uses them, one ahead, through two staging buffers.
-static ft_status fetch(sweep_state *s, int64_t layer, int64_t m)
+// Spilled inputs come back in the order the backward pass uses them, through staging buffers that take turns. A buffer is filled
+// again once the work on its last input is queued: the load waits for that work on the device.
+static ft_status load_ahead(sweep_state *s)
 {
     ft_model *model = s->model;
-    if (layer < 0 || !spills(model, layer)) return FT_OK;
-    return ft_streamer_unit_load(model->streamer, unit_of(model, layer, m), model->staging[s->spilled++ & 1], model->queue);
+    while (s->next_layer >= 0 && s->loads - s->uses < FT_PLAN_STAGING) {
+        int64_t layer = s->next_layer, m = s->next_batch++;
+        if (s->next_batch == s->batches) {
+            s->next_batch = 0;
+            s->next_layer--;
+        }
+        if (!spills(model, layer)) continue;
+        FT_TRY(ft_streamer_unit_load(model->streamer, unit_of(model, layer, m), model->staging[s->loads++ % FT_PLAN_STAGING], model->queue));
+    }
+    return FT_OK;
+}
+
+static void begin_backward(sweep_state *s)
+{
+    s->loads = s->uses = s->next_batch = 0;
+    s->next_layer = layers_of(s->model) - 1;
 }
 
 static ft_status backward_input(sweep_state *s, int64_t layer, int64_t m, ft_view *x)
 {
     ft_model *model = s->model;
     *x = input_view(model, layer, m);
-    bool last = m + 1 == s->batches;
-    if (spills(model, layer)) {
-        // The first spilled input was fetched when the pass reached the layer above it.
-        x->data = model->staging[(s->spilled - 1) & 1];
-        FT_TRY(ft_streamer_unit_loaded(model->streamer, unit_of(model, layer, m), model->queue));
-    }
-    return fetch(s, last ? layer - 1 : layer, last ? 0 : m + 1);
+    FT_TRY(load_ahead(s));
+    if (!spills(model, layer)) return FT_OK;
+    x->data = model->staging[s->uses % FT_PLAN_STAGING];
+    return ft_streamer_unit_loaded(model->streamer, unit_of(model, layer, m), model->queue);
 }
 
 static ft_status backward_visit(sweep_state *s, int64_t layer)
@@ -162,6 +175,7 @@ static ft_status backward_visit(sweep_state *s, int64_t layer)
         FT_TRY(backward_input(s, layer, m, &x));
         if (model->kept_index[layer] < 0) FT_TRY(ft_layer_forward(&visit.layer, &model->slot[m].layer, saved, none, x));
         FT_TRY(ft_layer_backward(&visit.layer, &model->slot[m].layer, saved, dy, x, layer > 0));
+        s->uses += spills(model, layer);
     }
     FT_TRY(ft_model_visit_end(model, &visit));
     FT_TRY(span_end(model, FT_SPAN_BACKWARD, layer));
@@ -184,11 +198,12 @@ static ft_status load_batches(sweep_state *s, const ft_model_batch *batches)
 static ft_status run_sweep(sweep_state *s, const ft_model_batch *batches)
 {
     ft_model *model = s->model;
-    s->spilled = 0;
     FT_TRY(ft_event_sync(model->uploaded));
     FT_TRY(load_batches(s, batches));
     FT_TRY(ft_event_record(model->uploaded, model->queue));
     for (int64_t layer = 0; layer < layers_of(model); layer++) FT_TRY(forward_visit(s, layer));
+    begin_backward(s);
+    if (!model->evaluating) FT_TRY(load_ahead(s));
     FT_TRY(span_begin(model));
     for (int64_t m = 0; m < s->batches; m++) FT_TRY(head(s, m));
     FT_TRY(span_end(model, FT_SPAN_HEAD, -1));

@@ -114,7 +114,7 @@ static void check_memory(const ft_plan *plan, int gpus, int64_t r)
     assert_int_equal(line[FT_LINE_GRADIENTS], lora(r) * 4);
     assert_int_equal(line[FT_LINE_MOMENTS], lora(r) * 8 / gpus);
     assert_int_equal(line[FT_LINE_BOUNDARIES], BATCHES * boundary);  // the last layer's input stays
-    assert_int_equal(line[FT_LINE_BOUNDARY_STAGING], 2 * boundary);
+    assert_int_equal(line[FT_LINE_BOUNDARY_STAGING], 4 * boundary);
     assert_int_equal(line[FT_LINE_STREAM], 2 * BATCHES * boundary);
     assert_int_equal(line[FT_LINE_KEPT], 0);
     // Saved per token: qkv 18,432, attention 16,384 and its tail, mid 16,384, gate|up 106,496, S of each group in bf16; rstd twice,
