@@ -29,7 +29,10 @@ class Prefetcher:
     @staticmethod
     def pinned(tensors):
         flat = torch.empty(sum(t.numel() for t in tensors), dtype=torch.bfloat16, pin_memory=True)
-        torch.cat([t.detach().flatten().cpu() for t in tensors], out=flat)
+        at = 0
+        for tensor in tensors:
+            flat[at:at + tensor.numel()].copy_(tensor.detach().flatten())
+            at += tensor.numel()
         return flat
 
     def place(self, index):
