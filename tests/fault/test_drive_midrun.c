@@ -75,12 +75,53 @@ static void a_file_that_is_removed(void **state) { damage_midrun(remove_file, "w
 static void a_file_that_is_cut(void **state) { damage_midrun(cut_file, "data"); }
 static void a_file_that_is_emptied(void **state) { damage_midrun(empty_file, "data"); }
 
+// The last step of the run's metrics.
+static json_t *last_step(void)
+{
+    size_t bytes;
+    json_t *last = NULL;
+    char *text = file_text(at("%s/metrics.jsonl", run.output), &bytes);
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        json_t *object = json_loads(line, 0, NULL);
+        assert_non_null(object);
+        const char *kind = json_string_value(json_object_get(object, "kind"));
+        if (kind && strcmp(kind, "step") == 0) {
+            json_decref(last);
+            last = object;
+        } else {
+            json_decref(object);
+        }
+    }
+    free(text);
+    assert_non_null(last);
+    return last;
+}
+
+static void a_drive_that_is_slow(void **state)
+{
+    program p = {0};
+    training_forget(&run);
+    program_ok("prepare", at("%s/model", job.root), "--nvme", run.nvme);
+    const char *name = strrchr(training_drive(&run, 1), '/') + 1;
+    program_run(&p, "train", run.config, "--io-engine", at("fault:posix,slow=1,in=/%s", name), "--max-steps", "4");
+    if (p.exit_code != 0) fail_msg("%s", p.err);
+    const char *table = strstr(p.err, "waited ");
+    if (table == NULL || strstr(table, training_drive(&run, 1)) == NULL) fail_msg("the drive is not named in the run's account:\n%s", p.err);
+    json_t *step = last_step();
+    const char *drive = json_string_value(json_object_get(step, "stall_drive"));
+    if (drive == NULL || strstr(drive, name) == NULL) fail_msg("stall_drive is %s", drive ? drive : "absent");
+    assert_true(json_number_value(json_object_get(step, "stall_nvme_s")) > json_number_value(json_object_get(step, "stall_h2d_s")));
+    json_decref(step);
+    program_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_that_is_removed),
         cmocka_unit_test(a_file_that_is_cut),
         cmocka_unit_test(a_file_that_is_emptied),
+        cmocka_unit_test(a_drive_that_is_slow),
     };
     PROGRAM_SKIP();
     return cmocka_run_group_tests(tests, setup, teardown);
