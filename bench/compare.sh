@@ -20,10 +20,14 @@ if [ $# -lt 1 ]; then
     echo "usage: compare.sh OUTPUT [MINUTES]" >&2
     exit 2
 fi
+minutes=${2:-20}
+case "$minutes" in
+*[!0-9]* | 0*) echo "compare.sh: MINUTES $minutes: not a whole number above 0" >&2; exit 2 ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-deadline=$(($(date +%s) + ${2:-20} * 60))
+deadline=$(($(date +%s) + minutes * 60))
 python=${PYTHON:-python3} geometry=${GEOMETRY:-llama3-8b} length=${SEQUENCE_LEN:-4096} several=${MICRO_BATCH_SIZE:-2}
 rows=${several%% *}
 layers=${LAYERS:+--layers $LAYERS}

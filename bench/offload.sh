@@ -34,10 +34,13 @@ if [ $# -lt 1 ]; then
     sed -n '2,34s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
+minutes=${2:-9}
+case "$minutes" in
+*[!0-9]* | 0*) echo "offload.sh: MINUTES $minutes: not a whole number above 0" >&2; exit 2 ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
-minutes=${2:-9}
 [ $# -lt 2 ] && shift 1 || shift 2
 [ $# -gt 0 ] || set -- tax seventy nf4 giant disk405 links users peers disk8 deepspeed long
 python=${PYTHON:-python3} device=${DEVICE:-cuda} length=${SEQUENCE_LEN:-4096} long=${LONG:-131072}
