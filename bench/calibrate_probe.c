@@ -154,9 +154,10 @@ ft_status ft_bench_calibrate(const ft_bench_options *options, ft_bench_report *r
     ft_status status = cpu ? calibrate_cpu(device, options, &run, report) : FT_OK;
     ft_device_close(device);
     if (cpu || status != FT_OK) return status;
-    char *table = options->output ? ft_strdup(options->output) : ft_gemm_table_path();
-    if (table == NULL) return ft_error(FT_E_INPUT, "there is no home directory to keep the table in: give --output FILE");
-    status = calibrate_cuda(options, &run, table, report);
+    char *table = NULL;
+    if (options->output == NULL) FT_TRY(ft_gemm_table_path(&table));
+    if (options->output == NULL && table == NULL) return ft_error(FT_E_INPUT, "there is no home directory to keep the table in: give --output FILE");
+    status = calibrate_cuda(options, &run, options->output ? options->output : table, report);
     ft_free(table);
     return status;
 }

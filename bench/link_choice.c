@@ -49,23 +49,25 @@ static ft_status update(const ft_link_choice *choice, const ft_bench_options *op
 // ---- all of them
 
 // The name of a user's file ends in the widths it was made for; $FT_MACHINE names one file as it is.
-static char *pattern_of(const ft_device *device)
+static ft_status pattern_of(const ft_device *device, char **pattern)
 {
     static const char widths[] = "-0x0.yaml";
     ft_shape none = {0};
-    char *path = ft_machine_user_path(device, &none), *pattern = path;
+    FT_TRY(ft_machine_user_path(device, &none, pattern));
+    char *path = *pattern;
     size_t length = path ? strlen(path) : 0, end = sizeof widths - 1;
-    if (length > end && strcmp(path + length - end, widths) == 0) {
-        pattern = ft_format("%.*s-*.yaml", (int)(length - end), path);
-        ft_free(path);
-    }
-    return pattern;
+    if (length <= end || strcmp(path + length - end, widths) != 0) return FT_OK;
+    *pattern = ft_format("%.*s-*.yaml", (int)(length - end), path);
+    ft_free(path);
+    FT_ALLOC_CHECK(*pattern);
+    return FT_OK;
 }
 
 static ft_status update_all(const ft_link_choice *choice, const ft_bench_options *options, ft_device *device, int *files)
 {
     glob_t found = {0};
-    char *pattern = pattern_of(device);
+    char *pattern;
+    FT_TRY(pattern_of(device, &pattern));
     if (pattern == NULL) return FT_OK;
     ft_status status = FT_OK;
     if (glob(pattern, GLOB_NOESCAPE, NULL, &found) == 0)
@@ -79,7 +81,8 @@ static ft_status calibrate(const ft_bench_options *options, ft_device *device)
 {
     ft_shape shape;
     ft_machine machine;
-    char *table = ft_gemm_table_path();
+    char *table;
+    FT_TRY(ft_gemm_table_path(&table));
     ft_calibration run = {.shape = &shape, .tokens = CALIBRATED_TOKENS, .sequence_len = CALIBRATED_TOKENS, .nvme = options->nvme,
                           .n_nvme = options->n_nvme, .io_engine = options->engine, .gemm_table = table && ft_path_exists(table) ? table : NULL};
     ft_status status = ft_bench_shape(&shape, options);

@@ -31,9 +31,9 @@ typedef struct {
 // device's ops do not open.
 ft_status ft_machine_calibrate(ft_machine *machine, ft_device *device, const ft_calibration *run);
 
-// machine-<device>-<hidden>x<ffn>.yaml in the user's configuration directory, heap; $FT_MACHINE names another file. NULL where
-// there is no home directory.
-char *ft_machine_user_path(const ft_device *device, const ft_shape *shape);
+// machine-<device>-<hidden>x<ffn>.yaml in the user's configuration directory, heap; $FT_MACHINE names another file. *path
+// is NULL (and the status FT_OK) where there is no home directory.
+ft_status ft_machine_user_path(const ft_device *device, const ft_shape *shape, char **path);
 // Takes rates from that file where it is of this device and driver: *found. Sizes, drives and free memory stay as they are, and so do
 // nvme_* where the file's are of other drives. A file that cannot be read is FT_E_USAGE or FT_E_IO, and the message says to delete it.
 ft_status ft_machine_recall(ft_machine *machine, ft_device *device, const ft_calibration *run, bool *found);

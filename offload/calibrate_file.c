@@ -22,12 +22,12 @@ static void slug(const char *name, char *out, size_t bytes)
     out[n] = 0;
 }
 
-char *ft_machine_user_path(const ft_device *device, const ft_shape *shape)
+ft_status ft_machine_user_path(const ft_device *device, const ft_shape *shape, char **path)
 {
     char name[200], model[96];
     slug(ft_device_get_info(device)->name, model, sizeof model);
     snprintf(name, sizeof name, "machine-%s-%lldx%lld.yaml", model, (long long)shape->hidden, (long long)shape->ffn);
-    return ft_user_config_path("FT_MACHINE", name);
+    return ft_user_config_path("FT_MACHINE", name, path);
 }
 
 // "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  ..." or "... Open Kernel Module for x86_64  570.86.15  Release ...".
@@ -149,8 +149,9 @@ static ft_status recall(ft_machine *machine, ft_device *device, const ft_calibra
 
 ft_status ft_machine_recall(ft_machine *machine, ft_device *device, const ft_calibration *run, bool *found)
 {
+    char *path;
     *found = false;
-    char *path = ft_machine_user_path(device, run->shape);
+    FT_TRY(ft_machine_user_path(device, run->shape, &path));
     if (path == NULL) return FT_OK;
     ft_status status = recall(machine, device, run, path, found);
     ft_free(path);
@@ -182,7 +183,8 @@ ft_status ft_machine_calibrate_and_keep(ft_machine *machine, ft_device *device, 
         ft_warn("what was measured is not kept, since it is not all");
         return FT_OK;
     }
-    char *path = ft_machine_user_path(device, run->shape);
+    char *path;
+    FT_TRY(ft_machine_user_path(device, run->shape, &path));
     if (path == NULL) {
         ft_log_once(FT_LOG_WARNING, "machine-file", "what was measured is not kept: there is no home directory; set FT_MACHINE=FILE");
         return FT_OK;

@@ -2,8 +2,10 @@
 #ifndef FT_COMMON_USER_CONFIG_H
 #define FT_COMMON_USER_CONFIG_H
 
-// ${XDG_CONFIG_HOME:-$HOME/.config}/ft-single/NAME, heap; the environment variable `variable`, where it is set, names another file.
-// NULL where there is no home directory, or no memory.
-char *ft_user_config_path(const char *variable, const char *name);
+#include "common/status.h"
+
+// *path: ${XDG_CONFIG_HOME:-$HOME/.config}/ft-single/NAME, heap; the environment variable `variable`, where it is set, names another
+// file. NULL (and FT_OK) where there is no home directory.
+ft_status ft_user_config_path(const char *variable, const char *name, char **path);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include "common/user_config.h"
 
-char *ft_gemm_table_path(void)
+ft_status ft_gemm_table_path(char **path)
 {
-    return ft_user_config_path("FT_GEMM_TABLE", "gemm.txt");
+    return ft_user_config_path("FT_GEMM_TABLE", "gemm.txt", path);
 }

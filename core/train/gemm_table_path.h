@@ -2,10 +2,10 @@
 #ifndef FT_TRAIN_GEMM_TABLE_PATH_H
 #define FT_TRAIN_GEMM_TABLE_PATH_H
 
-#include "common/memory.h"
+#include "common/status.h"
 
-// ${XDG_CONFIG_HOME:-$HOME/.config}/ft-single/gemm.txt, heap; the environment variable FT_GEMM_TABLE names another file. NULL
-// where there is no home directory.
-char *ft_gemm_table_path(void);
+// *path: ${XDG_CONFIG_HOME:-$HOME/.config}/ft-single/gemm.txt, heap; the environment variable FT_GEMM_TABLE names another file. NULL
+// (and FT_OK) where there is no home directory.
+ft_status ft_gemm_table_path(char **path);
 
 #endif

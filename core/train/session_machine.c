@@ -27,18 +27,21 @@ ft_status ft_session_check_cuda_shape(const ft_shape *shape)
 }
 
 // Measured algorithms: those a run was begun with, or what `ft-bench calibrate` left for this user.
-static void choose_gemm_table(ft_session *session, const ft_session_options *options)
+static ft_status choose_gemm_table(ft_session *session, const ft_session_options *options)
 {
-    char *own = options->gemm_table ? ft_strdup(options->gemm_table) : ft_gemm_table_path();
-    if (own && ft_path_exists(own)) snprintf(session->gemm_table, sizeof session->gemm_table, "%s", own);
+    char *own = NULL;
+    if (options->gemm_table == NULL) FT_TRY(ft_gemm_table_path(&own));
+    const char *table = options->gemm_table ? options->gemm_table : own;
+    if (table && ft_path_exists(table)) snprintf(session->gemm_table, sizeof session->gemm_table, "%s", table);
     ft_free(own);
+    return FT_OK;
 }
 
 ft_status ft_session_open_device(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) return ft_cpu_compute_set(session->device, config->cpu_compute);
-    choose_gemm_table(session, options);
+    FT_TRY(choose_gemm_table(session, options));
     return ft_session_check_cuda_shape(&session->shape);
 }
 
@@ -67,7 +70,8 @@ ft_status ft_session_drive_options(const ft_session *session, const ft_config *c
 
 static ft_status calibrate(ft_session *session, const ft_calibration *run)
 {
-    char *path = ft_machine_user_path(session->device, &session->shape);
+    char *path;
+    FT_TRY(ft_machine_user_path(session->device, &session->shape, &path));
     ft_info("calibrating this machine once (about 15 s): %s", path ? path : "nowhere to keep it");
     ft_free(path);
     FT_TRY(ft_machine_calibrate_and_keep(&session->machine, session->device, run));

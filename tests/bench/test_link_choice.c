@@ -34,7 +34,8 @@ static char *make_file(int64_t hidden, const char *measured, const char *nvme_of
     snprintf(machine.name, sizeof machine.name, "this one");
     snprintf(machine.measured, sizeof machine.measured, "%s", measured);
     snprintf(machine.nvme_of, sizeof machine.nvme_of, "%s", nvme_of);
-    char *path = ft_machine_user_path(device, &shape);
+    char *path;
+    done(ft_machine_user_path(device, &shape, &path));
     done(ft_machine_write(&machine, path));
     return path;
 }

@@ -61,7 +61,8 @@ static int teardown(void **state)
 // The machine as measured, in its file. It is measured once.
 static char *calibrate(void)
 {
-    char *path = ft_machine_user_path(device, &shape);
+    char *path;
+    ok(ft_machine_user_path(device, &shape, &path));
     assert_non_null(path);
     if (measured.name[0] == 0) {
         look();

@@ -17,7 +17,8 @@ static void configure(ft_settings *settings)
 
 static char *path_of_file(ft_device *device, int64_t hidden, int64_t ffn)
 {
-    char *path = ft_machine_user_path(device, &(ft_shape){.hidden = hidden, .ffn = ffn});
+    char *path;
+    run_ok(ft_machine_user_path(device, &(ft_shape){.hidden = hidden, .ffn = ffn}, &path));
     assert_non_null(path);
     assert_ptr_equal(strstr(path, model.directory), path);
     return path;
