@@ -119,23 +119,12 @@ static void take_rates(ft_machine *machine, const ft_machine *file, const ft_cal
     snprintf(machine->source, sizeof machine->source, "%s, drives assumed", file->measured[0] ? file->measured : "from a machine file");
 }
 
-// A rate of 0 would make a plan of infinities.
-static ft_status check_rates(const ft_machine *file, const char *path)
-{
-    const double rates[] = {file->gemm_bf16, file->gemm_fp8, file->attention_forward, file->attention_backward, file->hbm,
-                            file->h2d, file->d2h, file->dram, file->nvme_read, file->nvme_write};
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        if (!(rates[i] > 0)) return ft_error(FT_E_USAGE, "%s: a rate is 0", path);
-    return FT_OK;
-}
-
 static ft_status recall(ft_machine *machine, ft_device *device, const ft_calibration *run, const char *path, bool *found)
 {
     ft_machine file;
     char message[FT_ERROR_MESSAGE_BYTES];
     if (!ft_path_exists(path)) return FT_OK;
     ft_status status = ft_machine_read(&file, path);
-    if (status == FT_OK) status = check_rates(&file, path);
     if (status != FT_OK) {
         snprintf(message, sizeof message, "%s", ft_error_message());
         return ft_error(status, "%.800s; delete this file and the machine is measured again", message);

@@ -2,6 +2,7 @@
 // Optional keys that say nothing (0, "") are not written.
 #include <errno.h>
 #include <libfyaml.h>
+#include <limits.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -79,7 +80,8 @@ static ft_status parse_field(ft_machine *machine, const field *f, const char *te
         return FT_OK;
     case FIELD_BYTES: return ft_parse_bytes(text, at);
     case FIELD_COUNT_OF:
-        if (parse_number(text, 0, &number) != FT_OK || number != (int)number) return ft_error(FT_E_USAGE, "'%s' is not a whole number", text);
+        if (parse_number(text, 0, &number) != FT_OK || number > INT_MAX || number != floor(number))
+            return ft_error(FT_E_USAGE, "'%s' is not a whole number", text);
         *(int *)at = (int)number;
         return FT_OK;
     default:
@@ -118,6 +120,24 @@ static ft_status read_pair(ft_machine *machine, struct fy_node_pair *pair, const
     return FT_OK;
 }
 
+static bool says_nothing(const ft_machine *machine, const field *f)
+{
+    const void *at = (const char *)machine + f->offset;
+    switch (f->kind) {
+    case FIELD_TEXT: return *(const char *)at == 0;
+    case FIELD_DEVICE: return false;
+    case FIELD_COUNT_OF: return *(const int *)at == 0;
+    case FIELD_BYTES: return *(const int64_t *)at == 0;
+    default: return *(const double *)at == 0;
+    }
+}
+
+// What a plan divides by.
+static bool divides(const field *f)
+{
+    return f->kind == FIELD_RATE || f->kind == FIELD_COUNT_OF;
+}
+
 static ft_status read_document(ft_machine *machine, struct fy_document *document, const char *path)
 {
     bool seen[N_FIELDS] = {false};
@@ -126,8 +146,11 @@ static ft_status read_document(ft_machine *machine, struct fy_document *document
     void *iterator = NULL;
     struct fy_node_pair *pair;
     while ((pair = fy_node_mapping_iterate(root, &iterator)) != NULL) FT_TRY(read_pair(machine, pair, path, seen));
-    for (size_t i = 0; i < N_FIELDS; i++)
-        if (fields[i].required && !seen[i]) return ft_error(FT_E_USAGE, "%s: key %s is missing", path, fields[i].key);
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        if (!fields[i].required) continue;
+        if (!seen[i]) return ft_error(FT_E_USAGE, "%s: key %s is missing", path, fields[i].key);
+        if (divides(&fields[i]) && says_nothing(machine, &fields[i])) return ft_error(FT_E_USAGE, "%s: %s: must be above 0", path, fields[i].key);
+    }
     if (machine->gpus > 1 && machine->gather <= 0) return ft_error(FT_E_USAGE, "%s: key gather is missing (several devices)", path);
     if (machine->gemm_fp8 <= 0) machine->gemm_fp8 = machine->gemm_bf16;
     return FT_OK;
@@ -157,18 +180,6 @@ static ft_status format_text(const char *key, const char *value, ft_text *out)
         FT_TRY(ft_text_add(out, c, 1));
     }
     return ft_text_puts(out, "\"\n");
-}
-
-static bool says_nothing(const ft_machine *machine, const field *f)
-{
-    const void *at = (const char *)machine + f->offset;
-    switch (f->kind) {
-    case FIELD_TEXT: return *(const char *)at == 0;
-    case FIELD_DEVICE: return false;
-    case FIELD_COUNT_OF: return *(const int *)at == 0;
-    case FIELD_BYTES: return *(const int64_t *)at == 0;
-    default: return *(const double *)at == 0;
-    }
 }
 
 static ft_status format_field(const ft_machine *machine, const field *f, ft_text *out)

@@ -88,12 +88,22 @@ static void mistakes_are_named(void **state)
     refuse("h2d: 10e9", "h2d: inf", "h2d: 'inf' is not a rate");
     refuse("dram: 20e9\n", "", "key dram is missing");
     refuse("gpus: 1", "gpus: 2", "key gather is missing");
+    refuse("drives: 1", "drives: 1e300", "drives: '1e300' is not a whole number");
     refuse("name:", "- name:", "not valid YAML");
+}
+
+static void what_a_plan_divides_by_is_not_0(void **state)
+{
+    refuse("gpus: 1", "gpus: 0", "gpus: must be above 0");
+    refuse("drives: 1", "drives: 0", "drives: must be above 0");
+    refuse("h2d: 10e9", "h2d: 0", "h2d: must be above 0");
+    refuse("nvme_write: 1.0e9", "nvme_write: 0.0", "nvme_write: must be above 0");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(written_and_read_back_is_the_same),
-                                       cmocka_unit_test(what_a_calibration_adds_is_kept_and_not_required), cmocka_unit_test(mistakes_are_named)};
+                                       cmocka_unit_test(what_a_calibration_adds_is_kept_and_not_required), cmocka_unit_test(mistakes_are_named),
+                                       cmocka_unit_test(what_a_plan_divides_by_is_not_0)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
