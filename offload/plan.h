@@ -3,9 +3,9 @@
 //
 // Time model. Amounts over rates give seconds per resource (compute, h2d, d2h, nvme, gather, dram) of each phase: bytes over the
 // machine's measured rates, FLOPs over its measured GEMM and attention rates, everything else on the device as bytes over its
-// copy rate (plan_compute.c). The longest resource bounds a phase from below; its length is that of a walk through the schedule
-// (plan_walk.c), which also finds what a maximum does not: the link standing still around the turns, and visits too short for
-// the load beside them.
+// copy rate (plan_compute.c). The longest resource bounds a sweep from below; the length of a phase is that of a walk through the
+// schedule (plan_walk.c), which also finds what a maximum does not: the link standing still around the turns, and visits too short
+// for the load beside them.
 //   step = sweeps * (embedding + forward + head + backward) + optimizer
 #ifndef FT_OFFLOAD_PLAN_H
 #define FT_OFFLOAD_PLAN_H
@@ -95,7 +95,7 @@ const char *ft_resource_name(ft_resource resource);
 typedef struct {
     double amount[FT_RESOURCE_COUNT];   // FLOPs for COMPUTE, bytes for the rest; per sweep (per device; NVME and DRAM per node)
     double seconds[FT_RESOURCE_COUNT];
-    double phase_seconds;               // elapsed, at least the longest of these
+    double phase_seconds;               // elapsed on the device: links may begin before, beside the embedding or the head, and end later
     ft_resource binding;
 } ft_plan_phase;
 

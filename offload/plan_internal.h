@@ -59,6 +59,7 @@ void ft_plan_smallest(ft_plan *plan, ft_plan_choice *choice);
 void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_layout *layout);
 int64_t ft_plan_max64(int64_t a, int64_t b);
 double ft_plan_nvme_read(const ft_plan *plan);  // bytes/s of all drives
+double ft_plan_spill_rate(const ft_plan *plan, ft_direction direction);  // the same of layer inputs, out (forward) or back
 const char *ft_plan_tier_name(int tier);
 
 #endif

@@ -223,7 +223,8 @@ bool ft_plan_search(ft_plan *plan, ft_plan_choice *choice)
 void ft_plan_smallest(ft_plan *plan, ft_plan_choice *choice)
 {
     const ft_plan_request *request = &plan->request;
-    *choice = (ft_plan_choice){.micro_batches = request->sweep_micro_batches > 0 ? request->sweep_micro_batches : 1,
+    int64_t wished = request->sweep_micro_batches;
+    *choice = (ft_plan_choice){.micro_batches = wished <= 0 ? 1 : wished < request->accumulation ? wished : request->accumulation,
                                .depth = request->prefetch_depth > 0 ? request->prefetch_depth : 1,
                                .boundary = request->boundary == FT_PLAN_AUTO ? FT_TIER_HOST : (ft_tier)request->boundary,
                                .embedding = FT_TIER_HOST,

@@ -29,10 +29,15 @@ double ft_plan_nvme_read(const ft_plan *plan)
     return machine->nvme_read_all > 0 ? machine->nvme_read_all : machine->drives * machine->nvme_read;
 }
 
+double ft_plan_spill_rate(const ft_plan *plan, ft_direction direction)
+{
+    return direction == FT_FORWARD ? plan->machine.drives * plan->machine.nvme_write : ft_plan_nvme_read(plan);
+}
+
 static void compute(ft_plan *plan)
 {
     ft_sweep_mode mode = mode_of(plan);
-    const ft_visit *before = NULL;
+    const ft_visit *before = &plan->steady[mode][plan->n_visits[mode] - 1];  // of the sweep before
     for (int64_t i = 0; i < plan->n_visits[mode]; i++) {
         const ft_visit *visit = &plan->steady[mode][i];
         ft_plan_phase *phase = visit->direction == FT_FORWARD ? &plan->forward : &plan->backward;
@@ -80,10 +85,9 @@ static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction)
     amount[FT_RESOURCE_NVME] = loaded_bytes(plan, direction, true) + spill;
     amount[FT_RESOURCE_GATHER] = (gpus - 1) / gpus * records;
     amount[FT_RESOURCE_DRAM] = gpus * (amount[FT_RESOURCE_H2D] + amount[FT_RESOURCE_D2H]) + amount[FT_RESOURCE_NVME];
-    double nvme_rate = direction == FT_FORWARD && spill > 0 ? machine->drives * machine->nvme_write : ft_plan_nvme_read(plan);
-    const double rate[FT_RESOURCE_COUNT] = {[FT_RESOURCE_NVME] = nvme_rate, [FT_RESOURCE_GATHER] = machine->gather, [FT_RESOURCE_DRAM] = machine->dram};
-    for (int r = FT_RESOURCE_NVME; r < FT_RESOURCE_COUNT; r++)
-        phase->seconds[r] = amount[r] > 0 && rate[r] > 0 ? amount[r] / rate[r] : 0;
+    phase->seconds[FT_RESOURCE_NVME] = (amount[FT_RESOURCE_NVME] - spill) / ft_plan_nvme_read(plan) + spill / ft_plan_spill_rate(plan, direction);
+    if (gpus > 1) phase->seconds[FT_RESOURCE_GATHER] = amount[FT_RESOURCE_GATHER] / machine->gather;
+    phase->seconds[FT_RESOURCE_DRAM] = amount[FT_RESOURCE_DRAM] / machine->dram;
     phase->seconds[FT_RESOURCE_H2D] = link_seconds(amount[FT_RESOURCE_H2D], amount[FT_RESOURCE_D2H], machine->h2d, machine->h2d_both, machine->d2h_both);
     phase->seconds[FT_RESOURCE_D2H] = link_seconds(amount[FT_RESOURCE_D2H], amount[FT_RESOURCE_H2D], machine->d2h, machine->d2h_both, machine->h2d_both);
 }

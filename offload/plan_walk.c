@@ -14,6 +14,7 @@ typedef struct {
     double device, link, reader, gather, writer;  // when each is free
     double slot[MAX_SLOTS], ring[MAX_SLOTS];      // when each may be filled
     double written[2];                            // when the spilled input in either half of the stream is out
+    double fetched;                               // when the spilled inputs asked for last are there
     double form;
     double last_batch;                            // when the last micro-batch of the visit before began
     const ft_visit *before;
@@ -69,12 +70,13 @@ static bool spilled(const ft_plan *plan, int64_t layer)
     return plan->request.train && layer < plan->layout.shape.layers && plan->boundary_home[layer] != FT_TIER_HBM;
 }
 
-// Seconds the inputs of one layer take out of the device or into it.
-static double input_seconds(const ft_plan *plan, int64_t layer, const ft_plan_phase *phase, ft_resource direction)
+// Seconds the inputs of one layer take out of the device or into it. The drives have those of all devices.
+static double input_seconds(const ft_plan *plan, int64_t layer, ft_direction direction)
 {
+    bool out = direction == FT_FORWARD;
     double bytes = (double)plan->micro_batches * (double)plan->activation.boundary_bytes;
-    double drives = plan->boundary_home[layer] == FT_TIER_NVME ? bytes * per_byte(phase, FT_RESOURCE_NVME) : 0;
-    return max2(bytes * per_byte(phase, direction), drives);
+    double link = bytes * per_byte(out ? &plan->forward : &plan->backward, out ? FT_RESOURCE_D2H : FT_RESOURCE_H2D);
+    return plan->boundary_home[layer] == FT_TIER_NVME ? max2(link, bytes * plan->request.gpus / ft_plan_spill_rate(plan, direction)) : link;
 }
 
 // The output of a forward visit is the input of the next layer. It leaves micro-batch by micro-batch, from one half of the
@@ -83,17 +85,18 @@ static void store(walk *w, int64_t layer, double begin, double seconds)
 {
     if (!spilled(w->plan, layer)) return;
     double first = seconds / (double)w->plan->micro_batches;
-    w->writer = max2(w->writer, begin + first) + input_seconds(w->plan, layer, &w->plan->forward, FT_RESOURCE_D2H);
+    w->writer = max2(w->writer, begin + first) + input_seconds(w->plan, layer, FT_FORWARD);
     w->written[layer & 1] = w->writer;
 }
 
-// Spilled inputs come back beside the loads, through two buffers, each asked for a micro-batch ahead. When the last is there.
+// Spilled inputs come back beside the loads, a few uses ahead, once all are out: what left last comes first. When the last is there.
 static double fetch(walk *w, int64_t layer)
 {
     if (!spilled(w->plan, layer)) return 0;
-    double seconds = input_seconds(w->plan, layer, &w->plan->backward, FT_RESOURCE_H2D);
-    w->link = max2(w->link, w->last_batch) + seconds;
-    return w->last_batch + seconds;
+    double seconds = input_seconds(w->plan, layer, FT_BACKWARD);
+    w->fetched = max2(max2(w->last_batch, w->writer), w->fetched) + seconds;
+    w->link = max2(w->link, w->fetched - seconds) + seconds;
+    return w->fetched;
 }
 
 static void visit(walk *w, const ft_visit *v)
