@@ -40,7 +40,8 @@ ft_status ft_machine_look(ft_machine *machine, ft_device *device, const char *co
 ft_status ft_machine_probe(ft_machine *machine, ft_device *device);
 // Both.
 ft_status ft_machine_detect(ft_machine *machine, ft_device *device, const char *const *nvme, int n_nvme);
-// The read rates of a store's drives, all read at once for at most 0.3 s: of the slowest, and of all.
+// The read rates of a store's drives, all read at once for about 0.3 s with as much in flight as a run keeps (64 MiB of host memory a
+// drive meanwhile): of the slowest, and of all.
 typedef struct ft_store ft_store;
 ft_status ft_machine_probe_drives(ft_machine *machine, ft_store *store);
 // FT_E_USAGE names file, line and key of anything unknown, missing or out of range.

@@ -1,15 +1,14 @@
 // How fast the drives of a store deliver: a short read of what is there, all drives at once, through the same threads and rings
-// the run will use.
+// the run will use, with as much in flight.
 #include <pthread.h>
 #include <string.h>
 
 #include "common/log.h"
 #include "common/memory.h"
 #include "offload/machine_internal.h"
-#include "offload/store.h"
+#include "offload/streamer.h"
 
-#define WINDOW 4                          // stripes in flight per drive
-#define PROBE_BYTES ((int64_t)128 << 20)  // per drive at most, in the probe of every run
+#define PROBE_BYTES ((int64_t)512 << 20)  // per drive at most, in the probe of every run: several windows
 #define PROBE_SECONDS 0.3
 
 typedef struct drive_probe drive_probe;
@@ -32,7 +31,7 @@ struct drive_probe {
     int64_t bytes;
     double seconds;                       // until its last stripe came
     int pending;
-    ft_drive_request request[WINDOW];
+    ft_drive_request request[FT_STREAM_DRIVE_WINDOW];
     char *buffer;
 };
 
@@ -73,11 +72,11 @@ static void stripe_done(ft_drive_request *request)
 static void start_drive(drive_probe *d)
 {
     const ft_store *store = d->all->store;
-    for (int i = 0; i < WINDOW; i++)
+    for (int i = 0; i < FT_STREAM_DRIVE_WINDOW; i++)
         d->request[i] = (ft_drive_request){.op = FT_IO_READ, .file = store->file[d->number], .buffer = d->buffer + (int64_t)i * FT_STRIPE_BYTES,
                                            .complete = stripe_done, .user = d};
-    int64_t found[WINDOW], n = 0;
-    for (; d->next < store->n_stripes && n < WINDOW; d->next++)
+    int64_t found[FT_STREAM_DRIVE_WINDOW], n = 0;
+    for (; d->next < store->n_stripes && n < FT_STREAM_DRIVE_WINDOW; d->next++)
         if (store->stripe[d->next].drive == d->number) found[n++] = d->next;
     d->pending = (int)n;
     if (n == 0) finish_drive(d);
@@ -116,7 +115,7 @@ static ft_status allocate(probe *p)
     FT_ALLOC_CHECK(p->drive = FT_NEW_ARRAY(drive_probe, p->store->n_drives));
     for (int i = 0; i < p->store->n_drives; i++) {
         p->drive[i] = (drive_probe){.all = p, .number = (uint32_t)i};
-        p->drive[i].buffer = ft_malloc((size_t)WINDOW * FT_STRIPE_BYTES + FT_IO_ALIGN);
+        p->drive[i].buffer = ft_malloc((size_t)FT_STREAM_DRIVE_WINDOW * FT_STRIPE_BYTES + FT_IO_ALIGN);
         FT_ALLOC_CHECK(p->drive[i].buffer);
     }
     return FT_OK;

@@ -21,6 +21,10 @@
 #include "offload/pool.h"
 #include "offload/store.h"
 
+// Stripes in flight per drive, in the run and in the probe of its drives: enough to keep 32 transfers of 1 MiB busy with as much
+// again queued, few enough that spilled units and a cancel do not wait behind a whole layer.
+#define FT_STREAM_DRIVE_WINDOW 16
+
 typedef struct ft_streamer ft_streamer;
 
 typedef struct {

@@ -25,9 +25,6 @@
 
 #include "offload/streamer.h"
 
-// Stripes in flight per drive: enough to keep 32 transfers of 1 MiB busy with as much again queued, few enough that spilled
-// units and a cancel do not wait behind a whole layer.
-#define FT_STREAM_DRIVE_WINDOW 16
 #define FT_STREAM_POISON 0xA5
 #define FT_STREAM_IO_ALIGN 4096
 
