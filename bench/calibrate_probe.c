@@ -136,6 +136,7 @@ static ft_status read_shape(const ft_bench_options *options, ft_shape *shape)
 
 static ft_status calibrate_cpu(ft_device *device, const ft_bench_options *options, const ft_calibration *run, ft_bench_report *report)
 {
+    if (options->output) return ft_error(FT_E_USAGE, "calibrate: --output is for the algorithms of a GPU; leave it out on the CPU");
     FT_TRY(ft_cpu_compute_set(device, options->settings->values.cpu_compute));
     return measure_rates(device, run, report);
 }

@@ -97,11 +97,25 @@ static ft_bench_options options_of(ft_invocation *in, const ft_bench_options *de
         .keep_store = given(in, "keep-store"), .curve = text_or(in, "curve", NULL), .settings = &in->settings};
 }
 
+// A model's numbers come from one place; a product has its own.
+static ft_status check_flags(const ft_invocation *in)
+{
+    static const char *const numbers[] = {"hidden", "ffn", "heads", "kv-heads", "head-dim", "vocab"}, *const products[] = {"geometry", "tokens"};
+    bool model = in->verb->takes_config && in->settings.values.base_model;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (given(in, numbers[i]) && (model || given(in, "geometry")))
+            return ft_error(FT_E_USAGE, "--%s and %s: give one", numbers[i], model ? "base_model" : "--geometry");
+    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
+        if (given(in, "shape") && given(in, products[i])) return ft_error(FT_E_USAGE, "--%s and --shape: give one", products[i]);
+    return FT_OK;
+}
+
 static ft_status run_probe(ft_invocation *in, probe run, const ft_bench_options *defaults)
 {
     ft_string_list nvme = {0};
     ft_bench_report report;
     ft_bench_options options = options_of(in, defaults);
+    FT_TRY(check_flags(in));
     FT_TRY(ft_threads_init((int)(in->verb->takes_config ? in->settings.values.threads : int_or(in, "threads", 0))));
     if (given(in, "nvme")) FT_TRY(ft_string_list_split(&nvme, ft_args_text(in, "nvme")));
     options.nvme = (const char *const *)nvme.items;

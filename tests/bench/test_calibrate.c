@@ -32,6 +32,9 @@ static void what_is_measured_is_reported_and_kept(void **state)
     for (int i = 0; pairs[i]; i += 2) assert_int_equal(ft_settings_set(&settings, pairs[i], pairs[i + 1], "test"), FT_OK);
     ft_bench_options options = {.hidden = 128, .ffn = 256, .heads = 2, .kv_heads = 1, .vocab = 256, .bytes = 4 << 20, .settings = &settings};
     assert_int_equal(ft_bench_report_begin(&report, true, "calibrate", 0, NULL), FT_OK);
+    options.output = path;
+    assert_int_equal(ft_bench_calibrate(&options, &report), FT_E_USAGE);
+    options.output = NULL;
     ft_status status = ft_bench_calibrate(&options, &report);
     if (status != FT_OK) fail_msg("%s", ft_error_message());
     assert_true(json_array_size(report.array) >= 11);

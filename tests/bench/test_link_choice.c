@@ -30,7 +30,10 @@ static void done(ft_status status)
 static char *make_file(int64_t hidden, const char *measured, const char *nvme_of)
 {
     ft_shape shape = {.hidden = hidden, .ffn = 4 * hidden};
-    ft_machine machine = {.device = FT_DEVICE_CPU, .gpus = 1, .nodes = 1, .h2d = 5e9, .io_depth = 64};
+    ft_machine machine;
+    done(ft_machine_read(&machine, "configs/machines/laptop.yaml"));
+    machine.h2d = 5e9;
+    machine.io_depth = 64;
     snprintf(machine.name, sizeof machine.name, "this one");
     snprintf(machine.measured, sizeof machine.measured, "%s", measured);
     snprintf(machine.nvme_of, sizeof machine.nvme_of, "%s", nvme_of);
