@@ -173,8 +173,9 @@ void ft_streamer_close(ft_streamer *s)
     snprintf(message, sizeof message, "%s", ft_error_message());
     stop_threads(s);
     if (s->h2d != NULL) ft_queue_sync(s->h2d);
+    ft_units_settle(s);
+    ft_meter_close(s->meter);  // its last spans lie on queues of the units
     ft_units_close(s);
-    ft_meter_close(s->meter);
     ft_rows_close(s);
     free_layer_slots(s);
     free_ring(s);

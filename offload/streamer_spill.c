@@ -223,6 +223,7 @@ void *ft_spill_main(void *argument)
         pthread_mutex_lock(&s->lock);
         if (status != FT_OK && status != FT_E_STOPPED) ft_stream_fail(s, status);
     }
+    spill->idle = true;
     pthread_mutex_unlock(&s->lock);
     return NULL;
 }
@@ -275,6 +276,8 @@ ft_status ft_spill_settle(ft_streamer *s)
     pthread_mutex_lock(&s->lock);
     while (!spill->idle) pthread_cond_wait(&s->caller_wake, &s->lock);
     pthread_mutex_unlock(&s->lock);
-    ft_status loads = ft_queue_sync(spill->h2d), stores = ft_queue_sync(spill->d2h);
+    // An open that failed may have left without queues.
+    ft_status loads = spill->h2d != NULL ? ft_queue_sync(spill->h2d) : FT_OK;
+    ft_status stores = spill->d2h != NULL ? ft_queue_sync(spill->d2h) : FT_OK;
     return loads != FT_OK ? loads : stores;
 }

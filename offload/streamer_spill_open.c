@@ -113,8 +113,6 @@ void ft_spill_join(ft_spill *spill)
 void ft_spill_close(ft_spill *spill)
 {
     if (spill == NULL) return;
-    if (spill->h2d != NULL) ft_queue_sync(spill->h2d);
-    if (spill->d2h != NULL) ft_queue_sync(spill->d2h);
     for (int i = 0; i < FT_SPILL_BUFFERS; i++) ft_event_destroy(spill->buffer[i].copied);
     for (int i = 0; i < FT_SPILL_PENDING; i++) ft_event_destroy(spill->operation[i].before);
     ft_queue_destroy(spill->h2d);

@@ -151,8 +151,6 @@ ft_status ft_units_settle(ft_streamer *s)
 void ft_units_close(ft_streamer *s)
 {
     ft_spill_close(s->spill);
-    if (s->unit_h2d != NULL) ft_queue_sync(s->unit_h2d);
-    if (s->unit_d2h != NULL) ft_queue_sync(s->unit_d2h);
     for (int64_t i = 0; i < s->n_units; i++) {
         ft_event_destroy(s->unit[i].stored);
         ft_event_destroy(s->unit[i].loaded);

@@ -12,6 +12,7 @@ typedef struct {
     int slots, host_slots;
     int64_t piece_bytes;
     int64_t unit_pool_bytes; // room for units
+    const char *trace;
 } stamped_run_options;
 
 typedef struct {
@@ -111,7 +112,7 @@ STAMPED ft_status stamped_try_open(stamped_run *r, const stamped_run_options *op
 {
     return ft_streamer_open(&r->streamer, &(ft_streamer_options){.plan = &r->plan, .store = &r->model.store, .device = r->device,
                                                                  .pool = r->pool, .hbm = &r->arena, .poison = true,
-                                                                 .copy_piece_bytes = options->piece_bytes});
+                                                                 .copy_piece_bytes = options->piece_bytes, .trace = options->trace});
 }
 
 STAMPED void stamped_open(stamped_run *r, const stamped_run_options *options)

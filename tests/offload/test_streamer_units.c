@@ -243,9 +243,38 @@ static void test_a_spill_that_does_not_fit_says_how_much_is_missing(void **state
     stamped_close(&r);
 }
 
+// A run that stops in the middle of a step: copies of units that were under way are in the timeline.
+static void test_a_timeline_ends_with_the_last_copies_of_units(void **state)
+{
+    enum { UNITS = 2, BYTES = 5 << 20 };
+    char path[] = "/tmp/ft-units-XXXXXX", text[1 << 16] = "";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    stamped_run r;
+    stamped_open(&r, &(stamped_run_options){.model = {.layers = 2, .drives = 1, .group_bytes = 8 << 10}, .homes = "n", .slots = 2, .host_slots = 1,
+                                            .unit_pool_bytes = stamped_round(BYTES) + ft_spill_pool_bytes(BYTES), .trace = path});
+    void *source;
+    ok(ft_device_alloc(r.device, BYTES, &source));
+    for (int i = 0; i < UNITS; i++)
+        assert_int_equal(ft_streamer_unit_add(r.streamer, FT_UNIT_BOUNDARY, i ? FT_TIER_NVME : FT_TIER_HOST, BYTES), i);
+    ok(ft_streamer_units_ready(r.streamer));
+    for (int i = 0; i < UNITS; i++) ok(ft_streamer_unit_store(r.streamer, i, source, r.queue));
+    ok(ft_streamer_unit_stored(r.streamer, 1, r.queue));
+    ft_streamer_close(r.streamer);
+    r.streamer = NULL;
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, "\"boundary 0 5.24 MB\""));
+    assert_non_null(strstr(text, "\"boundary 1 4.19 MB\""));  // a piece
+    close(fd);
+    unlink(path);
+    ft_device_free(r.device, source);
+    stamped_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_timeline_ends_with_the_last_copies_of_units),
         cmocka_unit_test(test_what_was_stored_comes_back),
         cmocka_unit_test(test_operations_on_a_unit_keep_their_order),
         cmocka_unit_test(test_operations_wait_for_slow_work),
