@@ -124,7 +124,10 @@ static ft_status read_checked(const ft_streamer *s, const ft_stripe *stripe, voi
 static ft_status check_drive(const ft_streamer *s, const ft_stripe *stripe)
 {
     void *data = mmap(NULL, FT_STRIPE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) return FT_OK;
+    if (data == MAP_FAILED)
+        return ft_error(FT_E_CORRUPT, "%s/data: the %u bytes at offset %lld (record %u) were wrong in the device's memory, and there is no memory "
+                        "to read them again", ft_drive_directory(s->store->drive[stripe->drive]), stripe->bytes, (long long)stripe->offset,
+                        stripe->record);
     ft_status status = read_checked(s, stripe, data);
     if (status != FT_OK) status = read_checked(s, stripe, data);
     munmap(data, FT_STRIPE_BYTES);

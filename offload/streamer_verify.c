@@ -121,6 +121,13 @@ static bool is_read_again(const ft_streamer *s, int layer)
     return false;
 }
 
+// One that was never read is checked then all the same, and was used by nobody yet.
+static void check_at_next_read(ft_streamer *s, int32_t index)
+{
+    uint8_t seen = FT_STRIPE_VERIFIED;
+    __atomic_compare_exchange_n(&s->store->verified[index], &seen, FT_STRIPE_AGAIN, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 // Who checks a stripe in this step. One with two places of use (a tied embedding) is checked in both.
 static void assign(ft_streamer *s, ft_verify *v, int32_t index)
 {
@@ -130,8 +137,7 @@ static void assign(ft_streamer *s, ft_verify *v, int32_t index)
     if (s->device_record[record] != NULL) v->pick[index] = PICK_RESIDENT;
     else if (streamed && on_device) v->pick[index] = PICK_SLOT;
     if (s->host_record[record] != NULL && !(streamed && on_device)) ft_scrub_add(v->scrub, index);
-    if (s->host_record[record] == NULL && streamed && !on_device)
-        __atomic_store_n(&s->store->verified[index], FT_STRIPE_AGAIN, __ATOMIC_RELAXED);
+    if (s->host_record[record] == NULL && streamed && !on_device) check_at_next_read(s, index);
 }
 
 static int32_t stripe_of_step(const ft_verify *v, int64_t i)

@@ -196,9 +196,12 @@ static ft_status loop(trainer *t)
     return ft_trainer_save(t);
 }
 
-// The state a stopped run leaves is that of its last finished step.
+// The state a stopped run leaves is that of its last finished step, unless a check of the dropped one found weights changed: the
+// stop was told first then, the streamer's error is told by its next call.
 static ft_status commit_stop(trainer *t)
 {
+    ft_streamer *streamer = ft_model_streamer(t->model);
+    if (ft_streamer_suspect(streamer)) FT_TRY(ft_trainer_distrust(t, ft_streamer_cancel(streamer)));
     FT_TRY(ft_trainer_save(t));
     return ft_error(FT_E_STOPPED, "stopped at step %lld of %lld; committed in %s/checkpoint-%lld; continue with --output %s --resume",
                     (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, t->output);
@@ -224,11 +227,9 @@ static void report_times(const trainer *t)
 
 static ft_status run(trainer *t)
 {
-    double start = ft_now_s();
-    int64_t tokens_before;
     FT_TRY(ft_trainer_open(t));
-    tokens_before = t->state.tokens;
-    start = ft_now_s();
+    int64_t tokens_before = t->state.tokens;
+    double start = ft_now_s();
     ft_progress_begin(&t->progress, "training", "steps", (double)t->total_steps);
     ft_memory_seal();
     ft_status status = loop(t);
