@@ -69,7 +69,8 @@ static bool reserve_huge(ft_pool *pool)
 static ft_status reserve(ft_pool *pool)
 {
     int64_t asked = pool->bytes + HUGE_PAGE;
-    if (reserve_huge(pool)) return FT_OK;
+    if (reserve_huge(pool)) return FT_OK;  // pages that the machine does not count as available
+    FT_TRY(check_available(pool->bytes));
     char *range = mmap(NULL, (size_t)asked, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (range == MAP_FAILED) return ft_error_errno(FT_E_NOMEM, errno, "host memory: %lld bytes cannot be mapped", (long long)asked);
     pool->base = range + (round_up((int64_t)(uintptr_t)range, HUGE_PAGE) - (int64_t)(uintptr_t)range);
@@ -85,7 +86,8 @@ static void advise(const ft_pool *pool, int advice, const char *name)
         ft_log_once(FT_LOG_WARNING, name, "host memory: %s is refused here (%s)", name, strerror(errno));
 }
 
-// Before the first touch: pages are placed when they are touched.
+// Before the first touch: pages are placed when they are touched. Reserved pages were promised of any node: where this one has too
+// few, a binding would end the process at the touch, so they are only asked for there.
 static void bind(ft_pool *pool, int node)
 {
     pool->node = -1;
@@ -96,7 +98,8 @@ static void bind(ft_pool *pool, int node)
     if (why == NULL) {
         struct bitmask *nodes = numa_allocate_nodemask();
         numa_bitmask_setbit(nodes, (unsigned)node);
-        if (mbind(pool->base, (size_t)pool->bytes, MPOL_BIND, nodes->maskp, nodes->size + 1, 0) != 0) why = strerror(errno);
+        int policy = pool->reserved ? MPOL_PREFERRED : MPOL_BIND;
+        if (mbind(pool->base, (size_t)pool->bytes, policy, nodes->maskp, nodes->size + 1, 0) != 0) why = strerror(errno);
         numa_free_nodemask(nodes);
     }
     if (why == NULL) pool->node = node;
@@ -146,14 +149,14 @@ static ft_status register_slabs(ft_pool *pool)
 // What the pages became: the kernel gives huge ones where it can.
 static void describe(const ft_pool *pool, double seconds)
 {
-    char size[FT_HUMAN_BYTES], pages[64] = "reserved 2 MiB pages", node[32] = "";
+    char size[FT_HUMAN_BYTES], pages[64] = "reserved 2 MiB pages", node[48] = "";
     if (pool->bytes < TOLD_FROM) return;
     if (!pool->reserved) {
         int64_t huge = ft_host_huge_bytes(pool->base, pool->bytes);
         if (huge < 0) snprintf(pages, sizeof pages, "pages of unknown size");
         else snprintf(pages, sizeof pages, "%.0f %% on transparent 2 MiB pages", 100.0 * (double)huge / (double)pool->bytes);
     }
-    if (pool->node >= 0) snprintf(node, sizeof node, ", NUMA node %d", pool->node);
+    if (pool->node >= 0) snprintf(node, sizeof node, ", NUMA node %d%s", pool->node, pool->reserved ? " as far as it goes" : "");
     ft_info("host memory: %s in %lld pieces, %s%s, ready in %.1f s", ft_human_bytes(size, (double)pool->bytes), (long long)pool->slabs, pages, node,
             seconds);
 }
@@ -164,7 +167,6 @@ ft_status ft_pool_create(ft_pool **created, ft_device *device, int64_t bytes, in
     *created = NULL;
     double start = ft_now_s();
     int64_t rounded = round_up(bytes > 0 ? bytes : 1, HUGE_PAGE);
-    FT_TRY(check_available(rounded));
     ft_pool *pool = FT_NEW(ft_pool);
     FT_ALLOC_CHECK(pool);
     *pool = (ft_pool){.device = device, .bytes = rounded, .slabs = (rounded + FT_POOL_SLAB - 1) / FT_POOL_SLAB};
