@@ -3,6 +3,7 @@
 // the whole of it.
 #include <string.h>
 
+#include "common/log.h"
 #include "common/memory.h"
 #include "common/threads.h"
 #include "offload/streamer_internal.h"
@@ -19,6 +20,7 @@ typedef struct {
     char *dst;
     int64_t skip, bytes;      // of the memory that was read
     bool busy, again, arrived;
+    double asked_s;           // when the drive was asked
 } row_read;
 
 struct ft_row_window {
@@ -99,6 +101,8 @@ static void complete_row(ft_drive_request *request)
     if (request->status != FT_OK) ft_stream_fail(s, ft_error_adopt(request->status, request->message));
     else s->stats.bytes_nvme_read += request->bytes;
     s->stats.stripes_reread += read->again;
+    ft_meter_drive_end(s->meter, (int)read->stripe->drive, read->asked_s,
+                       (ft_span_label){.kind = FT_SPAN_READ, .layer = -1, .part = -1, .bytes = request->bytes});
     read->arrived = true;
     pthread_cond_broadcast(&s->caller_wake);
     ft_stream_request_ended(s);
@@ -152,6 +156,8 @@ static ft_status ask_row(ft_streamer *s, const ft_stripe *stripe, char *dst, int
     pthread_mutex_lock(&s->lock);
     s->requests++;
     pthread_mutex_unlock(&s->lock);
+    read->asked_s = ft_now_s();
+    ft_meter_drive_begin(s->meter, (int)stripe->drive);
     ft_drive_submit(s->store->drive[stripe->drive], &read->request);
     return FT_OK;
 }

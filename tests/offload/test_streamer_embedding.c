@@ -73,6 +73,38 @@ static void test_rows_from_nvme_read_little(void **state)
     stamped_close(&r);
 }
 
+static int64_t metered_bytes(const stamped_run *r, double *busy_s)
+{
+    ft_meter_step totals;
+    int64_t bytes = 0;
+    *busy_s = 0;
+    ok(ft_meter_totals(ft_streamer_meter(r->streamer), &totals));
+    for (int d = 0; d < totals.n_drives; d++) {
+        bytes += totals.drive[d].bytes_read;
+        *busy_s += totals.drive[d].busy_s;
+    }
+    return bytes;
+}
+
+static void test_the_meter_sees_rows_that_drives_read(void **state)
+{
+    stamped_run r;
+    stamped_run_options options = options_for('n');
+    stamped_open(&r, &options);
+    int32_t ids[] = {5, 7, 2};
+    ft_streamer_stats before, after;
+    double busy_before, busy_after;
+    check_rows(&r, ids, 3);
+    ft_streamer_get_stats(r.streamer, &before);
+    int64_t bytes = metered_bytes(&r, &busy_before);
+    check_rows(&r, ids, 3);
+    ft_streamer_get_stats(r.streamer, &after);
+    assert_true(after.bytes_nvme_read > before.bytes_nvme_read);
+    assert_int_equal(metered_bytes(&r, &busy_after) - bytes, after.bytes_nvme_read - before.bytes_nvme_read);
+    assert_true(busy_after > busy_before);
+    stamped_close(&r);
+}
+
 static void test_an_id_outside_the_vocabulary_is_named(void **state)
 {
     stamped_run r;
@@ -110,6 +142,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows_are_the_records_rows),
         cmocka_unit_test(test_rows_from_nvme_read_little),
+        cmocka_unit_test(test_the_meter_sees_rows_that_drives_read),
         cmocka_unit_test(test_an_id_outside_the_vocabulary_is_named),
         cmocka_unit_test(test_a_failed_row_is_read_once_more),
     };
