@@ -10,11 +10,13 @@ part() {
         return
     fi
     begin=$(date +%s)
-    if timeout -k 5 $left "$@" >"$out/$name.json" 2>"$out/$name.log"; then
-        echo "$name: $(($(date +%s) - begin)) s"
-    else
-        echo "$name: failed: $(tail -n 1 "$out/$name.log")"
-    fi
+    status=0
+    timeout -k 5 $left "$@" >"$out/$name.json" 2>"$out/$name.log" || status=$?
+    case $status in
+    0) echo "$name: $(($(date +%s) - begin)) s" ;;
+    124 | 137) echo "$name: ended after $left s" | tee -a "$out/$name.log" ;;
+    *) echo "$name: failed: $(tail -n 1 "$out/$name.log")" ;;
+    esac
 }
 
 # ours NAME VERB FLAG...: ft-bench, as FT or FT_BENCH say.
