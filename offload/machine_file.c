@@ -12,6 +12,7 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "common/text.h"
+#include "common/yaml_text.h"
 #include "io/commit.h"
 #include "offload/machine.h"
 
@@ -156,16 +157,26 @@ static ft_status read_document(ft_machine *machine, struct fy_document *document
     return FT_OK;
 }
 
+static ft_status read_text(ft_machine *machine, const char *text, size_t bytes, const char *path)
+{
+    FT_TRY(ft_yaml_check_bytes(path, text, bytes));
+    struct fy_diag *diag = ft_yaml_diag();
+    FT_ALLOC_CHECK(diag);
+    struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG, .diag = diag};
+    struct fy_document *document = fy_document_build_from_string(&options, text, bytes);
+    ft_status status = document ? read_document(machine, document, path) : ft_yaml_error(diag, path);
+    if (document) fy_document_destroy(document);
+    fy_diag_destroy(diag);
+    return status;
+}
+
 ft_status ft_machine_read(ft_machine *machine, const char *path)
 {
     *machine = (ft_machine){.nodes = 1};
     char *text;
     size_t bytes;
     FT_TRY(ft_file_read(path, 1 << 20, &text, &bytes));
-    struct fy_parse_cfg config = {.flags = FYPCF_QUIET};
-    struct fy_document *document = fy_document_build_from_string(&config, text, bytes);
-    ft_status status = document ? read_document(machine, document, path) : ft_error(FT_E_USAGE, "%s: not valid YAML", path);
-    if (document) fy_document_destroy(document);
+    ft_status status = read_text(machine, text, bytes, path);
     ft_free(text);
     if (status == FT_OK) snprintf(machine->source, sizeof machine->source, "%s%s%s", machine->measured, machine->measured[0] ? ", " : "", path);
     return status;

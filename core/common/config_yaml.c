@@ -5,7 +5,7 @@
 #include "common/config_internal.h"
 #include "common/file.h"
 #include "common/memory.h"
-#include "common/utf8.h"
+#include "common/yaml_text.h"
 
 #define MAX_CONFIG_BYTES (1u << 20)
 
@@ -49,20 +49,6 @@ static ft_status read_root(ft_settings *settings, struct fy_node *root, const ch
     return status;
 }
 
-static ft_status syntax_error(struct fy_diag *diag, const char *path)
-{
-    void *iterator = NULL;
-    struct fy_diag_error *error = fy_diag_errors_iterate(diag, &iterator);
-    if (error == NULL || error->msg == NULL) return ft_error(FT_E_USAGE, "%s: not a YAML file", path);
-    int line = error->line > 0 ? error->line : 1;
-    size_t bytes = 0;
-    const char *token = error->fyt ? fy_token_get_text(error->fyt, &bytes) : NULL;
-    const char *end = token ? memchr(token, '\n', bytes) : NULL;
-    if (end) bytes = (size_t)(end - token);
-    return ft_error(FT_E_USAGE, "%s:%d: not YAML: %.*s%s%.*s", path, line, (int)strcspn(error->msg, "\n"), error->msg,
-                    bytes ? ": " : "", (int)bytes, token ? token : "");
-}
-
 // One document, and nothing after it.
 static ft_status parse(struct fy_parser *parser, struct fy_diag *diag, ft_settings *settings, const char *directory, int *line)
 {
@@ -70,7 +56,7 @@ static ft_status parse(struct fy_parser *parser, struct fy_diag *diag, ft_settin
     struct fy_document *second = document ? fy_parse_load_document(parser) : NULL;
     bool broken = fy_parser_get_stream_error(parser) || fy_diag_got_error(diag);
     ft_status status;
-    if (broken || (document && fy_document_resolve(document) != 0)) status = syntax_error(diag, settings->file);
+    if (broken || (document && fy_document_resolve(document) != 0)) status = ft_yaml_error(diag, settings->file);
     else if (second) status = ft_error(FT_E_USAGE, "%s: more than one YAML document; keep one", settings->file);
     else if (document == NULL) status = ft_error(FT_E_USAGE, "%s: the file is empty", settings->file);
     else status = read_root(settings, fy_document_root(document), directory, line);
@@ -79,29 +65,10 @@ static ft_status parse(struct fy_parser *parser, struct fy_diag *diag, ft_settin
     return status;
 }
 
-// What YAML allows a file to be made of. The parser does not check it everywhere: it can hang on such bytes in a comment.
-static ft_status check_bytes(const char *path, const char *text, size_t bytes)
-{
-    int line = 1;
-    for (size_t at = 0, n; at < bytes; at += n) {
-        uint8_t byte = (uint8_t)text[at];
-        n = ft_utf8_char(text + at, bytes - at);
-        if (n == 0) return ft_error(FT_E_USAGE, "%s:%d: byte 0x%02X is not UTF-8; save the file as UTF-8", path, line, byte);
-        if (byte == '\n') line++;
-        else if ((byte < 0x20 && byte != '\t' && byte != '\r') || byte == 0x7F)
-            return ft_error(FT_E_USAGE, "%s:%d: control character 0x%02X; is this a text file?", path, line, byte);
-    }
-    return FT_OK;
-}
-
 static ft_status read_text(ft_settings *settings, const char *text, size_t bytes, const char *directory, int *line)
 {
-    struct fy_diag_cfg quiet;
-    fy_diag_cfg_default(&quiet);
-    quiet.fp = NULL;
-    struct fy_diag *diag = fy_diag_create(&quiet);
+    struct fy_diag *diag = ft_yaml_diag();
     if (diag == NULL) return ft_error(FT_E_NOMEM, "%s: no memory for the YAML parser", settings->file);
-    fy_diag_set_collect_errors(diag, true);
     struct fy_parse_cfg options = {.flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_SLOPPY_FLOW_INDENTATION, .diag = diag};
     struct fy_parser *parser = fy_parser_create(&options);
     ft_status status;
@@ -124,7 +91,7 @@ ft_status ft_settings_read(ft_settings *settings, const char *path)
     int *line = NULL;
     size_t bytes;
     FT_TRY(ft_file_read(path, MAX_CONFIG_BYTES, &text, &bytes));
-    ft_status status = check_bytes(path, text, bytes);
+    ft_status status = ft_yaml_check_bytes(path, text, bytes);
     if (status != FT_OK) goto out;
     status = FT_E_NOMEM;
     ft_free(settings->file);

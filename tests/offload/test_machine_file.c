@@ -89,7 +89,10 @@ static void mistakes_are_named(void **state)
     refuse("dram: 20e9\n", "", "key dram is missing");
     refuse("gpus: 1", "gpus: 2", "key gather is missing");
     refuse("drives: 1", "drives: 1e300", "drives: '1e300' is not a whole number");
-    refuse("name:", "- name:", "not valid YAML");
+    refuse("name:", "- name:", ":3: not YAML");
+    refuse("name:", "gpus: 1\nname:", ":5: not YAML");
+    refuse("drives:", "\001drives:", "control character 0x01");
+    refuse("device:", "device: cpu\n---\ndevice:", "is missing");
 }
 
 static void what_a_plan_divides_by_is_not_0(void **state)
