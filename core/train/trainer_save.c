@@ -42,6 +42,7 @@ ft_status ft_trainer_distrust(const trainer *t, ft_status status)
 {
     char message[FT_ERROR_MESSAGE_BYTES];
     if ((status != FT_E_CORRUPT && status != FT_E_IO) || !ft_streamer_suspect(ft_model_streamer(t->model))) return status;
+    if (t->last_saved_step < 0) return status;  // in an evaluation before the first step
     snprintf(message, sizeof message, "%s", ft_error_message());
     return ft_error(status, "%.800s; what was computed after step %lld may be wrong and was not kept: mend it, then --resume from checkpoint-%lld", message,
                     (long long)t->last_saved_step, (long long)t->last_saved_step);
