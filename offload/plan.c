@@ -49,7 +49,8 @@ void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_lay
     const ft_plan_request *request = &plan->request;
     const ft_activation_options options = {
         .tokens = plan->micro_batch_tokens, .max_document = request->max_document, .max_docs = request->max_docs,
-        .head_chunk = request->head_chunk, .mlp_chunk = request->mlp_chunk, .lora_r = request->lora_r, .lora_targets = request->lora_targets, .dropout = request->dropout,
+        .head_chunk = request->head_chunk, .mlp_chunk = request->mlp_chunk, .lora_r = request->lora_r,
+        .lora_targets = request->lora_targets, .dropout = request->dropout,
         .repr = plan->repr, .fp8 = request->compute == FT_COMPUTE_FP8, .keep_inputs = keep_inputs,
         .device = request->compute == FT_COMPUTE_F32 ? FT_DEVICE_CPU : FT_DEVICE_CUDA};
     ft_activation_layout_make(layout, &plan->layout.shape, &options);

@@ -41,7 +41,8 @@ static void multiply(sheet *s, double flops, double rate)
 static double op_bytes(const sheet *s, ft_op op, int64_t in)
 {
     const ft_shape *shape = &s->plan->layout.shape;
-    const ft_op_shape op_shape = {.rows = s->act->tokens, .in = in, .q_heads = shape->q_heads, .kv_heads = shape->kv_heads, .head_dim = shape->head_dim};
+    const ft_op_shape op_shape = {.rows = s->act->tokens, .in = in, .q_heads = shape->q_heads, .kv_heads = shape->kv_heads,
+                                 .head_dim = shape->head_dim};
     return ft_op_table[op].bytes(&op_shape, s->act->repr);
 }
 
@@ -224,7 +225,8 @@ static ft_plan_work adapter(const sheet *base)
 
 void ft_plan_cost_layer(const ft_plan *plan, int64_t layer, const ft_activation_layout *act, ft_plan_cost *cost)
 {
-    const sheet base = {.plan = plan, .act = act, .form = &plan->form[layer], .tokens = (double)act->tokens, .element = (double)ft_repr_bytes(act->repr)};
+    const sheet base = {.plan = plan, .act = act, .form = &plan->form[layer], .tokens = (double)act->tokens,
+                        .element = (double)ft_repr_bytes(act->repr)};
     const ft_record *record = &plan->layout.record[layer];
     sheet whole = base, again = base, back = base;
     forward(&whole, true);
@@ -232,7 +234,8 @@ void ft_plan_cost_layer(const ft_plan *plan, int64_t layer, const ft_activation_
     backward(&back);
     *cost = (ft_plan_cost){.forward = end(&whole), .again = end(&again), .backward = end(&back), .adapter = adapter(&base),
                            .form = {form(&base, record, FT_FORWARD), form(&base, record, FT_BACKWARD)}};
-    for (int number = 0; number < FT_GROUP_MATRICES; number++) cost->in_place |= plan->repr == FT_REPR_BF16 && plan->form[layer].repr[number] == FT_REPR_E4M3;
+    for (int number = 0; number < FT_GROUP_MATRICES; number++)
+        cost->in_place |= plan->repr == FT_REPR_BF16 && plan->form[layer].repr[number] == FT_REPR_E4M3;
     for (int i = 0; i < record->n_tensors; i++) cost->in_place |= plan->form[layer].offset[i] < 0;
 }
 

@@ -166,7 +166,7 @@ static void activation_lines(ft_plan *plan)
     const ft_activation_layout *act = &plan->activation;
     int64_t kept = 0;
     for (int64_t i = 0; i < plan->layout.shape.layers; i++) kept += plan->keep[i];
-    bool spilled = boundaries_at(plan, FT_TIER_HBM) < boundaries_at(plan, FT_TIER_HBM) + boundaries_at(plan, FT_TIER_HOST) + boundaries_at(plan, FT_TIER_NVME);
+    bool spilled = boundaries_at(plan, FT_TIER_HOST) + boundaries_at(plan, FT_TIER_NVME) > 0;
     line[FT_LINE_BOUNDARIES] = boundaries_at(plan, FT_TIER_HBM);
     line[FT_LINE_BOUNDARY_STAGING] = spilled ? FT_PLAN_STAGING * act->boundary_bytes : 0;
     // One residual stream per micro-batch; two when inputs are copied out while the next layer already writes.

@@ -29,7 +29,8 @@ static ft_status print_header(const ft_plan *plan, ft_text *out)
                           plan->layout.format == FT_BASE_FP8 ? "FP8" : "BF16"));
     FT_TRY(ft_text_printf(out, "Machine  %s: %d device%s, %d drive%s (rates: %s)\n", plan->machine.name, request->gpus,
                           request->gpus == 1 ? "" : "s", plan->machine.drives, plan->machine.drives == 1 ? "" : "s", plan->machine.source));
-    return ft_text_printf(out, "Step     %lld x %lld tokens x %lld accumulated x %d device%s = %lld tokens, in %lld sweep%s of %lld micro-batch%s; LoRA r %lld: %.1f M parameters\n",
+    return ft_text_printf(out, "Step     %lld x %lld tokens x %lld accumulated x %d device%s = %lld tokens, in %lld sweep%s of %lld micro-batch%s; "
+                          "LoRA r %lld: %.1f M parameters\n",
                           (long long)request->micro_batch_size, (long long)request->sequence_len, (long long)request->accumulation, request->gpus,
                           request->gpus == 1 ? "" : "s",
                           (long long)(plan->micro_batch_tokens * request->accumulation * request->gpus), (long long)plan->sweeps,
@@ -55,9 +56,9 @@ static ft_status print_placement(const ft_plan *plan, ft_text *out)
     FT_TRY(ft_text_printf(out, "Layers   %lld in HBM, %lld in host memory, %lld on NVMe; %lld slot%s, ring of %lld\n", (long long)homes[FT_TIER_HBM],
                           (long long)homes[FT_TIER_HOST], (long long)homes[FT_TIER_NVME], (long long)plan->slots,
                           plan->slots == 1 ? "" : "s", (long long)plan->host_slots));
-    if (plan->request.alias > 0)
-        FT_TRY(ft_text_printf(out, "Aliased  %lld of %lld layers are real, and stand for the others in host memory\n", (long long)(layers - count_aliases(plan)),
-                              (long long)layers));
+    if (count_aliases(plan) > 0)
+        FT_TRY(ft_text_printf(out, "Aliased  %lld of %lld layers are real, and stand for the others in host memory\n",
+                              (long long)(layers - count_aliases(plan)), (long long)layers));
     if (!plan->request.train) return FT_OK;
     FT_TRY(ft_text_printf(out, "Kept     activations of %lld layers kept%s, %lld recomputed; layer inputs: %lld in HBM, %lld spilled\n",
                           (long long)kept, plan->activation.keeps_inputs ? " with the inputs of their linears" : "", (long long)(layers - kept),
@@ -116,7 +117,8 @@ static ft_status print_time(const ft_plan *plan, ft_text *out)
     FT_TRY(print_step(plan, out));
     FT_TRY(ft_text_printf(out, "Step %.3f s, %.0f tokens/s, bound by %s\n", plan->step_seconds, plan->tokens_per_s, ft_resource_name(plan->binding)));
     if (plan->suggested_accumulation > 0)
-        return ft_text_printf(out, "Streaming is free above %.0f tokens a sweep: gradient_accumulation_steps %lld would reach it, for about %.0f tokens/s (the batch is yours: nothing is changed)\n",
+        return ft_text_printf(out, "Streaming is free above %.0f tokens a sweep: gradient_accumulation_steps %lld would reach it, for about %.0f tokens/s "
+                              "(the batch is yours: nothing is changed)\n",
                               plan->crossover_tokens, (long long)plan->suggested_accumulation, plan->suggested_tokens_per_s);
     if (plan->crossover_tokens > 0)
         return ft_text_printf(out, "Streaming is free here: the crossover is at %.0f tokens a sweep\n", plan->crossover_tokens);
@@ -169,8 +171,8 @@ static json_t *layers_json(const ft_plan *plan)
 {
     json_t *layers = json_array();
     for (int64_t i = 0; i < plan->layout.shape.layers; i++)
-        json_array_append_new(layers, json_pack("{s:I, s:s, s:I, s:b, s:s}", "layer", (json_int_t)i, "home", ft_plan_tier_name(plan->home[i]), "bytes",
-                                                (json_int_t)plan->layout.record[i].bytes, "keep", plan->keep[i], "boundary",
+        json_array_append_new(layers, json_pack("{s:I, s:s, s:I, s:b, s:s}", "layer", (json_int_t)i, "home", ft_plan_tier_name(plan->home[i]),
+                                                "bytes", (json_int_t)plan->layout.record[i].bytes, "keep", plan->keep[i], "boundary",
                                                 ft_plan_tier_name(plan->boundary_home[i])));
     return layers;
 }
@@ -182,11 +184,12 @@ json_t *ft_plan_json(const ft_plan *plan)
                             (json_int_t)request->micro_batch_size, "gradient_accumulation_steps", (json_int_t)request->accumulation, "gpus",
                             request->gpus, "lora_r", (json_int_t)request->lora_r, "micro_batches_per_sweep", (json_int_t)plan->micro_batches,
                             "sweeps", (json_int_t)plan->sweeps);
-    json_t *slots = json_pack("{s:I, s:I, s:I, s:I}", "device", (json_int_t)plan->slots, "host", (json_int_t)plan->host_slots, "bytes", (json_int_t)plan->slot_bytes,
-                              "prefetch_depth", (json_int_t)plan->prefetch_depth);
+    json_t *slots = json_pack("{s:I, s:I, s:I, s:I}", "device", (json_int_t)plan->slots, "host", (json_int_t)plan->host_slots,
+                              "bytes", (json_int_t)plan->slot_bytes, "prefetch_depth", (json_int_t)plan->prefetch_depth);
     return json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "machine", plan->machine.name, "run", run,
                      "lora_parameters", (json_int_t)plan->lora_parameters, "memory", tiers_json(plan), "layers", layers_json(plan), "slots", slots,
-                     "forward", phase_json(&plan->forward), "backward", phase_json(&plan->backward), "step", step_json(plan), "embed_seconds", plan->embed_seconds, "head_seconds", plan->head_seconds,
+                     "forward", phase_json(&plan->forward), "backward", phase_json(&plan->backward), "step", step_json(plan),
+                     "embed_seconds", plan->embed_seconds, "head_seconds", plan->head_seconds,
                      "optimizer_seconds", plan->optimizer_seconds, "step_seconds", plan->step_seconds, "tokens_per_s", plan->tokens_per_s,
                      "binding", ft_resource_name(plan->binding), "crossover_tokens", plan->crossover_tokens, "suggested_accumulation",
                      (json_int_t)plan->suggested_accumulation);

@@ -63,6 +63,11 @@ static double loaded_bytes(const ft_plan *plan, ft_direction direction, bool fro
     return bytes;
 }
 
+static double seconds_of(double bytes, double rate)
+{
+    return bytes > 0 && rate > 0 ? bytes / rate : 0;
+}
+
 // While both directions run each has its rate of then; what is left of the longer one has its own.
 static double link_seconds(double bytes, double other, double alone, double both, double other_both)
 {
@@ -85,9 +90,10 @@ static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction)
     amount[FT_RESOURCE_NVME] = loaded_bytes(plan, direction, true) + spill;
     amount[FT_RESOURCE_GATHER] = (gpus - 1) / gpus * records;
     amount[FT_RESOURCE_DRAM] = gpus * (amount[FT_RESOURCE_H2D] + amount[FT_RESOURCE_D2H]) + amount[FT_RESOURCE_NVME];
-    phase->seconds[FT_RESOURCE_NVME] = (amount[FT_RESOURCE_NVME] - spill) / ft_plan_nvme_read(plan) + spill / ft_plan_spill_rate(plan, direction);
-    if (gpus > 1) phase->seconds[FT_RESOURCE_GATHER] = amount[FT_RESOURCE_GATHER] / machine->gather;
-    phase->seconds[FT_RESOURCE_DRAM] = amount[FT_RESOURCE_DRAM] / machine->dram;
+    double loaded = amount[FT_RESOURCE_NVME] - spill;
+    phase->seconds[FT_RESOURCE_NVME] = seconds_of(loaded, ft_plan_nvme_read(plan)) + seconds_of(spill, ft_plan_spill_rate(plan, direction));
+    phase->seconds[FT_RESOURCE_GATHER] = seconds_of(amount[FT_RESOURCE_GATHER], machine->gather);
+    phase->seconds[FT_RESOURCE_DRAM] = seconds_of(amount[FT_RESOURCE_DRAM], machine->dram);
     phase->seconds[FT_RESOURCE_H2D] = link_seconds(amount[FT_RESOURCE_H2D], amount[FT_RESOURCE_D2H], machine->h2d, machine->h2d_both, machine->d2h_both);
     phase->seconds[FT_RESOURCE_D2H] = link_seconds(amount[FT_RESOURCE_D2H], amount[FT_RESOURCE_H2D], machine->d2h, machine->d2h_both, machine->h2d_both);
 }
