@@ -174,12 +174,13 @@ static void flipped_during_the_run(void **state)
         damage(s);
         kill(p.pid, SIGCONT);
         program_finish(&p);
-        if (p.exit_code == 0) {  // halted too late: the stripe had been read
+        if (p.exit_code == 0) {  // halted too late: the run was at its end
             program_free(&p);
             continue;
         }
-        caught++;
-        if (strstr(p.err, "step 0 is committed") == NULL) fail_msg("%s", p.err);
+        // Halted late, the stripe had been read: it is found when its turn comes to be checked again (test_corrupt_midrun.c).
+        if (strstr(p.err, "step 0 is committed")) caught++;
+        else if (strstr(p.err, "checkpoint-") == NULL) fail_msg("%s", p.err);
         refused_at(&p, s);
         program_ok("verify", at("%s/checkpoint-0", run.output));
         repair_and_finish();
