@@ -91,8 +91,9 @@ static void test_a_span_is_shared_by_the_steps_it_lasts_for(void **state)
     fixture f;
     ft_meter_step step;
     open_fixture(&f);
-    ok(ft_meter_step_begin(f.meter, f.compute));
     double begin = ft_now_s(), busy = 0, wall = 0;
+    ok(ft_meter_step_begin(f.meter, f.compute));
+    int64_t bytes = 0;  // of the step in which the span ends, which on a busy machine is not the last one
     fill(&f, FT_TRACK_H2D, f.in, 160);
     for (int i = 0; i < 10; i++) {
         usleep(2000);
@@ -100,14 +101,15 @@ static void test_a_span_is_shared_by_the_steps_it_lasts_for(void **state)
         assert_true(step.h2d_s <= step.wall_s * 1.0001);
         busy += step.h2d_s;
         wall += step.wall_s;
+        bytes += step.h2d_bytes;
     }
     ok(ft_queue_sync(f.in));
-    double seconds = ft_now_s() - begin;
     ok(ft_meter_step_end(f.meter, f.compute, &step));
     busy += step.h2d_s;
     wall += step.wall_s;
-    assert_true(busy > 0.5 * seconds && busy <= wall + 1e-4);
-    assert_int_equal(step.h2d_bytes, BYTES);
+    bytes += step.h2d_bytes;
+    assert_true(busy > 0 && busy <= wall + 1e-4 && wall <= ft_now_s() - begin);
+    assert_int_equal(bytes, BYTES);
     assert_int_equal(ft_meter_steps(f.meter), 11);
     close_fixture(&f);
 }
