@@ -6,27 +6,18 @@
 
 #include "bench/fio.h"
 #include "common/file.h"
-#include "common/log.h"
 #include "common/memory.h"
+#include "io/drive_pump.h"
 #include "offload/pool.h"
 #include "offload/store.h"
 
-enum { MOST_REQUESTS = 128, LEAST_REQUESTS = 16 };
+enum { MOST_REQUESTS = FT_PUMP_REQUESTS, LEAST_REQUESTS = 16 };
 #define MOST_IN_FLIGHT ((int64_t)1 << 30)  // per drive
 #define FILE_NAME "ft-bench.dat"
 
 typedef struct {
-    ft_drive *drive;
     char *path;
-    char *buffer;
-    int file;
-    int64_t next, end;          // next byte to ask for, and where the reading ends
-    int64_t request_bytes;
-    int pending;                // requests not finished
-    ft_drive_request request[MOST_REQUESTS];
-    ft_status status;
-    char message[256];
-    volatile int done;
+    ft_drive_pump pump;
 } reader;
 
 struct ft_link_drives {
@@ -57,56 +48,22 @@ static int request_count(int64_t chunk, int depth)
     return (int)(n * each <= MOST_IN_FLIGHT ? n : MOST_IN_FLIGHT / each);
 }
 
-static void submit_next(reader *r, ft_drive_request *request)
-{
-    int64_t rest = r->end - r->next;
-    request->offset = r->next;
-    request->bytes = rest < r->request_bytes ? rest : r->request_bytes;
-    r->next += request->bytes;
-    ft_drive_submit(r->drive, request);
-}
-
-// On the drive's thread: the buffer is free again, so the next piece goes out at once.
-static void request_done(ft_drive_request *request)
-{
-    reader *r = request->user;
-    if (request->status != FT_OK && r->status == FT_OK) {
-        r->status = request->status;
-        snprintf(r->message, sizeof r->message, "%s", request->message);
-    }
-    if (r->status == FT_OK && r->next < r->end) submit_next(r, request);
-    else if (--r->pending == 0) __atomic_store_n(&r->done, 1, __ATOMIC_RELEASE);
-}
-
-// The first requests are laid out before any is submitted: from then on the drive's thread counts.
-static void start(reader *r, int64_t begin, int64_t end, int requests)
-{
-    int64_t all = (end - begin + r->request_bytes - 1) / r->request_bytes;
-    int n = all < requests ? (int)all : requests;
-    r->end = end;
-    r->next = begin + n * r->request_bytes;
-    r->status = FT_OK;
-    r->pending = n;
-    r->done = 0;
-    for (int k = 0; k < n; k++) {
-        int64_t offset = begin + k * r->request_bytes, rest = end - offset;
-        r->request[k] = (ft_drive_request){.op = FT_IO_READ, .file = r->file, .buffer = r->buffer + k * r->request_bytes, .complete = request_done,
-                                           .user = r, .offset = offset, .bytes = rest < r->request_bytes ? rest : r->request_bytes};
-    }
-    for (int k = 0; k < n; k++) ft_drive_submit(r->drive, &r->request[k]);
-}
-
 static ft_status read_range(ft_link_drives *d, int64_t begin, int64_t end, double *rate)
 {
     ft_status status = FT_OK;
-    double started = ft_now_s();
-    for (int i = 0; i < d->n; i++) start(&d->reader[i], begin, end, d->requests);
+    double ended_s = 0;
     for (int i = 0; i < d->n; i++) {
-        reader *r = &d->reader[i];
-        while (!__atomic_load_n(&r->done, __ATOMIC_ACQUIRE)) usleep(200);
-        if (r->status != FT_OK) status = ft_error_adopt(r->status, r->message);
+        ft_drive_pump *pump = &d->reader[i].pump;
+        pump->begin = begin;
+        pump->end = end;
+        ft_drive_pump_begin(pump);
     }
-    *rate = (double)(d->n * (end - begin)) / (ft_now_s() - started);
+    for (int i = 0; i < d->n; i++) {
+        ft_status own = ft_drive_pump_wait(&d->reader[i].pump);
+        if (status == FT_OK) status = own;
+        if (d->reader[i].pump.ended_s > ended_s) ended_s = d->reader[i].pump.ended_s;
+    }
+    *rate = (double)(d->n * (end - begin)) / (ended_s - d->reader[0].pump.begun_s);
     return status;
 }
 
@@ -137,11 +94,11 @@ ft_status ft_link_drives_fio(void *drives, double *rate)
 
 static ft_status open_drive(ft_link_drives *d, int i)
 {
-    reader *r = &d->reader[i];
+    ft_drive_pump *pump = &d->reader[i].pump;
     ft_drive_options options = {.engine = d->options->engine, .depth = d->depth, .chunk_bytes = (uint32_t)d->chunk};
-    FT_TRY(ft_drive_open(&r->drive, d->options->nvme[i], &options));
-    FT_TRY(ft_drive_open_file(r->drive, FILE_NAME, false, &r->file));
-    return ft_pool_register(d->pool, r->drive);
+    FT_TRY(ft_drive_open(&pump->drive, d->options->nvme[i], &options));
+    FT_TRY(ft_drive_open_file(pump->drive, FILE_NAME, false, &pump->file));
+    return ft_pool_register(d->pool, pump->drive);
 }
 
 ft_status ft_link_drives_use(ft_link_drives *d, int64_t chunk, int depth)
@@ -151,9 +108,11 @@ ft_status ft_link_drives_use(ft_link_drives *d, int64_t chunk, int depth)
     d->requests = request_count(chunk, depth);
     FT_ASSERT(d->requests * request_bytes(chunk) <= d->window_bytes, "%lld bytes at depth %d", (long long)chunk, depth);
     for (int i = 0; i < d->n; i++) {
-        ft_drive_close(d->reader[i].drive);
-        d->reader[i].drive = NULL;
-        d->reader[i].request_bytes = request_bytes(chunk);
+        ft_drive_pump *pump = &d->reader[i].pump;
+        ft_drive_close(pump->drive);
+        pump->drive = NULL;
+        pump->piece = request_bytes(chunk);
+        pump->requests = d->requests;
         FT_TRY(open_drive(d, i));
     }
     return FT_OK;
@@ -161,7 +120,7 @@ ft_status ft_link_drives_use(ft_link_drives *d, int64_t chunk, int depth)
 
 const char *ft_link_drives_engine(const ft_link_drives *d)
 {
-    return ft_drive_engine(d->reader[0].drive);
+    return ft_drive_engine(d->reader[0].pump.drive);
 }
 
 static ft_status make_file(ft_link_drives *d, int i)
@@ -171,7 +130,8 @@ static ft_status make_file(ft_link_drives *d, int i)
     r->path = ft_path_join(d->options->nvme[i], FILE_NAME);
     FT_ALLOC_CHECK(r->path);
     d->paths[i] = r->path;
-    r->buffer = ft_pool_take(d->pool, d->window_bytes);
+    r->pump.buffer = ft_pool_take(d->pool, d->window_bytes);
+    r->pump.op = FT_IO_READ;
     return ft_bench_random_file(r->path, d->bytes, d->options->seed + (uint64_t)i);
 }
 
@@ -203,7 +163,7 @@ void ft_link_drives_close(ft_link_drives *d)
 {
     if (d == NULL) return;
     for (int i = 0; i < d->n; i++) {
-        ft_drive_close(d->reader[i].drive);
+        ft_drive_close(d->reader[i].pump.drive);
         if (d->reader[i].path) unlink(d->reader[i].path);
         ft_free(d->reader[i].path);
     }

@@ -1,7 +1,6 @@
 // Drives: a file of random bytes on each is written and read back past the page cache, each drive alone and then all at once; the
 // file has no name any more when its first byte is written. Where a store is open, it is what is read: nothing was cached on its
 // behalf a moment ago.
-#include <pthread.h>
 #include <stdio.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -9,7 +8,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "io/drive.h"
+#include "io/drive_pump.h"
 #include "offload/calibrate_internal.h"
 #include "offload/machine_internal.h"
 #include "offload/store.h"
@@ -22,95 +21,34 @@ enum { WINDOW = 8 };                        // requests in flight on each drive,
 #define STORE_SECONDS 1.0
 #define LEAST_BYTES ((int64_t)4 << 20)      // less room says nothing
 
-typedef struct drive_test drive_test;
-
 typedef struct {
-    pthread_mutex_t mutex;
-    pthread_cond_t idle;
-    int running;                            // drives that still move bytes
-    double begin;
-    ft_io_op op;
-} transfer;
-
-struct drive_test {
-    ft_drive *drive;
-    int file;
-    char *memory, *buffer;                  // WINDOW pieces; buffer is memory, aligned
-    int64_t bytes;                          // of the file
-    transfer *transfer;
-    int64_t next;                           // offset of the next request
-    int pending;
-    ft_status status;
-    char message[256];
-    double seconds;                         // of the last transfer
-    ft_drive_request request[WINDOW];
-};
+    char *memory;                           // WINDOW pieces, and what aligns them
+    ft_drive_pump pump;                     // of the whole file
+} drive_test;
 
 typedef struct {
     drive_test *drive;
     int n;
 } drives;
 
-// ---- moving bytes
-
-static bool submit_next(drive_test *d, ft_drive_request *request)
-{
-    int64_t left = d->bytes - d->next;
-    if (left <= 0 || d->status != FT_OK) return false;
-    request->offset = d->next;
-    request->bytes = left < PIECE ? left : PIECE;
-    d->next += request->bytes;
-    ft_drive_submit(d->drive, request);
-    return true;
-}
-
-// On the drive's thread, to which its fields belong from the first submission on.
-static void piece_done(ft_drive_request *request)
-{
-    drive_test *d = request->user;
-    transfer *t = d->transfer;
-    if (request->status != FT_OK && d->status == FT_OK) {
-        d->status = request->status;
-        snprintf(d->message, sizeof d->message, "%s", request->message);
-    }
-    if (submit_next(d, request) || --d->pending > 0) return;
-    d->seconds = ft_now_s() - t->begin;
-    pthread_mutex_lock(&t->mutex);
-    if (--t->running == 0) pthread_cond_signal(&t->idle);
-    pthread_mutex_unlock(&t->mutex);
-}
-
-// The first requests are cut before any is submitted.
-static void start(drive_test *d, transfer *t)
-{
-    int64_t pieces = (d->bytes + PIECE - 1) / PIECE, n = pieces < WINDOW ? pieces : WINDOW;
-    d->transfer = t;
-    d->pending = (int)n;
-    d->next = n * PIECE < d->bytes ? n * PIECE : d->bytes;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t offset = i * PIECE, left = d->bytes - offset;
-        d->request[i] = (ft_drive_request){.op = t->op, .file = d->file, .buffer = d->buffer + offset, .offset = offset,
-                                           .bytes = left < PIECE ? left : PIECE, .complete = piece_done, .user = d};
-    }
-    for (int64_t i = 0; i < n; i++) ft_drive_submit(d->drive, &d->request[i]);
-}
-
-// Whole files of these drives at once; each drive's seconds are set.
+// Whole files of these drives at once.
 static ft_status move(drive_test *drive, int n, ft_io_op op)
 {
-    transfer t = {.running = n, .op = op};
-    pthread_mutex_init(&t.mutex, NULL);
-    pthread_cond_init(&t.idle, NULL);
-    t.begin = ft_now_s();
-    for (int i = 0; i < n; i++) start(&drive[i], &t);
-    pthread_mutex_lock(&t.mutex);
-    while (t.running > 0) pthread_cond_wait(&t.idle, &t.mutex);
-    pthread_mutex_unlock(&t.mutex);
-    pthread_cond_destroy(&t.idle);
-    pthread_mutex_destroy(&t.mutex);
-    for (int i = 0; i < n; i++)
-        if (drive[i].status != FT_OK) return ft_error_adopt(drive[i].status, drive[i].message);
-    return FT_OK;
+    ft_status status = FT_OK;
+    for (int i = 0; i < n; i++) {
+        drive[i].pump.op = op;
+        ft_drive_pump_begin(&drive[i].pump);
+    }
+    for (int i = 0; i < n; i++) {
+        ft_status own = ft_drive_pump_wait(&drive[i].pump);
+        if (status == FT_OK) status = own;
+    }
+    return status;
+}
+
+static double seconds_of(const drive_test *d)
+{
+    return d->pump.ended_s - d->pump.begun_s;
 }
 
 // ---- files
@@ -137,35 +75,36 @@ static int64_t file_bytes(const ft_calibration *run, const char *directory)
     return bytes / FT_IO_ALIGN * FT_IO_ALIGN;
 }
 
-static ft_status open_file(drive_test *d, const char *directory)
+static ft_status open_file(ft_drive_pump *pump, const char *directory)
 {
     char name[48];
     snprintf(name, sizeof name, ".ft-calibrate-%d", (int)getpid());
-    FT_TRY(ft_drive_open_file(d->drive, name, true, &d->file));
+    FT_TRY(ft_drive_open_file(pump->drive, name, true, &pump->file));
     char *path = ft_path_join(directory, name);
     FT_ALLOC_CHECK(path);
     unlink(path);
     ft_free(path);
-    return ft_drive_reserve(d->drive, d->file, d->bytes);
+    return ft_drive_reserve(pump->drive, pump->file, pump->end);
 }
 
 static ft_status open_drive(drive_test *d, const ft_calibration *run, int number)
 {
     ft_drive_options options = {.engine = run->io_engine ? run->io_engine : "auto"};
-    d->bytes = file_bytes(run, run->nvme[number]);
-    if (d->bytes < LEAST_BYTES) return ft_error(FT_E_IO, "%s: too little room to measure with", run->nvme[number]);
-    FT_TRY(ft_drive_open(&d->drive, run->nvme[number], &options));
-    FT_TRY(open_file(d, run->nvme[number]));
+    ft_drive_pump *pump = &d->pump;
+    *pump = (ft_drive_pump){.end = file_bytes(run, run->nvme[number]), .piece = PIECE, .requests = WINDOW};
+    if (pump->end < LEAST_BYTES) return ft_error(FT_E_IO, "%s: too little room to measure with", run->nvme[number]);
+    FT_TRY(ft_drive_open(&pump->drive, run->nvme[number], &options));
+    FT_TRY(open_file(pump, run->nvme[number]));
     FT_ALLOC_CHECK(d->memory = ft_malloc((size_t)(WINDOW * PIECE + FT_IO_ALIGN)));
-    d->buffer = d->memory + (FT_IO_ALIGN - (uintptr_t)d->memory % FT_IO_ALIGN);
-    fill(d->buffer, (uint64_t)number + 1);
+    pump->buffer = d->memory + (FT_IO_ALIGN - (uintptr_t)d->memory % FT_IO_ALIGN);
+    fill(pump->buffer, (uint64_t)number + 1);
     return FT_OK;
 }
 
 static void close_drives(drives *all)
 {
     for (int i = 0; i < all->n; i++) {
-        ft_drive_close(all->drive[i].drive);
+        ft_drive_close(all->drive[i].pump.drive);
         ft_free(all->drive[i].memory);
     }
     ft_free(all->drive);
@@ -181,7 +120,7 @@ static ft_status each_alone(ft_calibrator *c, drives *all, ft_io_op op, double *
         drive_test *d = &all->drive[i];
         FT_TRY(ft_calibrator_stopped(c));
         FT_TRY(move(d, 1, op));
-        double own = (double)d->bytes / d->seconds;
+        double own = (double)d->pump.end / seconds_of(d);
         if (*rate == 0 || own < *rate) *rate = own;
     }
     return FT_OK;
@@ -193,8 +132,8 @@ static ft_status all_together(drives *all, ft_io_op op, double *rate)
     double bytes = 0, seconds = 0;
     FT_TRY(move(all->drive, all->n, op));
     for (int i = 0; i < all->n; i++) {
-        bytes += (double)all->drive[i].bytes;
-        if (all->drive[i].seconds > seconds) seconds = all->drive[i].seconds;
+        bytes += (double)all->drive[i].pump.end;
+        if (seconds_of(&all->drive[i]) > seconds) seconds = seconds_of(&all->drive[i]);
     }
     *rate = bytes / seconds;
     return FT_OK;
