@@ -3,8 +3,9 @@
 #include "bench/probes.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "kernels/pattern.h"
 
-enum { PATTERN_BYTES = 4 << 20, MOST_CALLS = 4096, MOST_REPEAT = 31 };
+enum { MOST_CALLS = 4096, MOST_REPEAT = 31 };
 
 ft_status ft_rig_new_queue(ft_rig *rig)
 {
@@ -74,39 +75,14 @@ ft_status ft_rig_zeros(ft_rig *rig, int64_t bytes, void **memory)
     return FT_OK;
 }
 
-// Fills device memory with copies of a pattern, in doubling steps.
-static ft_status spread(ft_rig *rig, char *memory, int64_t bytes, const void *pattern)
-{
-    int64_t done = bytes < PATTERN_BYTES ? bytes : PATTERN_BYTES;
-    FT_TRY(ft_copy_h2d(rig->queue, memory, pattern, done));
-    for (; done < bytes; done *= 2) FT_TRY(ft_copy_d2d(rig->queue, memory + done, memory, bytes - done < done ? bytes - done : done));
-    return ft_queue_sync(rig->queue);
-}
-
-static void fill_random(void *pattern, ft_repr repr)
-{
-    int64_t n = PATTERN_BYTES / ft_repr_bytes(repr);
-    float normal[4];
-    for (int64_t i = 0; i < n; i += 4) {
-        ft_rng_block block = ft_rng(1, FT_RNG_DATA, (uint32_t)(i / 4), 0, 0, 0);
-        ft_rng_normal(block.word[0], block.word[1], normal);
-        ft_rng_normal(block.word[2], block.word[3], normal + 2);
-        for (int k = 0; k < 4; k++) {
-            if (repr == FT_REPR_F32) ((float *)pattern)[i + k] = normal[k];
-            else if (repr == FT_REPR_BF16) ((ft_bf16 *)pattern)[i + k] = ft_f32_to_bf16(normal[k]);
-            else ((ft_e4m3 *)pattern)[i + k] = ft_f32_to_e4m3(64 * normal[k]);
-        }
-    }
-}
-
 static ft_status random_block(ft_rig *rig, ft_repr repr, int64_t bytes, void **memory)
 {
     if (rig->pattern[repr] == NULL) {
-        FT_ALLOC_CHECK(rig->pattern[repr] = ft_malloc(PATTERN_BYTES));
-        fill_random(rig->pattern[repr], repr);
+        FT_ALLOC_CHECK(rig->pattern[repr] = ft_malloc(FT_PATTERN_BYTES));
+        ft_pattern_random(rig->pattern[repr], repr);
     }
     FT_TRY(ft_rig_zeros(rig, bytes, memory));
-    return spread(rig, *memory, bytes, rig->pattern[repr]);
+    return ft_pattern_spread(rig->queue, *memory, bytes, rig->pattern[repr]);
 }
 
 ft_status ft_rig_random(ft_rig *rig, ft_repr repr, int64_t n, void **memory)
@@ -116,12 +92,12 @@ ft_status ft_rig_random(ft_rig *rig, ft_repr repr, int64_t n, void **memory)
 
 ft_status ft_rig_constant(ft_rig *rig, float value, int64_t n, float **memory)
 {
-    float *pattern = ft_malloc(PATTERN_BYTES);
+    float *pattern = ft_malloc(FT_PATTERN_BYTES);
     void *block = NULL;
     FT_ALLOC_CHECK(pattern);
-    for (int64_t i = 0; i < PATTERN_BYTES / 4; i++) pattern[i] = value;
+    ft_pattern_constant(pattern, value);
     ft_status status = ft_rig_zeros(rig, n * 4, &block);
-    if (status == FT_OK) status = spread(rig, block, n * 4, pattern);
+    if (status == FT_OK) status = ft_pattern_spread(rig->queue, block, n * 4, pattern);
     ft_free(pattern);
     *memory = block;
     return status;

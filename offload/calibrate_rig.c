@@ -3,9 +3,10 @@
 
 #include "common/log.h"
 #include "common/memory.h"
+#include "kernels/pattern.h"
 #include "offload/calibrate_internal.h"
 
-enum { PATTERN_BYTES = 4 << 20, MOST_CALLS = 100000 };
+enum { MOST_CALLS = 100000 };
 
 ft_status ft_calibrator_stopped(const ft_calibrator *c)
 {
@@ -29,48 +30,28 @@ void ft_calibrator_free(ft_calibrator *c)
     c->n_blocks = 0;
 }
 
-// Copies of a pattern, in doubling steps.
-static ft_status spread(ft_calibrator *c, char *memory, int64_t bytes, const void *pattern)
-{
-    int64_t done = bytes < PATTERN_BYTES ? bytes : PATTERN_BYTES;
-    FT_TRY(ft_copy_h2d(c->queue, memory, pattern, done));
-    for (; done < bytes; done *= 2) FT_TRY(ft_copy_d2d(c->queue, memory + done, memory, bytes - done < done ? bytes - done : done));
-    return ft_queue_sync(c->queue);
-}
-
 static ft_status fill(ft_calibrator *c, int64_t bytes, void *pattern, void **memory)
 {
     ft_status status = ft_calibrator_zeros(c, bytes, memory);
-    if (status == FT_OK) status = spread(c, *memory, bytes, pattern);
+    if (status == FT_OK) status = ft_pattern_spread(c->queue, *memory, bytes, pattern);
     ft_free(pattern);
     return status;
 }
 
 ft_status ft_calibrator_random(ft_calibrator *c, ft_repr repr, int64_t n, void **memory)
 {
-    int64_t values = PATTERN_BYTES / ft_repr_bytes(repr);
-    void *pattern = ft_malloc(PATTERN_BYTES);
-    float normal[4];
+    void *pattern = ft_malloc(FT_PATTERN_BYTES);
     FT_ALLOC_CHECK(pattern);
-    for (int64_t i = 0; i < values && i < n; i += 4) {
-        ft_rng_block block = ft_rng(1, FT_RNG_DATA, (uint32_t)(i / 4), 0, 0, 0);
-        ft_rng_normal(block.word[0], block.word[1], normal);
-        ft_rng_normal(block.word[2], block.word[3], normal + 2);
-        for (int k = 0; k < 4; k++) {
-            if (repr == FT_REPR_F32) ((float *)pattern)[i + k] = normal[k];
-            else if (repr == FT_REPR_BF16) ((ft_bf16 *)pattern)[i + k] = ft_f32_to_bf16(normal[k]);
-            else ((ft_e4m3 *)pattern)[i + k] = ft_f32_to_e4m3(64 * normal[k]);
-        }
-    }
+    ft_pattern_random(pattern, repr);
     return fill(c, n * ft_repr_bytes(repr), pattern, memory);
 }
 
 ft_status ft_calibrator_constant(ft_calibrator *c, float value, int64_t n, float **memory)
 {
-    float *pattern = ft_malloc(PATTERN_BYTES);
+    float *pattern = ft_malloc(FT_PATTERN_BYTES);
     void *block = NULL;
     FT_ALLOC_CHECK(pattern);
-    for (int64_t i = 0; i < PATTERN_BYTES / 4; i++) pattern[i] = value;
+    ft_pattern_constant(pattern, value);
     ft_status status = fill(c, n * 4, pattern, &block);
     *memory = block;
     return status;
