@@ -11,8 +11,8 @@
 #include "bench/link_sweep.h"
 #include "bench/link_tune.h"
 #include "common/text.h"
+#include "offload/streamer.h"
 
-#define PIECE ((int64_t)16 << 20)  // the streamer's own
 #define SAMPLE_CPU ((int64_t)1 << 30)
 #define SAMPLE_CUDA ((int64_t)8 << 30)
 
@@ -168,7 +168,7 @@ static ft_status run(links *l, ft_bench_report *report)
 ft_status ft_bench_offload(const ft_bench_options *options, ft_bench_report *report)
 {
     if (options->layers > 0 && options->layers < 4) return ft_error(FT_E_USAGE, "offload: --layers must be at least 4, or the slots hold them all");
-    links l = {.options = *options, .choice = {.io_chunk = options->chunk, .io_depth = options->depth, .copy_piece = PIECE}};
+    links l = {.options = *options, .choice = {.io_chunk = options->chunk, .io_depth = options->depth, .copy_piece = FT_STREAM_COPY_PIECE}};
     FT_TRY(ft_device_open(&l.device, options->device, 0));
     ft_bench_report_device(report, ft_device_get_info(l.device));
     ft_status status = run(&l, report);

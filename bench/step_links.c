@@ -7,6 +7,7 @@
 #include "bench/product.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "offload/streamer.h"
 
 enum { ROUNDS_CUDA = 9, ROUNDS_CPU = 2, MOST_ROUNDS = ROUNDS_CUDA, MOST_PRODUCTS = 64 };
 enum { STREAM_HEADSTART_US = 20000, STREAM_ALONE_US = 200000 };
@@ -19,8 +20,8 @@ typedef struct {
 } extent;
 
 static const extent extents[] = {
-    [FT_DEVICE_CPU] = {ROUNDS_CPU, 0, 0.1, (int64_t)256 << 20, (int64_t)64 << 20, (int64_t)16 << 20},
-    [FT_DEVICE_CUDA] = {ROUNDS_CUDA, 3, 0.8, (int64_t)2 << 30, (int64_t)512 << 20, (int64_t)16 << 20},
+    [FT_DEVICE_CPU] = {ROUNDS_CPU, 0, 0.1, (int64_t)256 << 20, (int64_t)64 << 20, FT_STREAM_COPY_PIECE},
+    [FT_DEVICE_CUDA] = {ROUNDS_CUDA, 3, 0.8, (int64_t)2 << 30, (int64_t)512 << 20, FT_STREAM_COPY_PIECE},
 };
 
 typedef struct {

@@ -7,12 +7,12 @@
 #include "common/log.h"
 #include "common/threads.h"
 #include "offload/calibrate_internal.h"
+#include "offload/streamer.h"
 
 #define CUDA_BYTES ((int64_t)256 << 20)  // a buffer
 #define CPU_BYTES ((int64_t)32 << 20)
 #define MEASURE_S 0.25
 #define CPU_MEASURE_S 0.1
-#define USUAL_PIECE ((int64_t)16 << 20)  // the streamer's (streamer.h)
 
 typedef struct {
     int64_t bytes;                // of each buffer
@@ -20,7 +20,6 @@ typedef struct {
     char *host[2], *device[2];
     ft_queue *in, *out;           // H2D, D2H
     ft_event *begin[2], *end[2];  // of in, of out
-    int64_t piece;
 } links;
 
 // ---- buffers
@@ -47,7 +46,6 @@ static ft_status open_links(ft_calibrator *c, links *l)
     void *memory;
     l->bytes = c->cpu ? CPU_BYTES : CUDA_BYTES;
     l->measure_s = c->cpu ? CPU_MEASURE_S : MEASURE_S;
-    l->piece = USUAL_PIECE;  // divides the buffer, as the others do
     FT_TRY(open_host(c, l));
     for (int i = 0; i < 2; i++) {
         FT_TRY(ft_calibrator_random(c, FT_REPR_BF16, l->bytes / 2, &memory));
@@ -111,14 +109,14 @@ static ft_status measure_memory(ft_calibrator *c, links *l, ft_machine *machine)
 
 static ft_status copy_in(links *l, int64_t number)
 {
-    int64_t at = number * l->piece % l->bytes;
-    return ft_copy_h2d(l->in, l->device[0] + at, l->host[0] + at, l->piece);
+    int64_t at = number * FT_STREAM_COPY_PIECE % l->bytes;
+    return ft_copy_h2d(l->in, l->device[0] + at, l->host[0] + at, FT_STREAM_COPY_PIECE);
 }
 
 static ft_status copy_out(links *l, int64_t number)
 {
-    int64_t at = number * l->piece % l->bytes;
-    return ft_copy_d2h(l->out, l->host[1] + at, l->device[1] + at, l->piece);
+    int64_t at = number * FT_STREAM_COPY_PIECE % l->bytes;
+    return ft_copy_d2h(l->out, l->host[1] + at, l->device[1] + at, FT_STREAM_COPY_PIECE);
 }
 
 // n pieces in and m out, enqueued side by side in proportion; seconds of each direction.
@@ -141,7 +139,7 @@ static ft_status pass(ft_calibrator *c, links *l, int64_t n, int64_t m, double *
 
 static int64_t pieces_in(const links *l, double rate)
 {
-    int64_t n = (int64_t)(l->measure_s * rate / (double)l->piece);
+    int64_t n = (int64_t)(l->measure_s * rate / (double)FT_STREAM_COPY_PIECE);
     return n < 4 ? 4 : n > 800 ? 800 : n;
 }
 
@@ -151,10 +149,10 @@ static ft_status measure_alone(ft_calibrator *c, links *l, ft_machine *machine)
     int64_t n = pieces_in(l, machine->h2d), m = pieces_in(l, machine->d2h);
     FT_TRY(pass(c, l, 4, 0, &in_s, &out_s));
     FT_TRY(pass(c, l, n, 0, &in_s, &out_s));
-    ft_calibrate_take(&machine->h2d, (double)(n * l->piece) / in_s, "h2d");
+    ft_calibrate_take(&machine->h2d, (double)(n * FT_STREAM_COPY_PIECE) / in_s, "h2d");
     FT_TRY(pass(c, l, 0, 4, &in_s, &out_s));
     FT_TRY(pass(c, l, 0, m, &in_s, &out_s));
-    ft_calibrate_take(&machine->d2h, (double)(m * l->piece) / out_s, "d2h");
+    ft_calibrate_take(&machine->d2h, (double)(m * FT_STREAM_COPY_PIECE) / out_s, "d2h");
     return FT_OK;
 }
 
@@ -169,8 +167,8 @@ static ft_status measure_both(ft_calibrator *c, links *l, const ft_machine *mach
     if (ratio > 1) n = (int64_t)((double)n / ratio) + 1;
     else m = (int64_t)((double)m * ratio) + 1;
     FT_TRY(pass(c, l, n, m, &in_s, &out_s));
-    *in = (double)(n * l->piece) / in_s;
-    *out = (double)(m * l->piece) / out_s;
+    *in = (double)(n * FT_STREAM_COPY_PIECE) / in_s;
+    *out = (double)(m * FT_STREAM_COPY_PIECE) / out_s;
     return FT_OK;
 }
 

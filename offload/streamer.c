@@ -7,8 +7,6 @@
 #include "common/memory.h"
 #include "offload/streamer_internal.h"
 
-#define COPY_PIECE ((int64_t)16 << 20)
-
 static int embed_of(const ft_plan *plan)
 {
     return ft_layout_embed(&plan->layout);
@@ -116,7 +114,7 @@ ft_status ft_streamer_open(ft_streamer **opened, const ft_streamer_options *opti
     s->store = options->store;
     s->device = options->device;
     s->pool = options->pool;
-    s->piece_bytes = options->copy_piece_bytes > 0 ? options->copy_piece_bytes : COPY_PIECE;
+    s->piece_bytes = options->copy_piece_bytes > 0 ? options->copy_piece_bytes : FT_STREAM_COPY_PIECE;
     s->poison = options->poison;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->caller_wake, NULL);

@@ -27,13 +27,16 @@
 
 typedef struct ft_streamer ft_streamer;
 
+// A copy over the link where nothing else was tuned; what measures the link measures with it.
+#define FT_STREAM_COPY_PIECE ((int64_t)16 << 20)
+
 typedef struct {
     const ft_plan *plan;
     ft_store *store;
     ft_device *device;
     ft_pool *pool;              // ft_streamer_pool_bytes are taken from it, and what the units take
     ft_arena *hbm;              // PINNED_RECORDS, HEAD and SLOTS lines are taken from it
-    int64_t copy_piece_bytes;   // 0 = 16 MiB
+    int64_t copy_piece_bytes;   // 0 = FT_STREAM_COPY_PIECE
     const char *trace;          // file of a timeline of the last spans, written at close (offload/trace.h); NULL = none
     bool poison;                // overwrite what becomes free (slots and ring with 0xA5), to catch use after release in tests
 } ft_streamer_options;
