@@ -233,13 +233,11 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     FT_TRY(open_adapter(session, config, options));
     // Before the store is made, which may take long.
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
-    if (!options->plan_only && strcmp(config->device, "cuda") == 0) FT_TRY(ft_session_check_cuda_shape(&session->shape));
     if (!options->plan_only) FT_TRY(ft_session_open_device(session, config, options));
     if (options->random_weights) FT_TRY(open_random(session, config, options));
     else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options));
     FT_TRY(ft_session_find_machine(session, config, options));
-    if (session->machine.device == FT_DEVICE_CUDA) FT_TRY(ft_session_check_cuda_shape(&session->shape));
     if (options->generates) session->machine.hbm_bytes -= generation_bytes(session, config, options);
     FT_TRY(make_plan(session, config, options));
     return options->random_weights ? check_random(session) : FT_OK;

@@ -12,7 +12,7 @@
 #include "train/gemm_table_path.h"
 
 // The CUDA kernels move 8 bf16 values at a time, and a head lies in shared memory.
-ft_status ft_session_check_cuda_shape(const ft_shape *shape)
+static ft_status check_cuda_shape(const ft_shape *shape)
 {
     const struct {
         const char *name;
@@ -42,7 +42,7 @@ ft_status ft_session_open_device(ft_session *session, const ft_config *config, c
     FT_TRY(ft_device_open(&session->device, config->device, 0));
     if (ft_device_get_info(session->device)->kind == FT_DEVICE_CPU) return ft_cpu_compute_set(session->device, config->cpu_compute);
     FT_TRY(choose_gemm_table(session, options));
-    return ft_session_check_cuda_shape(&session->shape);
+    return check_cuda_shape(&session->shape);
 }
 
 // What rates are of, and are measured for.
@@ -92,7 +92,10 @@ static ft_status find_rates(ft_session *session, const ft_config *config, const 
 ft_status ft_session_find_machine(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     ft_machine *machine = &session->machine;
-    if (config->machine) return ft_machine_read(machine, config->machine);
+    if (config->machine) {
+        FT_TRY(ft_machine_read(machine, config->machine));
+        return machine->device == FT_DEVICE_CUDA ? check_cuda_shape(&session->shape) : FT_OK;
+    }
     bool random = session->store && ft_store_is_random(session->store);
     if (config->nvme.n == 0 && !random) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], or --machine FILE.yaml to plan for another machine");
     if (session->device == NULL) FT_TRY(ft_session_open_device(session, config, options));

@@ -16,7 +16,4 @@ ft_status ft_session_drive_options(const ft_session *session, const ft_config *c
 // shape, and its store where there is one.
 ft_status ft_session_find_machine(ft_session *session, const ft_config *config, const ft_session_options *options);
 
-// Sizes that the CUDA kernels take.
-ft_status ft_session_check_cuda_shape(const ft_shape *shape);
-
 #endif
