@@ -1,50 +1,29 @@
 // A byte of the store that changes while the run reads it again and again, after its first read was good: the run stops with one
 // line naming drive, file and offset, keeps no state of the steps that may have used it, and with the store made anew goes on
 // from the checkpoint it names to the bits of the undisturbed run, which checked nothing at all.
-#include "fault/training.h"
+#include "fault/store_files.h"
 
 #define STEPS 40
 #define EXTRA "max_steps: 40\nsave_steps: 10\nsave_total_limit: 8\n"
 #define LAYERS 6
 
-// An entry of stripes.bin, see offload/store.h.
-typedef struct {
-    uint32_t record, drive;
-    uint64_t offset, hash;
-    uint32_t bytes, index;
-} stripe;
-
 static training job;
 static training_run reference, run, unchecked;
 static char id[33];
-static stripe stripes[256];
+static store_stripe stripes[256];
 static int n_stripes;
-
-// Stripes of the layers: embedding and head are read once and live in memory.
-static void read_stripes(void)
-{
-    size_t bytes;
-    char *data = file_text(at("%s/ft-store/%s/stripes.bin", training_drive(&reference, 0), id), &bytes);
-    uint64_t n;
-    memcpy(&n, data + 16, 8);
-    assert_in_range(n, 20, 256);
-    memcpy(stripes, data + 64, n * sizeof *stripes);
-    while (n_stripes < (int)n && stripes[n_stripes].record < LAYERS) n_stripes++;
-    free(data);
-}
 
 static int setup(void **state)
 {
-    program p = {0};
     training_make(&job, training_model());
     training_config(&job, &reference, 2, EXTRA "verify_stripes: 0\n");
     training_config(&job, &run, 2, EXTRA "verify_stripes: 4\n");
     training_config(&job, &unchecked, 2, EXTRA "verify_stripes: 0\n");
-    program_run(&p, "prepare", at("%s/model", job.root), "--nvme", reference.nvme);
-    snprintf(id, sizeof id, "%.32s", p.out);
-    program_free(&p);
+    store_prepare(&job, &reference, id);
     program_ok("train", reference.config);
-    read_stripes();
+    // Those of the layers: embedding and head are read once and live in memory.
+    int all = store_read_stripes(&reference, id, stripes, 256);
+    while (n_stripes < all && stripes[n_stripes].record < LAYERS) n_stripes++;
     return 0;
 }
 
@@ -54,13 +33,8 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *data_of(const training_run *of, uint32_t drive)
-{
-    return at("%s/ft-store/%s/data", training_drive(of, (int)drive), id);
-}
-
 // Starts a run, halts it behind its first checkpoint, flips a bit of the stripe, and lets it go on to its end.
-static void damage_midrun(const training_run *of, const stripe *s, program *p)
+static void damage_midrun(const training_run *of, const store_stripe *s, program *p)
 {
     training_forget(of);
     program_ok("prepare", at("%s/model", job.root), "--nvme", of->nvme);
@@ -68,7 +42,7 @@ static void damage_midrun(const training_run *of, const stripe *s, program *p)
     const char *saved = at("%s/checkpoint-10", of->output);
     while (!ft_path_exists(saved) && !program_wait(p, 0.0005)) continue;
     kill(p->pid, SIGSTOP);
-    flip_byte(data_of(of, s->drive), (int64_t)(s->offset + s->bytes / 3));
+    flip_byte(store_data(of, id, s->drive), (int64_t)(s->offset + s->bytes / 3));
     kill(p->pid, SIGCONT);
     program_finish(p);
 }
@@ -94,7 +68,7 @@ static void a_byte_that_changes_midrun_is_found_and_nothing_wrong_is_kept(void *
 {
     int caught = 0;
     for (int i = 0; i < 5; i++) {
-        const stripe *s = &stripes[i * (n_stripes - 1) / 4];
+        const store_stripe *s = &stripes[i * (n_stripes - 1) / 4];
         program p = {0}, again = {0};
         damage_midrun(&run, s, &p);
         if (p.exit_code == 0) {  // halted too late: it had read everything for the last time
@@ -103,7 +77,7 @@ static void a_byte_that_changes_midrun_is_found_and_nothing_wrong_is_kept(void *
         }
         caught++;
         int step = named_checkpoint(&p);
-        program_refused(&p, 1, data_of(&run, s->drive), at("offset %lld", (long long)s->offset), "was not kept");
+        program_refused(&p, 1, store_data(&run, id, s->drive), at("offset %lld", (long long)s->offset), "was not kept");
         check_kept(step);
         program_ok("store", "remove", id, "--nvme", run.nvme);
         training_resume(&run, &again);

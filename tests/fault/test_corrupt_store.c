@@ -1,46 +1,24 @@
 // A store that is damaged, before a run or while it goes on: the run stops with one line naming drive, file and offset, what it
 // had finished is committed, and with the store made anew it goes on to the bits of the undisturbed run.
-#include "fault/training.h"
+#include "fault/store_files.h"
 
 #define STEPS 8
 #define EXTRA "max_steps: 8\nsave_steps: 3\n"
 
-// An entry of stripes.bin, see offload/store.h.
-typedef struct {
-    uint32_t record, drive;
-    uint64_t offset, hash;
-    uint32_t bytes, index;
-} stripe;
-
 static training job;
 static training_run reference, run;
 static char id[33];
-static stripe stripes[256];
+static store_stripe stripes[256];
 static int n_stripes, damages;
-
-static void read_stripes(void)
-{
-    size_t bytes;
-    char *data = file_text(at("%s/ft-store/%s/stripes.bin", training_drive(&reference, 0), id), &bytes);
-    uint64_t n;
-    memcpy(&n, data + 16, 8);
-    assert_in_range(n, 20, 256);
-    n_stripes = (int)n;
-    memcpy(stripes, data + 64, n * sizeof *stripes);
-    free(data);
-}
 
 static int setup(void **state)
 {
-    program p = {0};
     training_make(&job, training_model());
     training_config(&job, &reference, 2, EXTRA);
     training_config(&job, &run, 2, EXTRA);
-    program_run(&p, "prepare", at("%s/model", job.root), "--nvme", reference.nvme);
-    snprintf(id, sizeof id, "%.32s", p.out);
-    program_free(&p);
+    store_prepare(&job, &reference, id);
     program_ok("train", reference.config);
-    read_stripes();
+    n_stripes = store_read_stripes(&reference, id, stripes, 256);
     return 0;
 }
 
@@ -53,7 +31,7 @@ static int teardown(void **state)
 
 static const char *data_of(uint32_t drive)
 {
-    return at("%s/ft-store/%s/data", training_drive(&run, (int)drive), id);
+    return store_data(&run, id, drive);
 }
 
 static void prepare(void)
@@ -73,13 +51,13 @@ static void repair_and_finish(void)
     training_same(&run, &reference, STEPS);
 }
 
-static void damage(const stripe *s)
+static void damage(const store_stripe *s)
 {
     damages++;
     flip_byte(data_of(s->drive), (int64_t)(s->offset + (uint64_t)(chance((uint32_t)damages) * s->bytes)));
 }
 
-static void refused_at(program *p, const stripe *s)
+static void refused_at(program *p, const store_stripe *s)
 {
     program_refused(p, 1, data_of(s->drive), at("offset %lld", (long long)s->offset));
 }
@@ -104,7 +82,7 @@ static void flipped_before_the_run(void **state)
 static void swapped_stripes(void **state)
 {
     program p = {0};
-    const stripe *a = NULL, *b = NULL;
+    const store_stripe *a = NULL, *b = NULL;
     for (int i = 0; i < n_stripes && b == NULL; i++) {
         if (stripes[i].drive != 1) continue;
         if (a == NULL) a = &stripes[i];
@@ -163,7 +141,7 @@ static void flipped_during_the_run(void **state)
 {
     int caught = 0;
     for (int attempt = 0; attempt < 6; attempt++) {
-        const stripe *s = &stripes[n_stripes / 2 + attempt];
+        const store_stripe *s = &stripes[n_stripes / 2 + attempt];
         program p = {0};
         training_forget(&run);
         prepare();

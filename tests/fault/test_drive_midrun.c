@@ -1,7 +1,7 @@
 // A drive's file that goes away or shrinks while the run reads it: the run ends with one line that names the file, its last
 // finished step is committed, and with the store made anew it goes on to the bits of the undisturbed run. A drive that is only
 // slow is named in the run's own account of where its time went.
-#include "fault/training.h"
+#include "fault/store_files.h"
 
 #define STEPS 24
 #define EXTRA "max_steps: 24\nsave_steps: 1\nsave_total_limit: 2\n"
@@ -12,13 +12,10 @@ static char id[33];
 
 static int setup(void **state)
 {
-    program p = {0};
     training_make(&job, training_model());
     training_config(&job, &reference, 2, EXTRA);
     training_config(&job, &run, 2, EXTRA);
-    program_run(&p, "prepare", at("%s/model", job.root), "--nvme", reference.nvme);
-    snprintf(id, sizeof id, "%.32s", p.out);
-    program_free(&p);
+    store_prepare(&job, &reference, id);
     program_ok("train", reference.config);
     return 0;
 }
@@ -29,9 +26,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char *data_of(int drive)
+static const char *data_of(uint32_t drive)
 {
-    return at("%s/ft-store/%s/data", training_drive(&run, drive), id);
+    return store_data(&run, id, drive);
 }
 
 // The step the error says is committed.
