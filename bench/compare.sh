@@ -21,10 +21,10 @@ if [ $# -lt 1 ]; then
     exit 2
 fi
 minutes=${2:-20}
-case "$minutes" in
-*[!0-9]* | 0*) echo "compare.sh: MINUTES $minutes: not a whole number above 0" >&2; exit 2 ;;
-esac
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=bench/parts.sh
+. "$here/parts.sh"
+whole_minutes "$minutes"
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 deadline=$(($(date +%s) + minutes * 60))
@@ -33,9 +33,6 @@ rows=${several%% *}
 layers=${LAYERS:+--layers $LAYERS}
 FT_GEMM_TABLE=$out/gemm.txt PYTHONDONTWRITEBYTECODE=1
 export FT_GEMM_TABLE PYTHONDONTWRITEBYTECODE
-
-# shellcheck source=bench/parts.sh
-. "$here/parts.sh"
 
 if [ -n "${LIGER:-}" ]; then
     "$python" -m zipfile -e "$LIGER" "$out/liger"

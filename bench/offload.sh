@@ -35,10 +35,10 @@ if [ $# -lt 1 ]; then
     exit 2
 fi
 minutes=${2:-9}
-case "$minutes" in
-*[!0-9]* | 0*) echo "offload.sh: MINUTES $minutes: not a whole number above 0" >&2; exit 2 ;;
-esac
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=bench/parts.sh
+. "$here/parts.sh"
+whole_minutes "$minutes"
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 [ $# -lt 2 ] && shift 1 || shift 2
@@ -51,8 +51,6 @@ trap 'rm -rf "$scratch"' EXIT
 drives=$(echo "${NVME:-$scratch}" | sed 's|,|/ft-offload-bench,|g; s|$|/ft-offload-bench|')
 FT_GEMM_TABLE=${FT_GEMM_TABLE:-$out/gemm.txt} PYTHONDONTWRITEBYTECODE=1
 export FT_GEMM_TABLE PYTHONDONTWRITEBYTECODE
-# shellcheck source=bench/parts.sh
-. "$here/parts.sh"
 
 for package in ${PACKAGES:-}; do
     "$python" -m zipfile -e "$package" "$scratch/packages"

@@ -1,5 +1,12 @@
 # What compare.sh and offload.sh share; sourced. Both set `out`, a directory, and `deadline`, in seconds of `date +%s`.
 
+# whole_minutes VALUE: ends the script unless it is a whole number above 0.
+whole_minutes() {
+    case "$1" in
+    *[!0-9]* | 0*) echo "${0##*/}: MINUTES $1: not a whole number above 0" >&2; exit 2 ;;
+    esac
+}
+
 # part NAME COMMAND...: its output is OUTPUT/NAME.json, within the time left.
 part() {
     name=$1
