@@ -74,6 +74,8 @@ typedef struct {
     int64_t max_steps;           // 0 = by epochs
     char *optimizer;             // adamw_torch and its aliases
     double learning_rate, weight_decay, adam_beta1, adam_beta2, adam_epsilon, max_grad_norm;
+    char *lr_scale;              // none | sqrt | linear
+    double lr_reference, lr_reference_tokens;
     char *lr_scheduler;          // constant | linear | cosine
     double cosine_min_lr_ratio;
     int64_t warmup_steps;        // -1 = by ratio
@@ -88,6 +90,7 @@ typedef struct {
     double save_minutes;         // 0 = only at the end
     int64_t save_total_limit;
     int64_t logging_steps;
+    bool use_tensorboard;
     char *output_dir;
     // machine and placement (may change at a resume)
     ft_string_list nvme;         // directories

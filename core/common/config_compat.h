@@ -171,7 +171,7 @@
     IGNORED(wandb_project,
             "wandb_entity,wandb_name,wandb_run_id,wandb_watch,wandb_log_model,wandb_mode,mlflow_tracking_uri,"
             "mlflow_experiment_name,mlflow_run_name,hf_mlflow_log_artifacts,comet_api_key,comet_project_name,comet_workspace,"
-            "comet_experiment_key,comet_mode,comet_online,comet_experiment_config,use_wandb,use_mlflow,use_comet,use_tensorboard,"
+            "comet_experiment_key,comet_mode,comet_online,comet_experiment_config,use_wandb,use_mlflow,use_comet,"
             "use_trackio,trackio_project_name,trackio_run_name,trackio_space_id,use_otel_metrics,otel_metrics_host,"
             "otel_metrics_port,use_swanlab,swanlab_project,swanlab_experiment_name,swanlab_description,swanlab_mode,"
             "swanlab_workspace,swanlab_log_completions,include_tokens_per_second,include_tkps,profiler_steps,profiler_steps_start",

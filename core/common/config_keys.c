@@ -101,6 +101,10 @@ const ft_config_key ft_config_keys[] = {
            "adamw_torch", 0, "AdamW with float32 state", .note = "the moments are float32: the same update, more exact than in 8 bits",
            .refusal = "AdamW with float32 state is the one optimizer here: use optimizer: adamw_torch"),
     REAL(learning_rate, "lr", NULL, "2e-4", 0, 10, 0, "peak learning rate"),
+    CHOICE(lr_scale, NULL, "none|sqrt|linear", "none", 0,
+           "rule that makes learning_rate from lr_reference: times the root (or the whole) of tokens in a step over lr_reference_tokens"),
+    REAL(lr_reference, NULL, NULL, "0", 0, 10, 0, "learning rate that is known to be good, for lr_scale"),
+    REAL(lr_reference_tokens, NULL, "tokens", "0", 0, ANY, 0, "tokens of an optimizer step at which lr_reference is good"),
     REAL(weight_decay, NULL, NULL, "0", 0, 1e3, 0, "decoupled weight decay"),
     REAL(adam_beta1, NULL, NULL, "0.9", 0, 0.9999999, 0, "decay of the first moment"),
     REAL(adam_beta2, NULL, NULL, "0.999", 0, 0.9999999, 0, "decay of the second moment"),
@@ -130,6 +134,7 @@ const ft_config_key ft_config_keys[] = {
     REAL(save_minutes, NULL, "minutes", "10", 0, 1e6, CHANGE, "checkpoint every so many minutes; 0 = only at the end"),
     INT(save_total_limit, NULL, "checkpoints", "3", 1, ANY, CHANGE, "older checkpoints are removed"),
     INT(logging_steps, NULL, "steps", "1", 1, ANY, CHANGE, "a line of log every so many steps where stderr is no terminal; metrics.jsonl has every step"),
+    BOOL(use_tensorboard, "tensorboard", "true", CHANGE, "event files for TensorBoard beside metrics.jsonl"),
     STRING(output_dir, "output", NULL, PATH | CHANGE, "where adapter, checkpoints and metrics go; unset = ft-out/MODEL-N"),
 #undef GROUP
 

@@ -1,0 +1,9 @@
+// ft-single download.
+#include "cli/verbs.h"
+
+static ft_status run(ft_invocation *in)
+{
+    return ft_error(FT_E_UNSUPPORTED, "%s: not there yet", in->verb->name);
+}
+
+const ft_verb ft_verb_download = {"download", NULL, "", "not there yet", NULL, false, run, 8};

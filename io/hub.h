@@ -1,0 +1,60 @@
+// The Hugging Face hub: repositories listed, read in part and downloaded into the cache that other tools share (hub_cache.h says
+// where it lies and what a snapshot is).
+//
+// Environment: HF_ENDPOINT (default https://huggingface.co), HF_TOKEN, else the file HF_TOKEN_PATH, else $HF_HOME/token (the
+// cache's own); HF_HUB_OFFLINE=1 forbids every request. The token goes to the endpoint's host alone, never to the host of a
+// redirect, and stands in no message, no log and no file.
+// Whoever calls owns the structs. One call at a time per listing; `cancel` may be NULL, and ends a call with FT_E_STOPPED with
+// what has arrived kept for the next. Errors are one line that names the repository and says what to do: FT_E_INPUT for 401, 403,
+// a gated repository and 404, FT_E_IO for the network after its retries and for a drive without room, FT_E_CORRUPT for bytes whose
+// hash is not the hub's.
+#ifndef FT_IO_HUB_H
+#define FT_IO_HUB_H
+
+#include <stdbool.h>
+
+#include "io/hub_cache.h"
+
+typedef struct {
+    char *path;         // within the repository, "model-00001-of-00191.safetensors"
+    int64_t bytes;
+    char hash[65];      // of a large file: SHA-256 of its bytes; else SHA-1 of "blob BYTES\0" and its bytes (git's id)
+    bool large;         // kept by the hub as a large file (LFS, Xet)
+} ft_hub_file;
+
+typedef struct {
+    ft_hub_kind kind;
+    char *repository;   // "ORG/NAME"
+    char *revision;     // as asked for, "main" without
+    char *commit;       // what it stands for, 40 hex digits
+    ft_hub_file *files; // sorted by path
+    int n_files;
+} ft_hub_listing;
+
+// The files of ID ("ORG/NAME" or "ORG/NAME@REVISION"; `revision`: of an id without @, NULL = main).
+ft_status ft_hub_list(ft_hub_listing *listing, ft_hub_kind kind, const char *id, const char *revision, const volatile int *cancel);
+void ft_hub_listing_free(ft_hub_listing *listing);  // also of a zeroed one
+
+typedef struct {
+    const char *const *include;  // globs of paths, [n_include]; none = every file that training reads (README in docs/hub.md)
+    int n_include;
+    bool all;                    // every file of the repository
+    int connections;             // 0 = 8
+    bool quiet;                  // no progress
+} ft_hub_options;
+
+// Downloads what of the listing is missing into the cache and links the snapshot; *snapshot: its directory, heap. What an earlier,
+// killed download has left is continued. Every file is checked against its hash before it has its name.
+ft_status ft_hub_download(const ft_hub_listing *listing, const ft_hub_options *options, const volatile int *cancel, char **snapshot);
+// One file to `path`, checked; with `path`.part beside it while it is not whole, which a later call continues.
+ft_status ft_hub_fetch_file(const ft_hub_listing *listing, const ft_hub_file *file, const char *path, const ft_hub_options *options,
+                            const volatile int *cancel);
+// Bytes [offset, offset + bytes) of a file, which must lie within it, into dst. Not checked: the hub has no hashes of parts.
+ft_status ft_hub_read(const ft_hub_listing *listing, const ft_hub_file *file, int64_t offset, void *dst, int64_t bytes,
+                      const volatile int *cancel);
+
+// As ft_hub_locate (hub_cache.h), but what is not in the cache or not whole there is downloaded, with progress, unless
+// HF_HUB_OFFLINE forbids it.
+ft_status ft_hub_obtain(ft_hub_kind kind, const char *path_or_id, const char *revision, const volatile int *cancel, char **directory);
+
+#endif
