@@ -257,6 +257,18 @@ typedef struct {
     ft_status (*stripe_hash)(ft_queue *queue, uint64_t *out, const ft_range *ranges, int64_t n);
 } ft_ops;
 
+// The members' names. A device implements them as functions of its prefix and the name, ft_cpu_swiglu_forward: FT_OP_DECLARE declares
+// one with its member's type (__typeof__ evaluates nothing), FT_OP_MEMBER sets the member to it.
+#define FT_OPS(X, prefix) \
+    X(prefix, open) X(prefix, describe) X(prefix, weight_prepare) X(prefix, vector_prepare) X(prefix, lora_prepare) \
+    X(prefix, embed) X(prefix, rmsnorm_forward) X(prefix, rmsnorm_apply) X(prefix, rmsnorm_backward) \
+    X(prefix, linear_forward) X(prefix, linear_backward) X(prefix, lora_backward_a) X(prefix, qk_norm_forward) \
+    X(prefix, qk_norm_backward) X(prefix, rope) X(prefix, attention_forward) X(prefix, attention_backward) \
+    X(prefix, attention_decode) X(prefix, swiglu_forward) X(prefix, swiglu_backward) X(prefix, head_loss) \
+    X(prefix, clip) X(prefix, adamw) X(prefix, stripe_hash)
+#define FT_OP_DECLARE(prefix, name) extern __typeof__(*((const ft_ops *)0)->name) prefix##name;
+#define FT_OP_MEMBER(prefix, name) .name = prefix##name,
+
 // NULL if this build has no kernels for the kind.
 const ft_ops *ft_ops_for(ft_device_kind kind);
 

@@ -47,45 +47,6 @@ int64_t ft_cpu_attention_decode_workspace(const ft_op_shape *shape);
 int64_t ft_cpu_head_loss_workspace(const ft_op_shape *shape);
 int64_t ft_cpu_clip_workspace(const ft_op_shape *shape);
 
-// --- ops ---------------------------------------------------------------------------------------------------------------------
-ft_status ft_cpu_weight_prepare(ft_queue *queue, const ft_weight *dst, const ft_matrix *src);
-ft_status ft_cpu_vector_prepare(ft_queue *queue, float *dst, const void *src, ft_dtype dtype, int64_t n);
-ft_status ft_cpu_open(ft_queue *queue, const ft_ops_options *options);
-const char *ft_cpu_describe(ft_queue *queue);
-ft_status ft_cpu_lora_prepare(ft_queue *queue, const ft_linear_group *group);
-ft_status ft_cpu_embed(ft_queue *queue, ft_view dst, const void *table, ft_dtype dtype, const int32_t *ids);
-ft_status ft_cpu_rmsnorm_forward(ft_queue *queue, ft_view y, ft_view sum_out, float *rstd, ft_view x, ft_view residual,
-                                 const float *weight, float eps);
-ft_status ft_cpu_rmsnorm_apply(ft_queue *queue, ft_view y, ft_view x, const float *rstd, const float *weight);
-ft_status ft_cpu_rmsnorm_backward(ft_queue *queue, ft_view dx, ft_view dres, ft_view dy, ft_view x, const float *rstd,
-                                  const float *weight);
-ft_status ft_cpu_linear_forward(ft_queue *queue, const ft_linear_group *group, ft_view y, ft_view x, ft_view residual,
-                                ft_view low_rank, void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_linear_backward(ft_queue *queue, const ft_linear_group *group, ft_view dx, ft_view dy, ft_view low_rank,
-                                 ft_view d_low_rank, void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_lora_backward_a(ft_queue *queue, const ft_linear_group *group, ft_view x, ft_view d_low_rank, void *workspace,
-                                 int64_t workspace_bytes);
-ft_status ft_cpu_qk_norm_forward(ft_queue *queue, ft_view qkv, ft_view raw, float *rstd, const ft_attention *shape,
-                                 const float *q_weight, const float *k_weight, float eps);
-ft_status ft_cpu_qk_norm_backward(ft_queue *queue, ft_view dqkv, ft_view raw, const float *rstd, const ft_attention *shape,
-                                  const float *q_weight, const float *k_weight);
-ft_status ft_cpu_rope(ft_queue *queue, ft_view qkv, const ft_attention *shape, const ft_rope *table, const int32_t *positions,
-                      int direction);
-ft_status ft_cpu_attention_forward(ft_queue *queue, ft_view o, float *lse, ft_view qkv, const ft_attention *shape,
-                                   const ft_documents *documents, void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_attention_backward(ft_queue *queue, ft_view dqkv, ft_view d_o, ft_view o, const float *lse, ft_view qkv,
-                                    const ft_attention *shape, const ft_documents *documents, void *workspace,
-                                    int64_t workspace_bytes);
-ft_status ft_cpu_attention_decode(ft_queue *queue, ft_view o, ft_view q, const void *k_cache, const void *v_cache, int64_t length,
-                                  const ft_attention *shape, void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_swiglu_forward(ft_queue *queue, ft_view y, ft_view gate_up);
-ft_status ft_cpu_swiglu_backward(ft_queue *queue, ft_view dgate_up, ft_view y, ft_view dy, ft_view gate_up);
-ft_status ft_cpu_head_loss(ft_queue *queue, double *nll_sum, ft_view dx, ft_view x, const ft_matrix *head, const int32_t *labels,
-                           const ft_head_options *options, void *workspace, int64_t workspace_bytes);
-ft_status ft_cpu_clip(ft_queue *queue, ft_clip *clip, const float *x, int64_t n, double max_norm, void *workspace,
-                      int64_t workspace_bytes);
-ft_status ft_cpu_adamw(ft_queue *queue, float *parameter, const float *gradient, float *moment1, float *moment2, int64_t n,
-                       const ft_adamw *options, const ft_clip *clip);
-ft_status ft_cpu_stripe_hash(ft_queue *queue, uint64_t *out, const ft_range *ranges, int64_t n);
+FT_OPS(FT_OP_DECLARE, ft_cpu_)
 
 #endif
