@@ -10,13 +10,15 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "train/metrics_events.h"
 
 #define LINE_BYTES 4096  // a step's numbers, and the longest part of a path that is kept
 
 struct ft_metrics {
     int fd;
     int64_t bytes;
-    char *path;
+    char *path, *output;
+    ft_event_file *events;  // NULL = none
 };
 
 ft_status ft_metrics_open(ft_metrics **out, const char *output, int64_t keep_bytes)
@@ -25,7 +27,8 @@ ft_status ft_metrics_open(ft_metrics **out, const char *output, int64_t keep_byt
     FT_ALLOC_CHECK(metrics);
     metrics->fd = -1;
     metrics->path = ft_path_join(output, "metrics.jsonl");
-    ft_status status = metrics->path ? FT_OK : FT_E_NOMEM;
+    metrics->output = ft_strdup(output);
+    ft_status status = metrics->path && metrics->output ? FT_OK : FT_E_NOMEM;
     if (status == FT_OK) {
         metrics->fd = open(metrics->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
         if (metrics->fd < 0) status = ft_error_errno(FT_E_IO, errno, "%s: cannot be opened", metrics->path);
@@ -46,13 +49,26 @@ ft_status ft_metrics_open(ft_metrics **out, const char *output, int64_t keep_byt
     return FT_OK;
 }
 
+ft_status ft_metrics_add_events(ft_metrics *metrics, const char *config)
+{
+    return ft_metrics_events_open(&metrics->events, metrics->output, metrics->path, config);
+}
+
 // One write per line, so that a line is there whole or not at all for whoever reads along.
 static ft_status write_line(ft_metrics *metrics, const char *line, int length)
 {
     ssize_t written = write(metrics->fd, line, (size_t)length);
     if (written != length) return ft_error_errno(FT_E_IO, written < 0 ? errno : ENOSPC, "%s: cannot be written", metrics->path);
     metrics->bytes += length;
-    return FT_OK;
+    return metrics->events ? ft_metrics_events_line(metrics->events, line) : FT_OK;
+}
+
+// Seconds since 1970.
+static double wall_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 // As much of the text as there is room for with what follows it, as the inside of a JSON string.
@@ -97,7 +113,7 @@ ft_status ft_metrics_step(ft_metrics *metrics, const ft_step_metrics *m)
                           "{\"kind\":\"step\",\"time\":%.3f,\"step\":%lld,\"epoch\":%.6f,\"loss\":%s,\"lr\":%.9g,\"grad_norm\":%s,\"tokens\":%lld,"
                           "\"trainable_tokens\":%lld,\"step_s\":%.6f,\"tokens_per_s\":%.1f,\"hbm_bytes\":%lld,\"pinned_bytes\":%lld,"
                           "\"nvme_bytes\":%lld,\"h2d_bytes\":%lld,\"d2h_bytes\":%lld",
-                          m->time, (long long)m->step, m->epoch, number(loss, m->loss), m->lr, number(norm, m->grad_norm), (long long)m->tokens,
+                          wall_s(), (long long)m->step, m->epoch, number(loss, m->loss), m->lr, number(norm, m->grad_norm), (long long)m->tokens,
                           (long long)m->trainable_tokens, m->step_s, m->tokens_per_s, (long long)m->hbm_bytes, (long long)m->pinned_bytes,
                           (long long)m->nvme_bytes, (long long)m->h2d_bytes, (long long)m->d2h_bytes);
     length += write_times(line + length, sizeof line - (size_t)length, m);
@@ -109,7 +125,7 @@ ft_status ft_metrics_eval(ft_metrics *metrics, int64_t step, double epoch, doubl
     char line[512], loss[32], perplexity[32];
     int length = snprintf(line, sizeof line,
                           "{\"kind\":\"eval\",\"time\":%.3f,\"step\":%lld,\"epoch\":%.6f,\"eval_loss\":%s,\"perplexity\":%s,\"trainable_tokens\":%lld,\"eval_s\":%.3f}\n",
-                          (double)time(NULL), (long long)step, epoch, number(loss, eval_loss), number(perplexity, exp(eval_loss)), (long long)tokens, seconds);
+                          wall_s(), (long long)step, epoch, number(loss, eval_loss), number(perplexity, exp(eval_loss)), (long long)tokens, seconds);
     return write_line(metrics, line, length);
 }
 
@@ -117,7 +133,7 @@ ft_status ft_metrics_eval(ft_metrics *metrics, int64_t step, double epoch, doubl
 ft_status ft_metrics_note(ft_metrics *metrics, int64_t step, const char *text)
 {
     char line[512];
-    int length = snprintf(line, sizeof line, "{\"kind\":\"note\",\"time\":%.3f,\"step\":%lld,\"note\":\"%.300s\"}\n", (double)time(NULL), (long long)step, text);
+    int length = snprintf(line, sizeof line, "{\"kind\":\"note\",\"time\":%.3f,\"step\":%lld,\"note\":\"%.300s\"}\n", wall_s(), (long long)step, text);
     return write_line(metrics, line, length);
 }
 
@@ -130,8 +146,10 @@ ft_status ft_metrics_close(ft_metrics *metrics)
 {
     if (metrics == NULL) return FT_OK;
     ft_status status = FT_OK;
+    ft_status events = ft_event_file_close(metrics->events);
     if (metrics->fd >= 0 && close(metrics->fd) != 0) status = ft_error_errno(FT_E_IO, errno, "%s", metrics->path);
     ft_free(metrics->path);
+    ft_free(metrics->output);
     ft_free(metrics);
-    return status;
+    return status != FT_OK ? status : events;
 }

@@ -1,5 +1,5 @@
-// metrics.jsonl: one JSON object a line, appended and flushed per step; truncated to the checkpoint's length at a resume, so a
-// step never stands there twice.
+// metrics.jsonl: one JSON object a line, written per step; truncated to the checkpoint's length at a resume, so a step never stands
+// there twice. docs/runs.md has its keys with their units. metrics_events.h shows the same lines in TensorBoard.
 #ifndef FT_TRAIN_METRICS_H
 #define FT_TRAIN_METRICS_H
 
@@ -7,7 +7,7 @@
 
 typedef struct {
     int64_t step;
-    double time, epoch, loss, lr, grad_norm;
+    double epoch, loss, lr, grad_norm;
     int64_t tokens, trainable_tokens;
     double step_s, tokens_per_s;
     double compute_busy, h2d_busy, d2h_busy, nvme_busy;               // shares of the step
@@ -19,6 +19,8 @@ typedef struct {
 typedef struct ft_metrics ft_metrics;
 // Opens OUTPUT/metrics.jsonl, truncated to `keep_bytes` (0 = new; it must then not exist or be empty).
 ft_status ft_metrics_open(ft_metrics **metrics, const char *output, int64_t keep_bytes);
+// From here on every line is also an event for TensorBoard, in a file that begins with `config` and with the lines that are there.
+ft_status ft_metrics_add_events(ft_metrics *metrics, const char *config);
 ft_status ft_metrics_step(ft_metrics *metrics, const ft_step_metrics *step);
 ft_status ft_metrics_eval(ft_metrics *metrics, int64_t step, double epoch, double eval_loss, int64_t tokens, double seconds);
 ft_status ft_metrics_note(ft_metrics *metrics, int64_t step, const char *text);

@@ -1,5 +1,5 @@
-// The output directory of a run: OUTPUT/ with config.resolved.yaml, plan.json, metrics.jsonl, checkpoint-N/, adapter/ and, on
-// CUDA, gemm.txt, the measured GEMM algorithms it uses.
+// The output directory of a run: OUTPUT/ with config.resolved.yaml, plan.json, metrics.jsonl, an event file for TensorBoard,
+// checkpoint-N/, adapter/ and, on CUDA, gemm.txt, the measured GEMM algorithms it uses.
 #ifndef FT_TRAIN_RUN_DIRECTORY_H
 #define FT_TRAIN_RUN_DIRECTORY_H
 

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "common/memory.h"
 #include "offload/streamer_verify.h"
@@ -74,7 +73,7 @@ static ft_status write_metrics(trainer *t, const counters *before, int64_t token
     counters now = read_counters(t);
     t->step_s = now.time - before->time;
     ft_step_metrics m = {
-        .step = t->state.step, .time = (double)time(NULL), .epoch = (double)t->state.epoch + (double)t->state.next_row / (double)t->packs.n_rows,
+        .step = t->state.step, .epoch = (double)t->state.epoch + (double)t->state.next_row / (double)t->packs.n_rows,
         .loss = t->loss, .lr = t->rate, .grad_norm = t->grad_norm, .tokens = tokens, .trainable_tokens = trainable, .step_s = t->step_s,
         .tokens_per_s = (double)tokens / t->step_s,
         .hbm_bytes = t->session.plan.tier_bytes[FT_TIER_HBM],

@@ -7,6 +7,8 @@
 #include "common/memory.h"
 #include "common/threads.h"
 #include "io/commit.h"
+#include "train/lr_scale.h"
+#include "train/metrics_events.h"
 #include "train/run_directory.h"
 #include "train/trainer_internal.h"
 
@@ -187,11 +189,24 @@ static ft_status check_resume(trainer *t)
     return status;
 }
 
+// Without TensorBoard no event file stays either: it would end where the run does not.
+static ft_status open_events(trainer *t)
+{
+    if (!t->config->use_tensorboard) return ft_metrics_events_remove(t->output, NULL);
+    ft_text config = {0};
+    ft_status status = ft_settings_write(t->settings, &config);
+    if (status == FT_OK) status = ft_metrics_add_events(t->metrics, config.data);
+    ft_text_free(&config);
+    return status;
+}
+
 ft_status ft_trainer_open(trainer *t)
 {
     FT_TRY(check_config(t->config));
+    FT_TRY(ft_lr_scale_check(t->settings));
     FT_TRY(ft_session_check(t->config));
     FT_TRY(ft_config_derive(t->settings));
+    FT_TRY(ft_lr_scale_derive(t->settings, 1));
     FT_TRY(ft_threads_init((int)t->config->threads));
     FT_TRY(ft_config_accumulation(t->config, 1, &t->accumulation));
     FT_TRY(open_output(t));
@@ -207,6 +222,7 @@ ft_status ft_trainer_open(trainer *t)
     FT_TRY(ft_run_directory_keep_table(t->output, t->session.gemm_table, t->options->overwrite));
     FT_TRY(ft_metrics_open(&t->metrics, t->output, t->state.metrics_bytes));
     FT_TRY(ft_run_directory_describe(t->output, t->settings, &t->session.plan));
+    FT_TRY(open_events(t));
     t->started_s = t->last_save_s = ft_now_s();
     t->opened = true;
     return FT_OK;
