@@ -88,7 +88,7 @@ def print_drives(directory):
         peer = row["peer_value"] if row["peer_name"] else row["bound"]
         print_row(name, row["unit"], row["value"], peer and 0.95 * peer, row["peer_name"] or row["bound_name"] or "", peer)
     for boundary, words in (("hbm", "layer inputs on the device"), ("host", "layer inputs spilled")):
-        print_step(directory, f"70B, 24 layers, 2,048 tokens, {words}", "links-" + boundary)
+        print_step(directory, f"70B, 80 layers, 2,048 tokens, {words}", "links-" + boundary)
         print_links(directory, f"the same, {words}", "links-" + boundary)
 
 
