@@ -91,8 +91,14 @@ static inline bool engine_available(const char *name)
     return status == FT_OK;
 }
 
-// Engines that move real bytes, the fault engine without faults included.
-static const char *const real_engines[] = {"io_uring", "posix", "fault:io_uring", "fault:posix"};
-#define N_REAL_ENGINES (sizeof real_engines / sizeof real_engines[0])
+// Name of the n-th engine of the table that moves real bytes by itself; NULL past the last.
+static inline const char *real_engine(int n)
+{
+    for (int i = 0; ft_io_engines[i]->name != NULL; i++) {
+        if (ft_io_engines[i]->caps & (FT_IO_CAP_NO_DATA | FT_IO_CAP_SPEC)) continue;
+        if (n-- == 0) return ft_io_engines[i]->name;
+    }
+    return NULL;
+}
 
 #endif

@@ -20,7 +20,7 @@ static void table_ends_with_a_nameless_row(void **state)
         assert_non_null(ft_io_engines[rows]->help);
         rows++;
     }
-    assert_int_equal(rows, 4);
+    assert_true(rows >= 4);
 }
 
 static void auto_always_opens(void **state)
