@@ -1,0 +1,13 @@
+# cmake -DOUT=page_assets.c -DFILES="a;b" -P embed.cmake: writes the table of page_assets.h, the bytes of each file under its name.
+set(arrays "")
+set(rows "")
+set(n 0)
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const unsigned char file_${n}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"${name}\", (const char *)file_${n}, sizeof file_${n} - 1},\n")
+  math(EXPR n "${n} + 1")
+endforeach()
+file(WRITE ${OUT} "// Made by embed.cmake.\n#include \"report/page_assets.h\"\n\n${arrays}\nconst ft_page_asset ft_page_assets[] = {\n${rows}    {0}};\n")

@@ -1,0 +1,140 @@
+// What the page says in tables and text: it stands there without any script.
+#include <math.h>
+#include <string.h>
+
+#include "report/page_internal.h"
+
+ft_status ft_page_cards(const ft_report *report, ft_text *out)
+{
+    for (int i = 0; i < report->n; i++) {
+        const ft_report_entry *entry = &report->entry[i];
+        ft_text what = {0};
+        FT_TRY(ft_text_printf(out, "<article class=\"card\"><h2><i class=\"swatch run%d\"></i>", i % 8));
+        FT_TRY(ft_page_escape(entry->run.name, out));
+        FT_TRY(ft_text_printf(out, " <span class=\"state\">%s</span></h2><p>", ft_report_state(report, i)));
+        ft_status status = ft_report_describe(&entry->run, &what);
+        if (status == FT_OK) status = ft_page_escape(what.data, out);
+        ft_text_free(&what);
+        FT_TRY(status);
+        FT_TRY(ft_text_puts(out, "</p>"));
+        if (entry->findings.n > 0) FT_TRY(ft_text_puts(out, "<ul>"));
+        for (int f = 0; f < entry->findings.n; f++) {
+            FT_TRY(ft_text_puts(out, entry->findings.finding[f].bad ? "<li class=\"bad\">" : "<li>"));
+            FT_TRY(ft_page_escape(entry->findings.finding[f].text.data, out));
+            FT_TRY(ft_text_puts(out, "</li>"));
+        }
+        FT_TRY(ft_text_puts(out, entry->findings.n > 0 ? "</ul></article>\n" : "</article>\n"));
+    }
+    return FT_OK;
+}
+
+// --- Facts ------------------------------------------------------------------------------------------------------------------
+static ft_status add_header(const ft_report *report, const char *first, ft_text *out)
+{
+    FT_TRY(ft_text_printf(out, "<div class=\"wide\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">%s</th>", first));
+    for (int i = 0; i < report->n; i++) {
+        FT_TRY(ft_text_printf(out, "<th scope=\"col\"><i class=\"swatch run%d\"></i>", i % 8));
+        FT_TRY(ft_page_escape(report->entry[i].run.name, out));
+        FT_TRY(ft_text_puts(out, "</th>"));
+    }
+    return ft_text_puts(out, "</tr></thead><tbody>\n");
+}
+
+static const char *delta_class(const ft_report_fact *fact, double value, double base)
+{
+    if (fact->better == FT_BETTER_NEITHER || !(value < base || value > base)) return "";
+    return (fact->better == FT_BETTER_LOWER) == (value < base) ? " good" : " bad";
+}
+
+static ft_status add_value(const ft_report *report, const ft_report_fact *fact, int run, ft_text *out)
+{
+    double value = ft_report_value(fact, &report->entry[run].summary), base = ft_report_value(fact, &report->entry[0].summary);
+    char number[FT_REPORT_NUMBER], delta[FT_REPORT_NUMBER];
+    FT_TRY(ft_text_printf(out, "<td>%s", ft_report_format(number, fact->unit, value)));
+    if (run > 0 && *ft_report_delta(delta, fact->unit, value, base))
+        FT_TRY(ft_text_printf(out, " <span class=\"delta%s\">%s</span>", delta_class(fact, value, base), delta));
+    return ft_text_puts(out, "</td>");
+}
+
+// Of the runs at least one knows it.
+static bool is_known(const ft_report *report, const ft_report_fact *fact)
+{
+    for (int i = 0; i < report->n; i++)
+        if (isfinite(ft_report_value(fact, &report->entry[i].summary))) return true;
+    return false;
+}
+
+static ft_status add_facts(const ft_report *report, bool all, ft_text *out)
+{
+    FT_TRY(add_header(report, "", out));
+    for (size_t f = 0; f < ft_report_fact_count; f++) {
+        const ft_report_fact *fact = &ft_report_facts[f];
+        if (!is_known(report, fact) || (!all && !fact->compared)) continue;
+        FT_TRY(ft_text_printf(out, "<tr><th scope=\"row\">%s</th>", fact->label));
+        for (int i = 0; i < report->n; i++) FT_TRY(add_value(report, fact, i, out));
+        FT_TRY(ft_text_puts(out, "</tr>\n"));
+    }
+    return ft_text_puts(out, "</tbody></table></div>\n");
+}
+
+ft_status ft_page_summary(const ft_report *report, ft_text *out)
+{
+    FT_TRY(add_facts(report, false, out));
+    FT_TRY(ft_text_puts(out, "<details><summary>All numbers</summary>\n"));
+    FT_TRY(add_facts(report, true, out));
+    return ft_text_puts(out, "</details>\n");
+}
+
+// --- Configuration ----------------------------------------------------------------------------------------------------------
+static ft_status add_difference(const ft_report *report, ft_text *out)
+{
+    const ft_config_lines *config = &report->entry[0].run.config;
+    FT_TRY(add_header(report, "key", out));
+    for (int64_t k = 0; k < config->n; k++) {
+        if (!ft_report_config_differs(report, config->line[k].key)) continue;
+        FT_TRY(ft_text_puts(out, "<tr><th scope=\"row\"><code>"));
+        FT_TRY(ft_page_escape(config->line[k].key, out));
+        FT_TRY(ft_text_puts(out, "</code></th>"));
+        for (int i = 0; i < report->n; i++) {
+            FT_TRY(ft_text_puts(out, "<td class=\"text\">"));
+            FT_TRY(ft_page_escape(ft_report_config_value(&report->entry[i].run, config->line[k].key), out));
+            FT_TRY(ft_text_puts(out, "</td>"));
+        }
+        FT_TRY(ft_text_puts(out, "</tr>\n"));
+    }
+    return ft_text_puts(out, "</tbody></table></div>\n");
+}
+
+static ft_status add_keys(const ft_report_run *run, ft_text *out)
+{
+    FT_TRY(ft_text_puts(out, "<details><summary>Every key of "));
+    FT_TRY(ft_page_escape(run->name, out));
+    FT_TRY(ft_text_puts(out, "</summary><div class=\"wide\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">key</th><th scope=\"col\" class=\"text\">value</th>"
+                             "<th scope=\"col\" class=\"text\">from</th></tr></thead><tbody>\n"));
+    for (int64_t k = 0; k < run->config.n; k++) {
+        const ft_config_line *line = &run->config.line[k];
+        const char *cells[] = {"<tr><th scope=\"row\"><code>", line->key, "</code></th><td class=\"text\">", line->value, "</td><td class=\"text dim\">", line->source};
+        for (size_t c = 0; c < sizeof cells / sizeof cells[0]; c++) FT_TRY(c % 2 ? ft_page_escape(cells[c], out) : ft_text_puts(out, cells[c]));
+        FT_TRY(ft_text_puts(out, "</td></tr>\n"));
+    }
+    return ft_text_puts(out, "</tbody></table></div></details>\n");
+}
+
+static int64_t differences(const ft_report *report)
+{
+    const ft_config_lines *config = &report->entry[0].run.config;
+    int64_t n = 0;
+    for (int64_t k = 0; k < config->n; k++) n += ft_report_config_differs(report, config->line[k].key);
+    return n;
+}
+
+ft_status ft_page_config(const ft_report *report, ft_text *out)
+{
+    if (report->n > 1 && differences(report) > 0) FT_TRY(add_difference(report, out));
+    else if (report->n > 1) FT_TRY(ft_text_puts(out, "<p>The runs have the same configuration, where their files lie aside.</p>\n"));
+    for (int i = 0; i < report->n; i++) {
+        if (report->entry[i].run.config.n > 0) FT_TRY(add_keys(&report->entry[i].run, out));
+        else FT_TRY(ft_text_puts(out, "<p>A run without config.resolved.yaml: its settings are not known.</p>\n"));
+    }
+    return FT_OK;
+}

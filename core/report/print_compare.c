@@ -1,0 +1,93 @@
+// Several runs side by side: the compared facts, each with its difference from the first run, and the config keys that differ.
+#include <string.h>
+
+#include "report/report.h"
+
+#define RUNS_BESIDE 4  // columns of a table; more runs take further tables, each beginning with the first run
+#define LABEL_WIDTH 24
+#define COLUMN_WIDTH 26
+#define GOOD "\033[32m"
+#define BAD "\033[31m"
+#define DIM "\033[2m"
+#define PLAIN "\033[0m"
+
+typedef struct {
+    const ft_report *report;
+    ft_report_style style;
+    ft_text *out;
+    int column[RUNS_BESIDE], n;
+} table;
+
+// Cut to the column, where it is too long in front: ends of paths differ.
+static ft_status print_cell(const table *t, const char *text, int width)
+{
+    int length = (int)strlen(text);
+    if (length < width) return ft_text_printf(t->out, "%-*s", width, text);
+    const char *rest = text + length - (width - 4);
+    while (((unsigned char)*rest & 0xC0) == 0x80) rest++;  // not in the middle of a character
+    return ft_text_printf(t->out, "...%-*s", width - 3, rest);
+}
+
+static const char *delta_color(const table *t, const ft_report_fact *fact, double value, double base)
+{
+    if (!t->style.color) return "";
+    if (fact->better == FT_BETTER_NEITHER || !(value < base || value > base)) return DIM;
+    return (fact->better == FT_BETTER_LOWER) == (value < base) ? GOOD : BAD;
+}
+
+static ft_status print_value(const table *t, const ft_report_fact *fact, int run)
+{
+    double value = ft_report_value(fact, &t->report->entry[run].summary), base = ft_report_value(fact, &t->report->entry[0].summary);
+    char number[FT_REPORT_NUMBER], delta[FT_REPORT_NUMBER];
+    ft_report_format(number, fact->unit, value);
+    if (run > 0) ft_report_delta(delta, fact->unit, value, base);
+    else delta[0] = 0;
+    return ft_text_printf(t->out, "%-13s%s%-*s%s", number, delta_color(t, fact, value, base), COLUMN_WIDTH - 13, delta, t->style.color ? PLAIN : "");
+}
+
+static ft_status print_header(const table *t)
+{
+    FT_TRY(ft_text_printf(t->out, "\n%-*s", LABEL_WIDTH, ""));
+    for (int c = 0; c < t->n; c++) FT_TRY(print_cell(t, t->report->entry[t->column[c]].run.name, COLUMN_WIDTH));
+    return ft_text_puts(t->out, "\n");
+}
+
+static ft_status print_facts(const table *t)
+{
+    for (size_t f = 0; f < ft_report_fact_count; f++) {
+        if (!ft_report_facts[f].compared) continue;
+        FT_TRY(ft_text_printf(t->out, "%-*s", LABEL_WIDTH, ft_report_facts[f].label));
+        for (int c = 0; c < t->n; c++) FT_TRY(print_value(t, &ft_report_facts[f], t->column[c]));
+        FT_TRY(ft_text_puts(t->out, "\n"));
+    }
+    return FT_OK;
+}
+
+// Keys in the order of the first run's file.
+static ft_status print_config(const table *t)
+{
+    const ft_config_lines *config = &t->report->entry[0].run.config;
+    for (int64_t i = 0; i < config->n; i++) {
+        const char *key = config->line[i].key;
+        if (!ft_report_config_differs(t->report, key)) continue;
+        FT_TRY(print_cell(t, key, LABEL_WIDTH));
+        for (int c = 0; c < t->n; c++) FT_TRY(print_cell(t, ft_report_config_value(&t->report->entry[t->column[c]].run, key), COLUMN_WIDTH));
+        FT_TRY(ft_text_puts(t->out, "\n"));
+    }
+    return FT_OK;
+}
+
+ft_status ft_report_print_comparison(const ft_report *report, ft_report_style style, ft_text *out)
+{
+    for (int next = 1; next < report->n; next += RUNS_BESIDE - 1) {
+        table t = {.report = report, .style = style, .out = out, .n = 1};
+        while (t.n < RUNS_BESIDE && next + t.n - 1 < report->n) {
+            t.column[t.n] = next + t.n - 1;
+            t.n++;
+        }
+        FT_TRY(print_header(&t));
+        FT_TRY(print_facts(&t));
+        FT_TRY(print_config(&t));
+    }
+    return FT_OK;
+}

@@ -1,0 +1,127 @@
+#include "report/report.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "common/file.h"
+#include "common/memory.h"
+
+#define QUIET_S 120      // a run that wrote nothing for this long, and
+#define QUIET_STEPS 10   // for the time of this many steps, is not running
+
+static ft_status read_entry(ft_report_entry *entry, const char *path)
+{
+    FT_TRY(ft_report_run_read(&entry->run, path));
+    FT_TRY(ft_report_summarize(&entry->summary, &entry->run));
+    return ft_report_find(&entry->findings, &entry->run, &entry->summary);
+}
+
+static bool name_is_taken(const ft_report *report, int run)
+{
+    for (int i = 0; i < report->n; i++)
+        if (i != run && strcmp(report->entry[i].run.name, report->entry[run].run.name) == 0) return true;
+    return false;
+}
+
+// Decided for all before the first is renamed, so that all of equal names are.
+static ft_status tell_apart(ft_report *report)
+{
+    bool *taken = FT_NEW_ARRAY(bool, report->n);
+    FT_ALLOC_CHECK(taken);
+    ft_status status = FT_OK;
+    for (int i = 0; i < report->n; i++) taken[i] = name_is_taken(report, i);
+    for (int i = 0; i < report->n && status == FT_OK; i++) {
+        ft_report_run *run = &report->entry[i].run;
+        char *name = taken[i] ? ft_strdup(run->path) : NULL;
+        if (name == NULL) {
+            status = taken[i] ? FT_E_NOMEM : FT_OK;
+            continue;
+        }
+        ft_free(run->name);
+        run->name = name;
+    }
+    ft_free(taken);
+    return status;
+}
+
+ft_status ft_report_read(ft_report *report, const char *const *paths, int n, double now)
+{
+    *report = (ft_report){.entry = FT_NEW_ARRAY(ft_report_entry, n > 0 ? n : 1), .now = now};
+    FT_ALLOC_CHECK(report->entry);
+    for (; report->n < n; report->n++) {
+        ft_status status = read_entry(&report->entry[report->n], paths[report->n]);
+        if (status == FT_OK) continue;
+        report->n++;
+        return status;
+    }
+    return tell_apart(report);
+}
+
+void ft_report_free(ft_report *report)
+{
+    for (int i = 0; i < report->n; i++) {
+        ft_report_findings_free(&report->entry[i].findings);
+        ft_report_run_free(&report->entry[i].run);
+    }
+    ft_free(report->entry);
+    *report = (ft_report){0};
+}
+
+const char *ft_report_state(const ft_report *report, int run)
+{
+    const ft_report_entry *entry = &report->entry[run];
+    double quiet = report->now - entry->run.last_time;
+    if (entry->run.n_steps == 0) return "no steps yet";
+    if (entry->run.finished) return "done";
+    return quiet < QUIET_S || quiet < QUIET_STEPS * entry->summary.step_s ? "running" : "stopped";
+}
+
+// A word of the description: what comes before the value of a key, and behind it.
+static const struct {
+    const char *key, *before, *after;
+} words[] = {
+    {"adapter", ", ", ""},      {"lora_r", " r ", ""}, {"lora_alpha", ", alpha ", ""}, {"base_format", ", ", " base"},
+    {"compute", ", ", " compute"},
+};
+
+static ft_status describe_model(const ft_report_run *run, ft_text *out)
+{
+    const char *model = ft_config_lines_get(&run->config, "base_model");
+    if (model == NULL) return ft_text_puts(out, "a model that is not named");
+    size_t n = strlen(model);
+    while (n > 1 && (model[n - 1] == '/' || (model[n - 1] == '.' && model[n - 2] == '/'))) n--;
+    char *trimmed = ft_strndup(model, n);
+    FT_ALLOC_CHECK(trimmed);
+    // A hub id has one slash and is named whole; of a path the last part says enough.
+    bool is_path = trimmed[0] == '/' || trimmed[0] == '.';
+    ft_status status = ft_text_puts(out, is_path ? ft_path_base(trimmed) : trimmed);
+    ft_free(trimmed);
+    return status;
+}
+
+ft_status ft_report_describe(const ft_report_run *run, ft_text *out)
+{
+    FT_TRY(describe_model(run, out));
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        const char *value = ft_config_lines_get(&run->config, words[i].key);
+        if (value) FT_TRY(ft_text_printf(out, "%s%s%s", words[i].before, value, words[i].after));
+    }
+    size_t layers = json_array_size(json_object_get(run->plan, "layers"));
+    return layers ? ft_text_printf(out, ", %zu layers", layers) : FT_OK;
+}
+
+const char *ft_report_config_value(const ft_report_run *run, const char *key)
+{
+    for (int64_t i = 0; i < run->config.n; i++)
+        if (strcmp(run->config.line[i].key, key) == 0) return run->config.line[i].value;
+    return "-";
+}
+
+bool ft_report_config_differs(const ft_report *report, const char *key)
+{
+    const char *first = ft_report_config_value(&report->entry[0].run, key);
+    if (!ft_config_line_compared(key)) return false;
+    for (int i = 1; i < report->n; i++)
+        if (strcmp(ft_report_config_value(&report->entry[i].run, key), first) != 0) return true;
+    return false;
+}
