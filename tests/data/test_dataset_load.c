@@ -76,7 +76,7 @@ static void shapes_that_are_not_implemented_are_named(void **state)
     t_fails(load_fails(&run, tokenizer), FT_E_INPUT, "shape.jsonl:1: the type cannot be told: a record with 'prompt', 'reply'");
     run.train.type = "nonsense";
     t_fails(load_fails(&run, tokenizer), FT_E_UNSUPPORTED,
-            "type 'nonsense' is not implemented; there are alpaca, chat_template, completion, input_output, tokens");
+            "type 'nonsense' is not implemented; there are alpaca, chat_template, completion, input_output");
 }
 
 static void keys_without_effect_are_refused_by_name(void **state)
