@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/manual.h"
 #include "cli/signals.h"
 #include "cli/version.h"
 
@@ -49,6 +50,13 @@ static bool asks_for_help(const char *argument)
     return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0 || strcmp(argument, "help") == 0;
 }
 
+// For the build, which installs the pages; no help names it.
+static int write_manual(const ft_verb *const *verbs, int argc, char **argv)
+{
+    ft_status status = argc == 3 ? ft_manual_write(program_name, verbs, argv[2]) : ft_error(FT_E_USAGE, "--manual: give the directory to write the pages to");
+    return status == FT_OK ? 0 : fail(status);
+}
+
 int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, char **argv)
 {
     program_name = name;
@@ -64,6 +72,7 @@ int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, cha
         ft_text text = {0};
         return print(ft_version(&text), &text, stdout);
     }
+    if (strcmp(argv[1], "--manual") == 0) return write_manual(verbs, argc, argv);
     const ft_verb *verb;
     ft_status status = ft_verb_find(&verb, verbs, argv[1]);
     if (status != FT_OK) return fail(status);

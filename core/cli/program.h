@@ -1,4 +1,5 @@
 // What every program of ours does: finds the verb, parses, runs it, prints the one line of an error, returns the exit code.
+// Beside verbs there are --help, --version and, for the build, --manual DIR (cli/manual.h).
 #ifndef FT_CLI_PROGRAM_H
 #define FT_CLI_PROGRAM_H
 

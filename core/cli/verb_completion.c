@@ -1,9 +1,18 @@
-// ft-single completion.
+// ft-single completion: the script that completes its command lines.
+#include <stdio.h>
+
+#include "cli/completion.h"
 #include "cli/verbs.h"
 
 static ft_status run(ft_invocation *in)
 {
-    return ft_error(FT_E_UNSUPPORTED, "%s: not there yet", in->verb->name);
+    const ft_shell *shell = in->positional.n == 1 ? ft_shell_find(in->positional.items[0]) : NULL;
+    if (shell == NULL) return ft_error(FT_E_USAGE, "completion: name a shell, one of %s", in->verb->synopsis);
+    ft_text script = {0};
+    ft_status status = shell->write("ft-single", ft_verbs, &script);
+    if (status == FT_OK) fputs(script.data, stdout);
+    ft_text_free(&script);
+    return status;
 }
 
-const ft_verb ft_verb_completion = {"completion", NULL, "", "not there yet", NULL, false, run, 8};
+const ft_verb ft_verb_completion = {"completion", NULL, "bash|zsh|fish", "print the completion script of a shell", NULL, false, run, 1};

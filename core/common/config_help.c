@@ -1,6 +1,7 @@
 // The table as text for --help and as docs/config.md.
 #include <string.h>
 
+#include "common/config_help.h"
 #include "common/config_internal.h"
 
 #define FLAG_WIDTH 36    // column where descriptions start
@@ -44,7 +45,7 @@ static ft_status add_range(const ft_config_key *key, ft_text *out)
     return ft_text_printf(out, ", %.10g to %.10g", key->minimum, key->maximum);
 }
 
-static ft_status add_type(const ft_config_key *key, ft_text *out)
+ft_status ft_config_key_type(const ft_config_key *key, ft_text *out)
 {
     switch (key->type) {
     case FT_KEY_BOOL: return ft_text_printf(out, "true or false");
@@ -179,7 +180,7 @@ static ft_status key_row(const ft_config_key *key, bool resume, ft_text *out)
     FT_TRY(ft_text_puts(out, "| "));
     if (ft_key_names(key, add_code_name, out)) return FT_E_NOMEM;
     FT_TRY(ft_text_puts(out, " | "));
-    FT_TRY(add_type(key, out));
+    FT_TRY(ft_config_key_type(key, out));
     FT_TRY(ft_text_printf(out, key->fallback ? " | %s" : " | ", key->fallback));
     if (resume) FT_TRY(ft_text_printf(out, " | %s", key->flags & FT_KEY_MAY_CHANGE ? "yes" : ""));
     FT_TRY(ft_text_printf(out, " | %s", key->help));

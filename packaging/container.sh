@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# The steps of packaging/Containerfile, each of which works without a container as well:
+#
+#   packaging/container.sh packages           what a build needs, through apt-get (as root)
+#   packaging/container.sh build              the preset "package" in BUILD
+#   packaging/container.sh install PREFIX     stripped, from BUILD into PREFIX
+#   packaging/container.sh tarball DIR        from BUILD: DIR/ft-single-VERSION-linux-x86_64.tar.gz
+#   packaging/container.sh runtime            what downloads need where ft-single runs, through apt-get (as root)
+#   packaging/container.sh check PREFIX       the installed programs, configs, manual and completions do what they should
+#
+# BUILD: the build directory (default build/package), JOBS: compilers at once (default: one a CPU), STEPS: steps of the demo that
+# `check` trains (default 3; 0 = all of it), CMAKE_ARGUMENTS: further -D... for `build`.
+set -euo pipefail
+
+say() { echo "container.sh: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+source_directory() { cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd; }
+
+commit() { git -C "$source" rev-parse --short=12 HEAD 2>/dev/null || true; }
+
+step_packages() {
+    cd "$source"
+    . scripts/packages.sh
+    packages_install yes
+}
+
+step_build() {
+    # shellcheck disable=SC2086
+    cmake -S "$source" --preset package -B "$build" -DFT_COMMIT="$(commit)" ${CMAKE_ARGUMENTS:-}
+    cmake --build "$build" --target ft_product -- -j "${JOBS:-$(nproc)}"
+}
+
+step_install() {
+    cmake --install "$build" --prefix "$1" --strip
+}
+
+step_tarball() {
+    mkdir -p "$1"
+    cpack --config "$build/CPackConfig.cmake" -G TGZ -B "$build/tarball"
+    cp "$build"/tarball/*.tar.gz "$1"
+}
+
+step_runtime() {
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends libcurl4 ca-certificates >/dev/null
+    rm -rf /var/lib/apt/lists/*
+}
+
+# --- check -------------------------------------------------------------------------------------------------------------------
+
+check_version() {
+    "$ft" --version
+    "$prefix/bin/ft-bench" --version >/dev/null
+}
+
+# No --model, no --data: the demo is found beside the program, wherever that was moved.
+check_demo() {
+    local steps=() work=$1
+    [ "${STEPS:-3}" = 0 ] || steps=(--max-steps "${STEPS:-3}")
+    (cd / && env -u FT_CONFIGS "$ft" train --nvme "$work/drive" --output "$work/run" "${steps[@]}")
+    [ -s "$work/run/adapter/adapter_model.safetensors" ] || fail "the demo left no adapter"
+}
+
+# Every verb has its page; those who have a reader of manuals read one.
+check_manual() {
+    local verb page
+    for verb in $("$ft" --help | awk '/^  [a-z]/ {print $1}'); do
+        page=$prefix/share/man/man1/ft-single-$verb.1
+        [ -s "$page" ] || fail "$page: no such page"
+    done
+    for page in "$prefix"/share/man/man1/ft-bench.1 "$prefix"/share/man/man5/ft-single-config.5; do
+        [ -s "$page" ] || fail "$page: no such page"
+        ! command -v man >/dev/null || man -l "$page" 2>/dev/null | grep -q NAME || fail "$page cannot be read"
+    done
+}
+
+# A shell that is not installed is not asked.
+check_completions() {
+    local share=$prefix/share
+    bash -c 'source "$1" && complete -p ft-single >/dev/null' - "$share/bash-completion/completions/ft-single" || fail "bash does not take its completion"
+    ! command -v zsh >/dev/null || zsh -n "$share/zsh/site-functions/_ft-single" || fail "zsh does not take its completion"
+    ! command -v fish >/dev/null || fish -n "$share/fish/vendor_completions.d/ft-single.fish" || fail "fish does not take its completion"
+}
+
+step_check() {
+    prefix=$(cd "$1" && pwd)
+    ft=$prefix/bin/ft-single
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    check_version
+    check_demo "$work"
+    check_manual
+    check_completions
+    say "$prefix: complete"
+}
+
+source=$(source_directory)
+build=${BUILD:-$source/build/package}
+step=${1:-}
+shift || true
+case "$step" in
+packages | build | runtime) [ $# = 0 ] || fail "$step takes no argument" ;;
+install | tarball | check) [ $# = 1 ] || fail "$step: give one directory" ;;
+-h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+*) fail "no step '$step'; see --help" ;;
+esac
+"step_$step" "$@"
