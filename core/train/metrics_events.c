@@ -99,26 +99,42 @@ bool ft_metrics_events_is_file(const char *name)
     return strncmp(name, start, sizeof start - 1) == 0 && ft_name_ends_with(name, NAME_END);
 }
 
-static ft_status remove_entry(const char *output, const char *name, const char *except)
-{
-    char *path = ft_path_join(output, name);
-    FT_ALLOC_CHECK(path);
-    bool keep = except && strcmp(path, except) == 0;
-    ft_status status = keep || unlink(path) == 0 || errno == ENOENT ? FT_OK : ft_error_errno(FT_E_IO, errno, "%s: cannot be removed", path);
-    ft_free(path);
-    return status;
-}
+typedef ft_status (*file_visit)(const char *path, const char *current);
 
-ft_status ft_metrics_events_remove(const char *output, const char *except)
+// Calls `visit` with the path of every event file of OUTPUT.
+static ft_status visit_files(const char *output, file_visit visit, const char *current)
 {
     DIR *directory = opendir(output);
     if (directory == NULL) return ft_error_errno(FT_E_IO, errno, "%s", output);
     ft_status status = FT_OK;
     struct dirent *entry;
-    while (status == FT_OK && (entry = readdir(directory)) != NULL)
-        if (ft_metrics_events_is_file(entry->d_name)) status = remove_entry(output, entry->d_name, except);
+    while (status == FT_OK && (entry = readdir(directory)) != NULL) {
+        if (!ft_metrics_events_is_file(entry->d_name)) continue;
+        char *path = ft_path_join(output, entry->d_name);
+        status = path ? visit(path, current) : FT_E_NOMEM;
+        ft_free(path);
+    }
     closedir(directory);
     return status;
+}
+
+static ft_status remove_file(const char *path, const char *current)
+{
+    return unlink(path) == 0 || errno == ENOENT ? FT_OK : ft_error_errno(FT_E_IO, errno, "%s: cannot be removed", path);
+}
+
+static ft_status retire(const char *path, const char *current)
+{
+    int64_t bytes;
+    if (strcmp(path, current) == 0) return FT_OK;
+    FT_TRY(ft_path_size(path, &bytes));
+    if (bytes == 0) return remove_file(path, NULL);
+    return truncate(path, 0) == 0 ? FT_OK : ft_error_errno(FT_E_IO, errno, "%s: cannot be emptied", path);
+}
+
+ft_status ft_metrics_events_remove(const char *output)
+{
+    return visit_files(output, remove_file, NULL);
 }
 
 // Readers go from file to file in the order of names, so a new one is numbered after those that are there: by the clock, as is
@@ -179,7 +195,7 @@ ft_status ft_metrics_events_open(ft_event_file **out, const char *output, const 
     FT_TRY(create(&file, output));
     ft_status status = add_config(file, config);
     if (status == FT_OK) status = add_lines(file, metrics);
-    if (status == FT_OK) status = ft_metrics_events_remove(output, ft_event_file_path(file));
+    if (status == FT_OK) status = visit_files(output, retire, ft_event_file_path(file));
     if (status == FT_OK) *out = file;
     else ft_event_file_close(file);
     return status;

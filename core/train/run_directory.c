@@ -11,7 +11,6 @@
 #include "common/memory.h"
 #include "io/commit.h"
 #include "io/hub_cache.h"
-#include "train/metrics_events.h"
 
 #define GEMM_TABLE "gemm.txt"
 
@@ -40,7 +39,7 @@ static bool is_run_file(const char *name)
     static const char *const names[] = {"adapter", "metrics.jsonl", "config.resolved.yaml", "plan.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
-    return strncmp(name, "checkpoint-", strlen("checkpoint-")) == 0 || ft_metrics_events_is_file(name);
+    return strncmp(name, "checkpoint-", strlen("checkpoint-")) == 0;
 }
 
 // Visits the entries a run has written; `remove` deletes them. *found counts.

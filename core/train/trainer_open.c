@@ -192,7 +192,7 @@ static ft_status check_resume(trainer *t)
 // Without TensorBoard no event file stays either: it would end where the run does not.
 static ft_status open_events(trainer *t)
 {
-    if (!t->config->use_tensorboard) return ft_metrics_events_remove(t->output, NULL);
+    if (!t->config->use_tensorboard) return ft_metrics_events_remove(t->output);
     ft_text config = {0};
     ft_status status = ft_settings_write(t->settings, &config);
     if (status == FT_OK) status = ft_metrics_add_events(t->metrics, config.data);
