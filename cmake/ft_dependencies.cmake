@@ -48,6 +48,11 @@ ft_dependency(zlib zlib zlib1g-dev)
 ft_dependency(snappy snappy libsnappy-dev)
 if(FT_STATIC_DEPS)
   target_link_libraries(ft::snappy INTERFACE -l:libstdc++.a)  # it is C++ behind its C interface
+  add_link_options(-static-libgcc)
+  # Where this machine keeps the source means nothing on another, and would make two builds differ.
+  foreach(folder ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/include)
+    add_compile_options($<$<COMPILE_LANGUAGE:C>:-ffile-prefix-map=${folder}/=>)
+  endforeach()
 endif()
 
 if(NOT FT_MPI STREQUAL OFF)

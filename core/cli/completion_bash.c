@@ -35,7 +35,7 @@ static const char function[] =
     "    words*) IFS=$' \\n'; COMPREPLY=($(compgen -W \"${what#words }\" -- \"$cur\")) ;;\n"
     "    directory) compopt -o filenames; COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
     "    file) compopt -o filenames; COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n"
-    "    yaml) compopt -o filenames -o plusdirs; COMPREPLY=($(compgen -f -X '!*.@(yaml|yml)' -- \"$cur\")) ;;\n"
+    "    yaml) compopt -o filenames -o plusdirs; COMPREPLY=($(compgen -f -X '!*.yaml' -- \"$cur\"; compgen -f -X '!*.yml' -- \"$cur\")) ;;\n"
     "    esac\n"
     "    [[ -n $head ]] && COMPREPLY=(\"${COMPREPLY[@]/#/$head}\")\n"
     "    return 0\n"
