@@ -8,8 +8,8 @@
 #   packaging/container.sh runtime            what downloads need where ft-single runs, through apt-get (as root)
 #   packaging/container.sh check PREFIX       the installed programs, configs, manual and completions do what they should
 #
-# BUILD: the build directory (default build/package), JOBS: compilers at once (default: one a CPU), STEPS: steps of the demo that
-# `check` trains (default 3; 0 = all of it), CMAKE_ARGUMENTS: further -D... for `build`.
+# BUILD: the build directory (default build/package), JOBS: compilers at once (default: one a CPU), COMMIT: what --version names
+# (default: git's), CMAKE_ARGUMENTS: further -D... for `build`, STEPS: steps of the demo that `check` trains (default 3; 0 = all).
 set -euo pipefail
 
 say() { echo "container.sh: $*" >&2; }
@@ -17,7 +17,7 @@ fail() { say "$*"; exit 1; }
 
 source_directory() { cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd; }
 
-commit() { git -C "$source" rev-parse --short=12 HEAD 2>/dev/null || true; }
+commit() { [ -z "${COMMIT:-}" ] && git -C "$source" rev-parse --short=12 HEAD 2>/dev/null || echo "${COMMIT:-}"; }
 
 step_packages() {
     cd "$source"

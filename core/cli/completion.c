@@ -39,14 +39,22 @@ static bool is_choice(const char *text, size_t bytes)
     return several;
 }
 
+// How the argument of a flag that is a path begins in --help.
+static const struct {
+    const char *start;
+    ft_complete_kind kind;
+} path_words[] = {
+    {"DIR", FT_COMPLETE_DIRECTORY}, {"MODEL", FT_COMPLETE_DIRECTORY}, {"BASE", FT_COMPLETE_DIRECTORY}, {"FILE", FT_COMPLETE_FILE}, {"PATH", FT_COMPLETE_FILE},
+};
+
 ft_status ft_complete_flag(ft_completion *completion, const ft_flag *flag)
 {
     const char *argument = flag->argument ? flag->argument : "";
     *completion = (ft_completion){flag->type == FT_FLAG_SWITCH ? FT_COMPLETE_SWITCH : FT_COMPLETE_NOTHING, NULL};
     if (flag->type != FT_FLAG_TEXT) return FT_OK;
     if (is_choice(argument, strlen(argument))) return take_words(completion, argument, strlen(argument));
-    if (strncmp(argument, "DIR", 3) == 0) completion->kind = FT_COMPLETE_DIRECTORY;
-    else if (strncmp(argument, "FILE", 4) == 0 || strchr(argument, '.')) completion->kind = FT_COMPLETE_FILE;
+    for (size_t i = 0; i < sizeof path_words / sizeof *path_words; i++)
+        if (strncmp(argument, path_words[i].start, strlen(path_words[i].start)) == 0) completion->kind = path_words[i].kind;
     return FT_OK;
 }
 
