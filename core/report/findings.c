@@ -2,7 +2,7 @@
 //   spike      a loss over 6 standard deviations (from the median absolute deviation) and a quarter above the median of the
 //              SPIKE_STEPS finite ones before it
 //   waiting    the compute stood still for 5 % of the steps' time
-//   drift      the median speed of the last quarter of the steps is 10 % off that of the first
+//   drift      the median speed of the last quarter of the steps is 10 % below that of the first
 //   plan       a step takes 25 % longer than planned
 //   pause      between two steps passed over a minute and 20 steps' time beside the step itself
 //   worse      the last eval loss is 2 % above the best
@@ -117,9 +117,9 @@ static ft_status find_drift(const context *c)
     double first = median_of(c->run, 0, quarter, FT_COLUMN_TOKENS_PER_S, scratch);
     double last = median_of(c->run, n - quarter, quarter, FT_COLUMN_TOKENS_PER_S, scratch);
     ft_free(scratch);
-    if (!(fabs(last / first - 1) > DRIFT_PART)) return FT_OK;
-    return ft_text_printf(c->out, "it became %.0f %% %s over the run: %.0f tokens/s in the first quarter, %.0f in the last", 100 * fabs(last / first - 1),
-                          last < first ? "slower" : "faster", first, last);
+    if (!(last < (1 - DRIFT_PART) * first)) return FT_OK;
+    return ft_text_printf(c->out, "it became %.0f %% slower over the run: %.0f tokens/s in the first quarter, %.0f in the last", 100 * (1 - last / first),
+                          first, last);
 }
 
 static ft_status find_off_plan(const context *c)
