@@ -1,0 +1,90 @@
+// How a check says what it found: one line of JSON a row or fact, which run_checks.c reads on the other side.
+#include "doctor/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/memory.h"
+
+enum { TEXT_BYTES = 1024 };
+
+static void send_line(ft_doctor *doctor, json_t *line)
+{
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    if (text) dprintf(doctor->out, "%s\n", text);
+    ft_free(text);
+    json_decref(line);
+}
+
+// json_string refuses what is not UTF-8: names of devices, directories and other programs' words.
+static json_t *text_value(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value) return value;
+    char ascii[TEXT_BYTES];
+    size_t n = 0;
+    for (; text[n] && n + 1 < sizeof ascii; n++) ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+    ascii[n] = 0;
+    return json_string(ascii);
+}
+
+static void send_row(ft_doctor *doctor, const char *subject, const char *verdict, const char *remedy, const char *found)
+{
+    char name[TEXT_BYTES];
+    snprintf(name, sizeof name, "%s%s%s", doctor->check->name, subject ? " " : "", subject ? subject : "");
+    json_t *row = json_pack("{s:s, s:o, s:o, s:s}", "group", doctor->check->group, "check", text_value(name), "found", text_value(found), "verdict", verdict);
+    if (row && remedy) json_object_set_new(row, "remedy", text_value(remedy));
+    send_line(doctor, row);
+}
+
+#define FORMATTED(text, format)                     \
+    char text[TEXT_BYTES];                          \
+    va_list args_;                                  \
+    va_start(args_, format);                        \
+    vsnprintf(text, sizeof text, format, args_);    \
+    va_end(args_)
+
+void ft_check_ok(ft_doctor *doctor, const char *subject, const char *format, ...)
+{
+    FORMATTED(found, format);
+    send_row(doctor, subject, "ok", NULL, found);
+}
+
+void ft_check_note(ft_doctor *doctor, const char *subject, const char *remedy, const char *format, ...)
+{
+    FORMATTED(found, format);
+    send_row(doctor, subject, "note", remedy, found);
+}
+
+void ft_check_fail(ft_doctor *doctor, const char *subject, const char *remedy, const char *format, ...)
+{
+    FORMATTED(found, format);
+    send_row(doctor, subject, "FAIL", remedy, found);
+}
+
+static char *last_of(char *text, const char *separator)
+{
+    char *last = NULL;
+    for (char *at = text; (at = strstr(at, separator)) != NULL; at++) last = at;
+    return last;
+}
+
+void ft_check_error(ft_doctor *doctor, const char *subject, bool fails, const char *remedy)
+{
+    char found[FT_ERROR_MESSAGE_BYTES];
+    snprintf(found, sizeof found, "%s", ft_error_message());
+    char *cut = last_of(found, "; ");
+    if (cut == NULL) cut = last_of(found, ". ");
+    if (cut != NULL) {
+        *cut = 0;
+        remedy = cut + 2;
+    }
+    send_row(doctor, subject, fails ? "FAIL" : "note", remedy, found);
+}
+
+void ft_check_fact(ft_doctor *doctor, const char *name, const char *format, ...)
+{
+    FORMATTED(value, format);
+    send_line(doctor, json_pack("{s:s, s:o}", "fact", name, "value", text_value(value)));
+}

@@ -1,0 +1,137 @@
+// What the CUDA device of this build needs beside the driver: the runtime that is linked, NVIDIA's libraries that are found at run
+// time (device/cuda_library.h), and a GPU that opens.
+#include <stdio.h>
+#include <string.h>
+
+#include "common/threads.h"
+#include "device/device.h"
+#include "doctor/check.h"
+#include "doctor/nvml.h"
+
+#ifdef FT_HAVE_CUDA
+#include <cuda_runtime_api.h>
+
+#include "device/cuda_library.h"
+
+// Without a GPU nothing of CUDA is needed, and with --device cpu nothing of it is used.
+static bool is_used(const ft_doctor *doctor)
+{
+    return strcmp(doctor->config->device, "cpu") != 0 && ft_nvml_open() == FT_OK && ft_nvml_count() > 0;
+}
+
+void ft_check_cuda(ft_doctor *doctor)
+{
+    int runtime = 0, driver = 0;
+    char version[80];
+    if (cudaRuntimeGetVersion(&runtime) != cudaSuccess) cudaGetLastError();
+    if (ft_nvml_open() == FT_OK) ft_nvml_driver(version, &driver);
+    ft_check_fact(doctor, "CUDA", "%d.%d", runtime / 1000, runtime % 1000 / 10);
+    if (is_used(doctor) && driver > 0 && driver / 1000 < runtime / 1000)
+        ft_check_fail(doctor, NULL, "update the NVIDIA driver, or use a build for its CUDA", "runtime %d.%d, the driver runs CUDA up to %d.%d", runtime / 1000,
+                      runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    else
+        ft_check_ok(doctor, NULL, "runtime %d.%d in the program", runtime / 1000, runtime % 1000 / 10);
+}
+
+// `fails`: runs on a GPU cannot do without. `remedy`: what is lost meanwhile.
+static void say_library(ft_doctor *doctor, ft_cuda_library library, bool fails, const char *lost)
+{
+    const char *name = doctor->check->name;
+    if (!is_used(doctor)) {
+        ft_check_ok(doctor, NULL, "not needed on the CPU device");
+        return;
+    }
+    if (ft_cuda_library_open(library) == FT_OK) {
+        int v = ft_cuda_library_version(library);
+        ft_check_ok(doctor, NULL, "%d.%d.%d (%s)", v / 10000, v / 100 % 100, v % 100, ft_cuda_library_path(library));
+        ft_check_fact(doctor, name, "%d.%d.%d", v / 10000, v / 100 % 100, v % 100);
+        return;
+    }
+    // "... was not found; PATH is 9.10.2. Install X, or name its folder in VARIABLE. Looked in ..."
+    char found[FT_ERROR_MESSAGE_BYTES], remedy[FT_ERROR_MESSAGE_BYTES];
+    snprintf(found, sizeof found, "%s", ft_error_message());
+    char *install = strstr(found, ". Install "), *looked = install ? strstr(install, ". Looked in ") : NULL;
+    if (looked) *looked = 0;
+    snprintf(remedy, sizeof remedy, "%s%s", install ? install + 2 : "install it", lost);
+    if (install) *install = 0;
+    ft_check_fact(doctor, name, "none");
+    if (fails) ft_check_fail(doctor, NULL, remedy, "%s", found);
+    else ft_check_note(doctor, NULL, remedy, "%s", found);
+}
+
+void ft_check_cublaslt(ft_doctor *doctor)
+{
+    say_library(doctor, FT_LIBRARY_CUBLASLT, true, "");
+}
+
+void ft_check_cudnn(ft_doctor *doctor)
+{
+    say_library(doctor, FT_LIBRARY_CUDNN, false, "; attention is computed by our own, slower kernel meanwhile");
+}
+
+void ft_check_nccl(ft_doctor *doctor)
+{
+    say_library(doctor, FT_LIBRARY_NCCL, doctor->config->gpus > 1, "; runs on one GPU do without");
+}
+
+// Opens each GPU as a run does: driver, architecture and build must fit. --gpus N asks for the first N.
+void ft_check_device(ft_doctor *doctor)
+{
+    int n = is_used(doctor) ? ft_nvml_count() : 0;
+    for (int i = 0; i < n; i++) {
+        ft_device *device;
+        char name[24];
+        snprintf(name, sizeof name, "cuda:%d", i);
+        ft_status status = ft_device_open(&device, "cuda", i);
+        if (status == FT_E_USAGE && i > 0) break;  // hidden by CUDA_VISIBLE_DEVICES
+        if (status != FT_OK) {
+            ft_check_error(doctor, name, true, "nvidia-smi may say more; --device cpu does without");
+            continue;
+        }
+        const ft_device_info *info = ft_device_get_info(device);
+        ft_check_ok(doctor, name, "%s opens: %d SMs, context %lld MiB, host memory of node %d is near", info->name, info->sm_count,
+                    (long long)(info->context_bytes >> 20), info->numa_node);
+        ft_device_close(device);
+    }
+    if (n == 0) ft_check_ok(doctor, "cpu", "runs use the CPU device");
+}
+
+#else
+
+void ft_check_cuda(ft_doctor *doctor)
+{
+    bool gpus = ft_nvml_open() == FT_OK && ft_nvml_count() > 0, asked_for = strcmp(doctor->config->device, "cuda") == 0;
+    static const char build[] = "build with the CUDA toolkit 12.9 or newer (cmake -DFT_CUDA=ON), or use a package with CUDA";
+    if (asked_for) ft_check_fail(doctor, NULL, build, "this build has the CPU device alone, and device asks for cuda");
+    else if (gpus) ft_check_note(doctor, NULL, build, "this build has the CPU device alone: the GPUs here stay idle");
+    else ft_check_ok(doctor, NULL, "this build has the CPU device alone");
+}
+
+// Nothing of them is used without CUDA: the row above says so.
+void ft_check_cublaslt(ft_doctor *doctor)
+{
+    (void)doctor;
+}
+
+void ft_check_cudnn(ft_doctor *doctor)
+{
+    (void)doctor;
+}
+
+void ft_check_nccl(ft_doctor *doctor)
+{
+    (void)doctor;
+}
+
+void ft_check_device(ft_doctor *doctor)
+{
+    ft_device *device;
+    if (ft_threads_init((int)doctor->config->threads) != FT_OK || ft_device_open(&device, "cpu", 0) != FT_OK) {
+        ft_check_error(doctor, "cpu", true, "look at the rows of the CPU above");
+        return;
+    }
+    ft_check_ok(doctor, "cpu", "%d threads", ft_device_get_info(device)->sm_count);
+    ft_device_close(device);
+}
+
+#endif

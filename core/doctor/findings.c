@@ -1,0 +1,66 @@
+#include "doctor/findings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+json_t *ft_findings_new(const char *host)
+{
+    return json_pack("{s:s, s:s, s:{}, s:[]}", "host", host, "verdict", "ok", "facts", "checks");
+}
+
+void ft_findings_row(json_t *report, const char *group, const char *check, const char *verdict, const char *remedy, const char *format, ...)
+{
+    char found[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(found, sizeof found, format, args);
+    va_end(args);
+    for (char *c = found; *c; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "group", group, "check", check, "found", found, "verdict", verdict);
+    if (row && remedy) json_object_set_new(row, "remedy", json_string(remedy));
+    json_array_append_new(json_object_get(report, "checks"), row);
+}
+
+bool ft_findings_take(json_t *report, const char *line)
+{
+    json_t *object = json_loads(line, 0, NULL);
+    const char *fact = ft_findings_text(object, "fact");
+    bool row = json_is_string(json_object_get(object, "check"));
+    if (row) json_array_append(json_object_get(report, "checks"), object);
+    else if (*fact) json_object_set(json_object_get(report, "facts"), fact, json_object_get(object, "value"));
+    json_decref(object);
+    return row || *fact;
+}
+
+const char *ft_findings_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+bool ft_findings_has(const json_t *report, const char *verdict)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(report, "checks"), i, row)
+        if (strcmp(ft_findings_text(row, "verdict"), verdict) == 0) return true;
+    return false;
+}
+
+static bool any_has(const json_t *report, const char *verdict)
+{
+    size_t i;
+    json_t *host;
+    if (ft_findings_has(report, verdict)) return true;
+    json_array_foreach(json_object_get(report, "hosts"), i, host)
+        if (ft_findings_has(host, verdict)) return true;
+    return false;
+}
+
+void ft_findings_close(json_t *report)
+{
+    const char *verdict = any_has(report, "FAIL") ? "FAIL" : any_has(report, "note") ? "note" : "ok";
+    json_object_set_new(report, "verdict", json_string(verdict));
+}
