@@ -47,7 +47,8 @@ def main():
         wrong = [line for page in sys.argv[2:] for line in wrong_paths(page)]
     else:
         sys.exit(__doc__)
-    sys.exit("\n".join(wrong))
+    if wrong:
+        sys.exit("\n".join(wrong))
 
 
 main()
