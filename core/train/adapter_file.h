@@ -22,7 +22,7 @@ typedef struct {
 // The file and an entry per tensor are added to the manifest, hashed as they were in memory.
 ft_status ft_adapter_write(const char *directory, const char *name, const ft_adapter_layout *adapter, const ft_shape *shape,
                            const ft_adapter_array *arrays, int n_arrays, ft_dtype dtype, ft_checkpoint_manifest *manifest);
-// Writes DIRECTORY/adapter_config.json and lists it. base_model may be NULL.
+// Writes DIRECTORY/adapter_config.json and lists it. base_model may be NULL; one in a hub's cache is named by its id.
 ft_status ft_adapter_put_config(const char *directory, const ft_adapter_layout *adapter, const char *base_model,
                                 ft_checkpoint_manifest *manifest);
 

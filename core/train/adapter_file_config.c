@@ -7,6 +7,7 @@
 #include "common/memory.h"
 #include "train/adapter_file.h"
 #include "train/checkpoint.h"
+#include "train/public_name.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)
 
@@ -36,7 +37,9 @@ static json_t *config_json(const ft_adapter_layout *adapter, const char *base_mo
 ft_status ft_adapter_put_config(const char *directory, const ft_adapter_layout *adapter, const char *base_model,
                                 ft_checkpoint_manifest *manifest)
 {
-    json_t *root = config_json(adapter, base_model);
+    char *id = base_model ? ft_public_id(base_model) : NULL;
+    json_t *root = config_json(adapter, id ? id : base_model);
+    ft_free(id);
     char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     if (text == NULL)

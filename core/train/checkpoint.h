@@ -50,9 +50,10 @@ ft_status ft_checkpoint_latest(const char *output, char **directory);
 ft_status ft_checkpoint_prune(const char *output, int64_t keep);
 
 // A PEFT adapter directory PARENT/NAME (committed atomically, replaces an older one): adapter_model.safetensors in `dtype` (F32,
-// F16, BF16 or F64), adapter_config.json, README.md. Read back and checked before it gets its name. base_model may be NULL.
+// F16, BF16 or F64), adapter_config.json and, as README.md, `card` (model_card.h; NULL = none), unless somebody edited the one that is
+// there. Read back and checked before it gets its name. base_model may be NULL; one in a hub's cache is named by its id.
 ft_status ft_adapter_save(const char *parent, const char *name, const ft_adapter_layout *adapter, const ft_shape *shape,
-                          const char *base_model, const float *parameters, ft_dtype dtype);
+                          const char *base_model, const float *parameters, ft_dtype dtype, const char *card);
 // Reads adapter_config.json. FT_E_UNSUPPORTED names the key that changes what the adapter computes and is not implemented (DoRA,
 // bias, modules_to_save, rank_pattern, an initialisation that changes the base, ...). target_modules is "all-linear" or a list
 // of names of linears.

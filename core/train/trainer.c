@@ -206,12 +206,6 @@ static ft_status commit_stop(trainer *t)
                     (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, t->output);
 }
 
-static ft_status finish(trainer *t)
-{
-    float *host = ft_model_snapshot(t->model, 0);
-    return ft_adapter_save(t->output, "adapter", &t->session.adapter, &t->session.shape, t->config->base_model, host, FT_DTYPE_F32);
-}
-
 // Where the time of the steps went. Nothing depends on it.
 static void report_times(const trainer *t)
 {
@@ -236,7 +230,7 @@ static ft_status run(trainer *t)
     ft_memory_unseal();
     ft_progress_end(&t->progress);
     report_times(t);
-    if (status == FT_OK) status = finish(t);
+    if (status == FT_OK) status = ft_trainer_save_adapter(t);
     t->result->steps = t->state.step;
     t->result->tokens = t->state.tokens;
     if (t->state.tokens > tokens_before) t->result->train_loss = t->loss;

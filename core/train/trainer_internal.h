@@ -47,6 +47,8 @@ ft_status ft_trainer_packs(trainer *t, int64_t epoch);
 // Fills micro-batches from rows [first, ...) of the packs, at most `most`; returns their number.
 int64_t ft_trainer_fill(trainer *t, const ft_samples *samples, const ft_packs *packs, int64_t first, int64_t most);
 ft_status ft_trainer_save(trainer *t);
+// Writes OUTPUT/adapter with its model card: the end of a run, after the last save.
+ft_status ft_trainer_save_adapter(trainer *t);
 // Passes on the status of a sweep. Where a drive failed, the last finished step is whole and is committed first; where weights
 // changed under the run, nothing is (ft_trainer_distrust).
 ft_status ft_trainer_keep(trainer *t, ft_status status);

@@ -4,6 +4,8 @@
 
 #include "common/memory.h"
 #include "offload/streamer_verify.h"
+#include "train/model_card.h"
+#include "train/serve_check.h"
 #include "train/trainer_internal.h"
 
 static ft_status copy_out(trainer *t, float *host[3])
@@ -35,6 +37,32 @@ ft_status ft_trainer_save(trainer *t)
         t->last_save_s = ft_now_s();
     }
     ft_memory_seal();
+    return status;
+}
+
+static ft_status make_card(const trainer *t, const char *name, ft_text *text)
+{
+    const ft_run_state *state = &t->state;
+    double loss = t->step_s > 0 ? t->loss : NAN;  // a resumed run may have had no step left
+    const ft_model_card card = {
+        .name = name, .settings = t->settings, .adapter = &t->session.adapter, .data = &t->data, .device = ft_device_get_info(t->session.device)->name,
+        .steps = state->step, .tokens = state->tokens, .trainable_tokens = state->trainable_tokens, .skipped = state->skipped, .seconds = state->elapsed_s,
+        .train_loss = loss, .first_eval_loss = t->result->first_eval_loss, .last_eval_loss = t->result->last_eval_loss,
+        .best_eval_loss = state->best_eval_loss};
+    return ft_model_card_make(&card, text);
+}
+
+ft_status ft_trainer_save_adapter(trainer *t)
+{
+    ft_text text = {0};
+    char *name = ft_serve_name(t->output);
+    FT_ALLOC_CHECK(name);
+    ft_status status = make_card(t, name, &text);
+    if (status == FT_OK)
+        status = ft_adapter_save(t->output, "adapter", &t->session.adapter, &t->session.shape, t->config->base_model, ft_model_snapshot(t->model, 0),
+                                 FT_DTYPE_F32, text.data);
+    ft_text_free(&text);
+    ft_free(name);
     return status;
 }
 

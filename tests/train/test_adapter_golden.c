@@ -47,7 +47,7 @@ static void round_trip(const char *name)
     assert_ok(ft_adapter_layout_make(&adapter, &shape, r, alpha, dropout, rslora, targets));
     float *values = malloc((size_t)adapter.n_floats * sizeof *values);
     assert_ok(ft_adapter_load(golden(name, "adapter_init"), &adapter, &shape, values));
-    assert_ok(ft_adapter_save(scratch, name, &adapter, &shape, name, values, FT_DTYPE_F32));
+    assert_ok(ft_adapter_save(scratch, name, &adapter, &shape, name, values, FT_DTYPE_F32, NULL));
     same_tensors(golden(name, "adapter_init/adapter_model.safetensors"), in_scratch("%s/adapter_model.safetensors", name));
     assert_ok(ft_adapter_read_config(in_scratch("%s", name), &r, &alpha, &dropout, &rslora, &targets));
     assert_ok(ft_adapter_layout_make(&again, &shape, r, alpha, dropout, rslora, targets));

@@ -31,7 +31,7 @@ static int tear_down(void **state)
 
 static ft_status save(ft_dtype dtype)
 {
-    return ft_adapter_save(scratch, "adapter", &adapter, &shape, "/models/tiny", values, dtype);
+    return ft_adapter_save(scratch, "adapter", &adapter, &shape, "/models/tiny", values, dtype, "card\n");
 }
 
 static ft_status load(void)
@@ -103,7 +103,7 @@ static void config_comes_back(void **state)
     unsigned targets;
     assert_ok(ft_adapter_layout_make(&other, &shape, 7, 12.5, 0.1, true, 1u << FT_LINEAR_GATE));
     float *zeros = calloc((size_t)other.n_floats, sizeof *zeros);
-    assert_ok(ft_adapter_save(scratch, "other", &other, &shape, NULL, zeros, FT_DTYPE_F32));
+    assert_ok(ft_adapter_save(scratch, "other", &other, &shape, NULL, zeros, FT_DTYPE_F32, NULL));
     assert_ok(ft_adapter_read_config(in_scratch("other"), &r, &alpha, &dropout, &rslora, &targets));
     assert_true(r == 7 && alpha == 12.5 && dropout == 0.1 && rslora && targets == 1u << FT_LINEAR_GATE);
     free(zeros);

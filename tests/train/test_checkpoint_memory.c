@@ -83,7 +83,7 @@ static void failing_adapter_saves_and_loads_leave_nothing(void **state)
     ft_status status = FT_E_NOMEM;
     for (int64_t n = 1; status != FT_OK; n++) {
         ft_memory_fail_after(n);
-        status = ft_adapter_save(scratch, "adapter", &adapter, &shape, "/models/tiny", values, FT_DTYPE_BF16);
+        status = ft_adapter_save(scratch, "adapter", &adapter, &shape, "/models/tiny", values, FT_DTYPE_BF16, "card\n");
         ft_memory_fail_after(0);
         assert_true(status == FT_OK || status == FT_E_NOMEM);
         assert_int_equal(count_entries(scratch), status == FT_OK);

@@ -54,7 +54,7 @@ static void what_we_write_passes(void **state)
     ft_shape shape = tiny_shape();
     ft_adapter_layout adapter = tiny_adapter(4, FT_LINEAR_ALL);
     float *values = random_array(&adapter, 1);
-    assert_ok(ft_adapter_save(scratch, "adapter", &adapter, &shape, "org/tiny", values, FT_DTYPE_BF16));
+    assert_ok(ft_adapter_save(scratch, "adapter", &adapter, &shape, "org/tiny", values, FT_DTYPE_BF16, NULL));
     write_string(in_scratch("config.json"),
                  "{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 12, \"intermediate_size\": 20, \"num_hidden_layers\": 2,"
                  "\"num_attention_heads\": 3, \"num_key_value_heads\": 1, \"head_dim\": 6, \"vocab_size\": 17}");

@@ -59,7 +59,7 @@ static void what_merge_writes_passes(void **state)
     assert_ok(ft_shape_read(&shape, in_scratch("model")));
     assert_ok(ft_adapter_layout_make(&adapter, &shape, 4, 8, 0, false, FT_LINEAR_ALL));
     float *values = random_array(&adapter, 3);
-    assert_ok(ft_adapter_save(scratch, "adapter", &adapter, &shape, "org/tiny", values, FT_DTYPE_F32));
+    assert_ok(ft_adapter_save(scratch, "adapter", &adapter, &shape, "org/tiny", values, FT_DTYPE_F32, NULL));
     char model[600], trained[600], output[600];
     snprintf(model, sizeof model, "%s/model", scratch);
     snprintf(trained, sizeof trained, "%s/adapter", scratch);
