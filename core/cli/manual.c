@@ -193,17 +193,15 @@ static ft_status write_program(const manual *m)
 
 static ft_status describe_key(const ft_config_key *key, ft_text *about)
 {
-    FT_TRY(ft_text_puts(about, key->help));
-    if (key->type != FT_KEY_IGNORED) {
-        FT_TRY(ft_text_puts(about, ". Value: "));
-        FT_TRY(ft_config_key_type(key, about));
-    }
+    bool ignored = key->type == FT_KEY_IGNORED;
+    FT_TRY(ft_text_printf(about, "%s. Value: ", key->help));
+    FT_TRY(ft_config_key_type(key, about));
     if (key->fallback) FT_TRY(ft_text_printf(about, "; default %s", key->fallback));
     if (key->excludes) FT_TRY(ft_text_printf(about, "; not together with %s", key->excludes));
+    if (key->note) FT_TRY(ft_text_printf(about, ignored ? ". Where it asks for something else, with a warning: %s" : "; %s", key->note));
+    if (key->refusal && ignored) FT_TRY(ft_text_printf(about, ". Otherwise: %s", key->refusal));
     if (key->aliases) FT_TRY(ft_text_puts(about, ". Also called "));
     if (key->aliases) FT_TRY(add_names(about, key->aliases));
-    if (key->refusal) FT_TRY(ft_text_printf(about, ". Otherwise: %s", key->refusal));
-    if (key->note) FT_TRY(ft_text_printf(about, ". Otherwise, with a warning: %s", key->note));
     return ft_text_puts(about, ".");
 }
 

@@ -59,6 +59,7 @@ ft_status ft_config_key_type(const ft_config_key *key, ft_text *out)
     case FT_KEY_CHOICE: return add_choices(key->choices, out);
     case FT_KEY_LIST: return ft_text_printf(out, key->flags & FT_KEY_PATH ? "list of paths" : "list of names");
     case FT_KEY_DATASETS: return ft_text_printf(out, "list of data sets");
+    case FT_KEY_IGNORED: return key->choices == NULL || key->note ? ft_text_puts(out, "any") : add_choices(key->choices, out);
     default: return ft_text_printf(out, key->flags & FT_KEY_PATH ? "path" : "text");
     }
 }
@@ -194,8 +195,7 @@ static ft_status ignored_row(const ft_config_key *key, ft_text *out)
     FT_TRY(ft_text_puts(out, "| "));
     if (ft_key_names(key, add_code_name, out)) return FT_E_NOMEM;
     FT_TRY(ft_text_puts(out, " | "));
-    if (key->choices == NULL || key->note) FT_TRY(ft_text_printf(out, "any"));
-    else FT_TRY(add_choices(key->choices, out));
+    FT_TRY(ft_config_key_type(key, out));
     FT_TRY(ft_text_printf(out, " | %s", key->help));
     if (key->refusal) FT_TRY(ft_text_printf(out, "; otherwise: %s", key->refusal));
     if (key->note) FT_TRY(ft_text_printf(out, "; otherwise, with a warning: %s", key->note));

@@ -4,7 +4,7 @@
 
 #include "common/config.h"
 
-// Appends "tokens, at least 0", "fp8, bf16" or "path"; not for ignored keys. FT_E_NOMEM only.
+// Appends "tokens, at least 0", "fp8, bf16" or "path"; of an ignored key what is accepted. FT_E_NOMEM only.
 ft_status ft_config_key_type(const ft_config_key *key, ft_text *out);
 
 #endif
