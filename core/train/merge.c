@@ -41,7 +41,8 @@ static ft_status write_all(merge *m)
         return ft_error(FT_E_INPUT, "%s: the adapter is too small to change a single weight in %s's dtype", m->options->adapter,
                         m->options->model);
     if (m->indexed) FT_TRY(ft_model_index_write(&m->commit, m->shards, m->n_shards, m->entries));
-    return ft_merge_copy_files(m);
+    FT_TRY(ft_merge_copy_files(m));
+    return ft_merge_put_card(m);
 }
 
 static ft_status write_and_commit(merge *m)

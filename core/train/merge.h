@@ -5,7 +5,7 @@
 // B A is summed in double over r in ascending order, multiplied by scale and added to W in double; the sum is rounded to float32
 // and then to the dtype of W (F32, F16 or BF16). Tensors without an adapter are copied byte for byte, E4M3 ones
 // rounded from code * scale. Beside the weights the output gets the source's *.json (but for *.index.json and
-// adapter_config.json), *.model, *.txt, *.jinja and LICENSE files.
+// adapter_config.json), *.model, *.txt, *.jinja and LICENSE files, and a model card (model_card.h).
 // Memory: one adapter tensor pair (A once in float32 and once in double, B in float32) and row blocks of 16 MiB.
 #ifndef FT_TRAIN_MERGE_H
 #define FT_TRAIN_MERGE_H

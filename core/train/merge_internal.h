@@ -1,6 +1,7 @@
 // The state of a running merge and the parts its files share: merge.c is the order of things, merge_shards.c decides what
 // happens to each tensor and in which file it goes, merge_write.c writes and reads back shards, merge_weights.c is the arithmetic,
-// merge_quantized.c reads FP8 weights, merge_copy.c copies the files beside the weights, merge_config.c makes config.json.
+// merge_quantized.c reads FP8 weights, merge_copy.c copies the files beside the weights, merge_config.c makes config.json,
+// merge_card.c README.md.
 // io/model_output.h guards the output directory.
 #ifndef FT_TRAIN_MERGE_INTERNAL_H
 #define FT_TRAIN_MERGE_INTERNAL_H
@@ -85,6 +86,8 @@ ft_status ft_merge_dequantize(merge *m, const merge_item *item, ft_safetensors_w
 
 // Copies config, tokenizer, templates and licence; config.json through the next function.
 ft_status ft_merge_copy_files(const merge *m);
+// Writes the model card (model_card.h).
+ft_status ft_merge_put_card(const merge *m);
 // Makes a config.json right for merged weights (*config is heap, replaced; untouched if it is right): nothing says quantized, and
 // what transformers 5 alone would understand (rope_parameters, dtype) is also said as transformers 4 does.
 ft_status ft_merge_config(char **config, size_t *bytes);

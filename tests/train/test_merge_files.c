@@ -136,7 +136,8 @@ static void tokenizer_and_templates_are_copied(void **state)
     check_config(SINGLE "/model/config.json");
     for (size_t i = 0; i < sizeof copied / sizeof copied[0]; i++)
         assert_true(same_files(in_scratch("model/%s", copied[i]), in_scratch("merged/%s", copied[i])));
-    assert_int_equal(count_entries(output), 2 + sizeof copied / sizeof copied[0]);
+    assert_int_equal(count_entries(output), 3 + sizeof copied / sizeof copied[0]);
+    assert_false(same_files(in_scratch("model/README.md"), in_scratch("merged/README.md")));  // a card of its own
 }
 
 static void a_checkpoint_can_be_merged(void **state)
