@@ -1,9 +1,11 @@
 // ft-single plan: where every byte would live and how long a step would take, from config.json alone.
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/demo.h"
 #include "cli/verbs.h"
 #include "common/memory.h"
+#include "train/lr_scale.h"
 #include "train/trainer.h"
 
 static const ft_flag flags[] = {
@@ -72,15 +74,25 @@ static ft_status say_lora_defaults(const ft_settings *settings, FILE *stream)
     return status;
 }
 
+// What a rule makes of learning_rate on the devices of the plan.
+static ft_status say_rate(ft_settings *settings, const ft_plan *plan, FILE *stream)
+{
+    FT_TRY(ft_lr_scale_derive(settings, plan->request.gpus));
+    if (strcmp(settings->values.lr_scale, "none") != 0)
+        fprintf(stream, "learning_rate %.6g (%s)\n", settings->values.learning_rate, ft_settings_source(settings, "learning_rate"));
+    return FT_OK;
+}
+
 // `keys`: what each key of the config file became, before a plan of full fine-tuning turned to LoRA.
-static ft_status print_plan(const ft_invocation *in, const ft_plan *plan, const ft_text *keys, bool full)
+static ft_status print_plan(ft_invocation *in, const ft_plan *plan, const ft_text *keys, bool full)
 {
     bool json = ft_args_given(in, "json");
     FILE *stream = json ? stderr : stdout;
     if (!json && keys->length) printf("%s\n", keys->data);
     if (full) FT_TRY(say_full(plan, stream));
     if (full) FT_TRY(say_lora_defaults(&in->settings, stream));
-    return json ? print_json(plan) : print_text(plan);
+    FT_TRY(json ? print_json(plan) : print_text(plan));
+    return say_rate(&in->settings, plan, stream);
 }
 
 // Nothing is printed of a plan that cannot be made.
@@ -88,6 +100,7 @@ static ft_status make_and_print(ft_invocation *in, ft_text *keys)
 {
     ft_settings *settings = &in->settings;
     bool full = settings->values.adapter == NULL;
+    FT_TRY(ft_lr_scale_check(settings));
     FT_TRY(ft_config_derive_for_plan(settings));
     FT_TRY(ft_settings_table(settings, keys));
     if (full) FT_TRY(ft_settings_derive(settings, "adapter", "lora", "full fine-tuning is not there yet"));

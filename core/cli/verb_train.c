@@ -43,6 +43,43 @@ static void print_result(const ft_train_result *result, double seconds)
     if (!isnan(result->first_eval_loss)) printf("eval loss %.4f -> %.4f\n", result->first_eval_loss, result->last_eval_loss);
     else if (!isnan(result->train_loss)) printf("train loss of the last step %.4f\n", result->train_loss);
     printf("adapter: %s/adapter\n", result->output);
+    fflush(stdout);
+}
+
+// How a model answers what it was trained on: the flag of `generate` for a type of dataset; the first that begins so.
+static const char *prompt_flag(const ft_config *config)
+{
+    static const struct {
+        const char *type, *flag;
+    } rows[] = {{"alpaca", "--instruction"}, {"chat_template", "--chat --prompt"}, {"sharegpt", "--chat --prompt"}};
+    const char *type = config->datasets.n > 0 ? config->datasets.items[0].type : NULL;
+    for (size_t i = 0; type && i < sizeof rows / sizeof rows[0]; i++)
+        if (strncmp(type, rows[i].type, strlen(rows[i].type)) == 0) return rows[i].flag;
+    return "--prompt";
+}
+
+// The base that the adapter was trained on, where it is and as it is.
+static ft_status base_flags(const ft_config *config, ft_text *out)
+{
+    FT_TRY(ft_text_printf(out, "--model %s", config->base_model));
+    for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_text_printf(out, "%s%s", i ? "," : " --nvme ", config->nvme.items[i]));
+    return strcmp(config->base_format, "fp8") == 0 ? FT_OK : ft_text_printf(out, " --base-format %s", config->base_format);
+}
+
+// What one does with an adapter, to be pasted.
+static ft_status print_next(const ft_config *config, const char *output)
+{
+    ft_text base = {0};
+    ft_status status = base_flags(config, &base);
+    if (status == FT_OK) {
+        ft_info("next:");
+        ft_info("  ft-single report %s", output);
+        ft_info("  ft-single generate %s --adapter %s/adapter %s 'Say hello.'", base.data, output, prompt_flag(config));
+        ft_info("  ft-single serve-check %s/adapter --model %s", output, config->base_model);
+        ft_info("  ft-single merge --model %s --adapter %s/adapter --output %s/merged", config->base_model, output, output);
+    }
+    ft_text_free(&base);
+    return status;
 }
 
 static ft_status train(ft_invocation *in)
@@ -57,6 +94,7 @@ static ft_status train(ft_invocation *in)
     double start = ft_now_s();
     ft_status status = ft_train(&options, &result);
     if (status == FT_OK) print_result(&result, ft_now_s() - start);
+    if (status == FT_OK) status = print_next(&in->settings.values, result.output);
     ft_train_result_free(&result);
     ft_free(checkpoint);
     return status;
@@ -72,9 +110,10 @@ static ft_status add_choice(const ft_settings *settings, const char *name, ft_te
 // The defaults that matter, with where each came from.
 static ft_status print_choices(const ft_settings *settings)
 {
-    const char *warmup = settings->values.warmup_steps >= 0 ? "warmup_steps" : "warmup_ratio";
-    const char *const keys[] = {"adapter", "lora_r", "lora_alpha", "learning_rate", "lr_scheduler", warmup, "sequence_len",
-                                "micro_batch_size", "gradient_accumulation_steps", "base_format", "compute"};
+    const ft_config *config = &settings->values;
+    const char *warmup = config->warmup_steps >= 0 ? "warmup_steps" : "warmup_ratio", *rate = strcmp(config->lr_scale, "none") == 0 ? "learning_rate" : "lr_scale";
+    const char *batch = config->global_batch_tokens > 0 ? "global_batch_tokens" : "gradient_accumulation_steps";
+    const char *const keys[] = {"adapter", "lora_r", "lora_alpha", rate, "lr_scheduler", warmup, "sequence_len", "micro_batch_size", batch, "base_format", "compute"};
     ft_text line = {0};
     ft_status status = FT_OK;
     for (size_t i = 0; i < sizeof keys / sizeof keys[0] && status == FT_OK; i++) status = add_choice(settings, keys[i], &line);

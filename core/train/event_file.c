@@ -14,7 +14,7 @@
 //   Summary          1 value Value, any number
 //   Value            1 tag string   2 simple_value float   8 tensor TensorProto   9 metadata SummaryMetadata
 //   SummaryMetadata  1 plugin_data {1 plugin_name string}   4 data_class: 2 = TENSOR
-//   TensorProto      1 dtype: 7 = DT_STRING   2 tensor_shape {2 dim {1 size}}   8 string_val bytes
+//   TensorProto      1 dtype: 7 = DT_STRING   2 tensor_shape: empty = rank 0   8 string_val bytes
 // The first event of a file has file_version "brain.Event:2".
 #include "train/event_file.h"
 
@@ -36,7 +36,7 @@ enum {
 enum { KIND_VARINT = 0, KIND_8_BYTES = 1, KIND_BYTES = 2, KIND_4_BYTES = 5 };
 enum { EVENT_TIME = 1, EVENT_STEP = 2, EVENT_VERSION = 3, EVENT_SUMMARY = 5, EVENT_SESSION = 7 };
 enum { SESSION_STATUS = 1, SUMMARY_VALUE = 1, VALUE_TAG = 1, VALUE_SIMPLE = 2, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
-enum { METADATA_PLUGIN = 1, METADATA_CLASS = 4, PLUGIN_NAME = 1, TENSOR_TYPE = 1, TENSOR_SHAPE = 2, TENSOR_STRING = 8, SHAPE_DIM = 2, DIM_SIZE = 1 };
+enum { METADATA_PLUGIN = 1, METADATA_CLASS = 4, PLUGIN_NAME = 1, TENSOR_TYPE = 1, TENSOR_SHAPE = 2, TENSOR_STRING = 8 };
 enum { SESSION_START = 1, CLASS_TENSOR = 2, TYPE_STRING = 7 };
 
 struct ft_event_file {
@@ -238,10 +238,7 @@ static void put_tensor(message *m, const char *text)
 {
     nested tensor = open_nested(m, VALUE_TENSOR);
     put_number(m, TENSOR_TYPE, TYPE_STRING);
-    nested shape = open_nested(m, TENSOR_SHAPE), dim = open_nested(m, SHAPE_DIM);
-    put_number(m, DIM_SIZE, 1);
-    close_nested(m, dim);
-    close_nested(m, shape);
+    put_bytes(m, TENSOR_SHAPE, "", 0);
     put_string(m, TENSOR_STRING, text);
     close_nested(m, tensor);
 }

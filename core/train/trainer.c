@@ -202,20 +202,8 @@ static ft_status commit_stop(trainer *t)
     ft_streamer *streamer = ft_model_streamer(t->model);
     if (ft_streamer_suspect(streamer)) FT_TRY(ft_trainer_distrust(t, ft_streamer_cancel(streamer)));
     FT_TRY(ft_trainer_save(t));
-    return ft_error(FT_E_STOPPED, "stopped at step %lld of %lld; committed in %s/checkpoint-%lld; continue with --output %s --resume",
+    return ft_error(FT_E_STOPPED, "stopped at step %lld of %lld; committed in %s/checkpoint-%lld; continue with: ft-single train --output %s --resume",
                     (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, t->output);
-}
-
-// Where the time of the steps went. Nothing depends on it.
-static void report_times(const trainer *t)
-{
-    char message[FT_ERROR_MESSAGE_BYTES];  // of a run that failed: told last
-    snprintf(message, sizeof message, "%s", ft_error_message());
-    ft_text table = {0};
-    const ft_meter *meter = ft_model_meter(t->model);
-    if (ft_meter_steps(meter) > 0 && ft_meter_report(meter, &t->session.plan, &table) == FT_OK) fprintf(stderr, "%s\n", table.data);
-    ft_text_free(&table);
-    ft_error_adopt(FT_OK, message);
 }
 
 static ft_status run(trainer *t)
@@ -223,13 +211,15 @@ static ft_status run(trainer *t)
     FT_TRY(ft_trainer_open(t));
     int64_t tokens_before = t->state.tokens;
     double start = ft_now_s();
+    ft_trainer_introduce(t);
     ft_progress_begin(&t->progress, "training", "steps", (double)t->total_steps);
+    ft_progress_resume(&t->progress, (double)t->state.step);
     ft_memory_seal();
     ft_status status = loop(t);
     if (status == FT_E_STOPPED) status = commit_stop(t);
     ft_memory_unseal();
     ft_progress_end(&t->progress);
-    report_times(t);
+    ft_trainer_report_times(t);
     if (status == FT_OK) status = ft_trainer_save_adapter(t);
     t->result->steps = t->state.step;
     t->result->tokens = t->state.tokens;

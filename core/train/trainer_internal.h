@@ -1,5 +1,5 @@
 // The state of a running training and the parts of the trainer that its files share: trainer.c is the loop, trainer_open.c
-// opens and closes, trainer_save.c saves and evaluates.
+// opens and closes, trainer_save.c saves and evaluates, trainer_report.c says what the run will do and what it took.
 #ifndef FT_TRAIN_TRAINER_INTERNAL_H
 #define FT_TRAIN_TRAINER_INTERNAL_H
 
@@ -63,6 +63,10 @@ bool ft_trainer_eval_due(const trainer *t);
 int64_t ft_trainer_eval_interval(const trainer *t);  // steps, 0 = only at the end of an epoch
 ft_status ft_trainer_evaluate(trainer *t);
 int64_t ft_trainer_sweeps(const trainer *t, int64_t micro_batches);
+// The course of the run, below its plan; once it is open.
+void ft_trainer_introduce(const trainer *t);
+// Where the time of the steps went. The error message of a run that failed stays.
+void ft_trainer_report_times(const trainer *t);
 // Visit callback: non-zero once a stop was asked for; shows where the step is.
 int ft_trainer_on_visit(void *context, int64_t sweep, int64_t sweeps, int64_t layer, ft_direction direction);
 

@@ -189,6 +189,15 @@ static ft_status check_resume(trainer *t)
     return status;
 }
 
+// Said at once, and not when the base store has been made.
+static ft_status derive_rate(trainer *t)
+{
+    FT_TRY(ft_lr_scale_derive(t->settings, 1));
+    if (strcmp(t->config->lr_scale, "none") != 0)
+        ft_info("learning_rate %.6g (%s)", t->config->learning_rate, ft_settings_source(t->settings, "learning_rate"));
+    return FT_OK;
+}
+
 // Without TensorBoard no event file stays either: it would end where the run does not.
 static ft_status open_events(trainer *t)
 {
@@ -206,7 +215,7 @@ ft_status ft_trainer_open(trainer *t)
     FT_TRY(ft_lr_scale_check(t->settings));
     FT_TRY(ft_session_check(t->config));
     FT_TRY(ft_config_derive(t->settings));
-    FT_TRY(ft_lr_scale_derive(t->settings, 1));
+    FT_TRY(derive_rate(t));
     FT_TRY(ft_threads_init((int)t->config->threads));
     FT_TRY(ft_config_accumulation(t->config, 1, &t->accumulation));
     FT_TRY(open_output(t));
