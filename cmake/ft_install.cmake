@@ -34,6 +34,8 @@ if(FT_STATIC_DEPS)
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
     LIBRARY DESTINATION ${ft_private_libraries})
 else()
+  # Libraries outside the system's folders are found where they were linked.
+  set_target_properties(ft-single ft-bench PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS ft-single ft-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
