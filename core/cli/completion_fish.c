@@ -109,10 +109,19 @@ static ft_status add_subcommand(void *context, const char *name, const ft_verb *
     return ft_text_puts(s->out, "\n");
 }
 
+// After `help`.
+static ft_status add_topic(void *context, const char *name, const ft_verb *verb)
+{
+    const script *s = context;
+    return ft_text_printf(s->out, "complete -c %s -n '__fish_seen_subcommand_from help' -a %s\n", s->program, name);
+}
+
 ft_status ft_completion_fish(const char *program, const ft_verb *const *verbs, ft_text *out)
 {
     FT_TRY(ft_text_printf(out, "# Completion of %s for fish.\ncomplete -c %s -f\n", program, program));
     FT_TRY(ft_complete_verbs(verbs, add_subcommand, &(script){program, NULL, out}));
+    FT_TRY(ft_complete_verbs(verbs, add_topic, &(script){program, NULL, out}));
+    FT_TRY(ft_text_printf(out, "complete -c %s -n __fish_use_subcommand -a help -d 'the flags of a verb'\n", program));
     FT_TRY(ft_text_printf(out, "complete -c %s -n __fish_use_subcommand -l version -d 'versions of the libraries in use'\n", program));
     FT_TRY(ft_text_printf(out, "complete -c %s -l help -s h -d 'the flags of a verb'\n", program));
     for (const ft_verb *const *verb = verbs; *verb; verb++) FT_TRY(add_verb_section(program, *verb, out));

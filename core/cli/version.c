@@ -51,6 +51,7 @@ static ft_status add_linked(ft_text *out)
 static ft_status add_curl(ft_text *out)
 {
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);
     char *(*version)(void) = NULL;
     if (library) *(void **)&version = dlsym(library, "curl_version");
     ft_status status = version ? ft_text_printf(out, "%.*s\n", two_words(version()), version()) : ft_text_puts(out, "libcurl: not found (downloads need it)\n");
