@@ -49,7 +49,7 @@ ft_status ft_verb_help(const char *program, const ft_verb *verb, ft_text *out)
     FT_TRY(ft_help_row(out, "-h, --help", "this text"));
     if (!verb->takes_config) return FT_OK;
     FT_TRY(ft_help_row(out, "--set KEY=VALUE", "a config key, like --KEY VALUE"));
-    FT_TRY(ft_text_printf(out, "\nConfig keys, with defaults; also KEY: VALUE lines of CONFIG.yaml (docs/config.md)\n\n"));
+    FT_TRY(ft_text_printf(out, "\nConfig keys, with defaults; also KEY: VALUE lines of CONFIG.yaml (ft-single-config(5), docs/config.md)\n\n"));
     return ft_config_help(out, false);
 }
 
