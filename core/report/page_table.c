@@ -86,22 +86,27 @@ ft_status ft_page_summary(const ft_report *report, ft_text *out)
 }
 
 // --- Configuration ----------------------------------------------------------------------------------------------------------
-static ft_status add_difference(const ft_report *report, ft_text *out)
+static ft_status add_difference(const ft_report *report, const char *key, ft_text *out)
 {
-    const ft_config_lines *config = &report->entry[0].run.config;
-    FT_TRY(add_header(report, "key", out));
-    for (int64_t k = 0; k < config->n; k++) {
-        if (!ft_report_config_differs(report, config->line[k].key)) continue;
-        FT_TRY(ft_text_puts(out, "<tr><th scope=\"row\"><code>"));
-        FT_TRY(ft_page_escape(config->line[k].key, out));
-        FT_TRY(ft_text_puts(out, "</code></th>"));
-        for (int i = 0; i < report->n; i++) {
-            FT_TRY(ft_text_puts(out, "<td class=\"text\">"));
-            FT_TRY(ft_page_escape(ft_report_config_value(&report->entry[i].run, config->line[k].key), out));
-            FT_TRY(ft_text_puts(out, "</td>"));
-        }
-        FT_TRY(ft_text_puts(out, "</tr>\n"));
+    FT_TRY(ft_text_puts(out, "<tr><th scope=\"row\"><code>"));
+    FT_TRY(ft_page_escape(key, out));
+    FT_TRY(ft_text_puts(out, "</code></th>"));
+    for (int i = 0; i < report->n; i++) {
+        FT_TRY(ft_text_puts(out, "<td class=\"text\">"));
+        FT_TRY(ft_page_escape(ft_report_config_value(&report->entry[i].run, key), out));
+        FT_TRY(ft_text_puts(out, "</td>"));
     }
+    return ft_text_puts(out, "</tr>\n");
+}
+
+static ft_status add_differences(const ft_report *report, ft_text *out)
+{
+    int run = 0;
+    int64_t line = -1;
+    const char *key = ft_report_next_difference(report, &run, &line);
+    if (key == NULL) return ft_text_puts(out, "<p>The runs have the same configuration, where their files lie aside.</p>\n");
+    FT_TRY(add_header(report, "key", out));
+    for (; key != NULL; key = ft_report_next_difference(report, &run, &line)) FT_TRY(add_difference(report, key, out));
     return ft_text_puts(out, "</tbody></table></div>\n");
 }
 
@@ -120,18 +125,9 @@ static ft_status add_keys(const ft_report_run *run, ft_text *out)
     return ft_text_puts(out, "</tbody></table></div></details>\n");
 }
 
-static int64_t differences(const ft_report *report)
-{
-    const ft_config_lines *config = &report->entry[0].run.config;
-    int64_t n = 0;
-    for (int64_t k = 0; k < config->n; k++) n += ft_report_config_differs(report, config->line[k].key);
-    return n;
-}
-
 ft_status ft_page_config(const ft_report *report, ft_text *out)
 {
-    if (report->n > 1 && differences(report) > 0) FT_TRY(add_difference(report, out));
-    else if (report->n > 1) FT_TRY(ft_text_puts(out, "<p>The runs have the same configuration, where their files lie aside.</p>\n"));
+    if (report->n > 1) FT_TRY(add_differences(report, out));
     for (int i = 0; i < report->n; i++) {
         if (report->entry[i].run.config.n > 0) FT_TRY(add_keys(&report->entry[i].run, out));
         else FT_TRY(ft_text_puts(out, "<p>A run without config.resolved.yaml: its settings are not known.</p>\n"));

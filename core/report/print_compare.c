@@ -22,8 +22,8 @@ typedef struct {
 static ft_status print_cell(const table *t, const char *text, int width)
 {
     int length = (int)strlen(text);
-    if (length < width) return ft_text_printf(t->out, "%-*s", width, text);
-    const char *rest = text + length - (width - 4);
+    if (length < width - 1) return ft_text_printf(t->out, "%-*s", width, text);
+    const char *rest = text + length - (width - 5);
     while (((unsigned char)*rest & 0xC0) == 0x80) rest++;  // not in the middle of a character
     return ft_text_printf(t->out, "...%-*s", width - 3, rest);
 }
@@ -45,11 +45,18 @@ static ft_status print_value(const table *t, const ft_report_fact *fact, int run
     return ft_text_printf(t->out, "%-13s%s%-*s%s", number, delta_color(t, fact, value, base), COLUMN_WIDTH - 13, delta, t->style.color ? PLAIN : "");
 }
 
+// Ends a row: without the blanks its last column was filled with.
+static ft_status end_row(const table *t)
+{
+    while (t->out->length > 0 && t->out->data[t->out->length - 1] == ' ') t->out->length--;
+    return ft_text_puts(t->out, "\n");
+}
+
 static ft_status print_header(const table *t)
 {
     FT_TRY(ft_text_printf(t->out, "\n%-*s", LABEL_WIDTH, ""));
     for (int c = 0; c < t->n; c++) FT_TRY(print_cell(t, t->report->entry[t->column[c]].run.name, COLUMN_WIDTH));
-    return ft_text_puts(t->out, "\n");
+    return end_row(t);
 }
 
 static ft_status print_facts(const table *t)
@@ -58,21 +65,19 @@ static ft_status print_facts(const table *t)
         if (!ft_report_facts[f].compared) continue;
         FT_TRY(ft_text_printf(t->out, "%-*s", LABEL_WIDTH, ft_report_facts[f].label));
         for (int c = 0; c < t->n; c++) FT_TRY(print_value(t, &ft_report_facts[f], t->column[c]));
-        FT_TRY(ft_text_puts(t->out, "\n"));
+        FT_TRY(end_row(t));
     }
     return FT_OK;
 }
 
-// Keys in the order of the first run's file.
 static ft_status print_config(const table *t)
 {
-    const ft_config_lines *config = &t->report->entry[0].run.config;
-    for (int64_t i = 0; i < config->n; i++) {
-        const char *key = config->line[i].key;
-        if (!ft_report_config_differs(t->report, key)) continue;
+    int run = 0;
+    int64_t line = -1;
+    for (const char *key; (key = ft_report_next_difference(t->report, &run, &line)) != NULL;) {
         FT_TRY(print_cell(t, key, LABEL_WIDTH));
         for (int c = 0; c < t->n; c++) FT_TRY(print_cell(t, ft_report_config_value(&t->report->entry[t->column[c]].run, key), COLUMN_WIDTH));
-        FT_TRY(ft_text_puts(t->out, "\n"));
+        FT_TRY(end_row(t));
     }
     return FT_OK;
 }

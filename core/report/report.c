@@ -117,6 +117,27 @@ const char *ft_report_config_value(const ft_report_run *run, const char *key)
     return "-";
 }
 
+// Whether a run before this one has the key.
+static bool is_known_key(const ft_report *report, int run, const char *key)
+{
+    for (int i = 0; i < run; i++)
+        for (int64_t k = 0; k < report->entry[i].run.config.n; k++)
+            if (strcmp(report->entry[i].run.config.line[k].key, key) == 0) return true;
+    return false;
+}
+
+const char *ft_report_next_difference(const ft_report *report, int *run, int64_t *line)
+{
+    for (; *run < report->n; (*run)++, *line = -1) {
+        const ft_config_lines *config = &report->entry[*run].run.config;
+        while (++*line < config->n) {
+            const char *key = config->line[*line].key;
+            if (ft_report_config_differs(report, key) && !is_known_key(report, *run, key)) return key;
+        }
+    }
+    return NULL;
+}
+
 bool ft_report_config_differs(const ft_report *report, const char *key)
 {
     const char *first = ft_report_config_value(&report->entry[0].run, key);

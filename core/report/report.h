@@ -27,6 +27,8 @@ ft_status ft_report_describe(const ft_report_run *run, ft_text *out);
 // The value of a key in a run's config as it stands there. Whether a key is compared and not alike in all runs.
 const char *ft_report_config_value(const ft_report_run *run, const char *key);  // "-" where it is missing
 bool ft_report_config_differs(const ft_report *report, const char *key);
+// Walks the keys that differ, in the order of the runs' files: the next one after *run, *line (0, -1 to begin); NULL = no more.
+const char *ft_report_next_difference(const ft_report *report, int *run, int64_t *line);
 
 typedef struct {
     bool color, unicode;

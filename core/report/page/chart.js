@@ -113,7 +113,7 @@ class Chart {
     let [low, high] = rangeOf(this.lines, arrays, accept);
     if (!(low <= high)) [low, high] = this.log ? [0.1, 1] : [0, 1];
     if (!this.log && (this.spec.fromZero || low > 0 && low < 0.35 * high)) low = Math.min(0, low);
-    if (low === high) [low, high] = this.log ? [low / 2, high * 2] : [low - Math.abs(low || 1) / 10, high + Math.abs(high || 1) / 10];
+    if (high - low <= 1e-9 * Math.abs(high)) [low, high] = this.log ? [low / 2, high * 2] : [low - Math.abs(low || 1) / 10, high + Math.abs(high || 1) / 10];
     else if (this.log) high *= (high / low) ** 0.04;
     else high += (high - low) * 0.04;
     this.width = Math.max(240, this.canvas.clientWidth || 480);
@@ -203,7 +203,8 @@ class Chart {
         shown = shown ?? line.x[i];
         this.markPoint(line, i);
       }
-      rows.push(make("span", {}, swatch(line.level !== undefined ? `${line.color} dashed` : line.color), `${line.name} `, make("b", {}, text(this.spec.unit, value))));
+      rows.push(make("span", {}, swatch(line.level !== undefined ? `${line.color} dashed` : line.color), `${line.name} `, make("b", {}, text(this.spec.unit, value)),
+        line.faint && i >= 0 ? make("span", {class: "dim", title: "this step alone"}, ` ${text(this.spec.unit, line.faint[i])}`) : null));
     }
     const axis = X_AXES[this.view.x];
     const where = shown === null ? "last" : `${axis.name} ${text(axis.unit, shown)}`;

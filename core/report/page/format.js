@@ -17,7 +17,7 @@ function trim(value, digits) {
 }
 
 function duration(seconds) {
-  if (Math.abs(seconds) < 1) return trim(1000 * seconds, 3) + " ms";
+  if (seconds !== 0 && Math.abs(seconds) < 1) return trim(1000 * seconds, 3) + " ms";
   if (seconds < 120) return trim(seconds, 3) + " s";
   if (seconds < 7200) return trim(seconds / 60, 3) + " min";
   return trim(seconds / 3600, 3) + " h";
