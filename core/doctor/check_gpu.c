@@ -79,13 +79,13 @@ static void describe_users(const ft_nvml_gpu *gpu, ft_text *out)
 
 static void say_gpu(ft_doctor *doctor, const ft_nvml_gpu *gpu)
 {
-    char name[24], all[FT_HUMAN_BYTES], room[FT_HUMAN_BYTES], what[256];
+    char name[24], capability[24], all[FT_HUMAN_BYTES], room[FT_HUMAN_BYTES], what[320];
     ft_text users = {0};
     subject(name, gpu);
     ft_human_bytes(all, (double)gpu->memory_bytes);
     ft_human_bytes(room, (double)gpu->memory_free);
-    snprintf(what, sizeof what, "%s, %s, capability %d.%d, %s, %s free", gpu->name, gpu->pci[0] ? gpu->pci : "n/a", gpu->capability > 0 ? gpu->capability / 10 : 0,
-             gpu->capability > 0 ? gpu->capability % 10 : 0, gpu->memory_bytes < 0 ? "n/a" : all, gpu->memory_free < 0 ? "n/a" : room);
+    snprintf(what, sizeof what, "%s, %s, capability %s, %s, %s free", gpu->name, gpu->pci[0] ? gpu->pci : "n/a", number(capability, gpu->capability, 10, "%.1f"),
+             gpu->memory_bytes < 0 ? "n/a" : all, gpu->memory_free < 0 ? "n/a" : room);
     describe_users(gpu, &users);
     if (gpu->capability > 0 && gpu->capability != 90)
         ft_check_fail(doctor, name, "the CUDA kernels compute on 9.0 (H100, H200) only; use such a GPU, or --device cpu", "%s", what);

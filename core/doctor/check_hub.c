@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/memory.h"
@@ -77,7 +76,7 @@ void ft_check_hub_cache(ft_doctor *doctor)
     char *path = cache_path(), part[PATH_MAX], room[FT_HUMAN_BYTES];
     if (path == NULL) return;
     ft_mount_existing(path, part);
-    if (access(part, W_OK) != 0)
+    if (!ft_mount_writable(part))
         ft_check_note(doctor, NULL, "set HF_HUB_CACHE or HF_HOME to a directory that you can write", "%s cannot be written", path);
     else if (statvfs(part, &fs) != 0)
         ft_check_ok(doctor, NULL, "%s", path);

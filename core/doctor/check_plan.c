@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "common/file.h"
 #include "common/memory.h"
@@ -121,7 +120,7 @@ void ft_check_output(ft_doctor *doctor)
     int64_t needed = doctor->planned ? doctor->session.plan.line[FT_LINE_CHECKPOINTS] : 0;
     ft_human_bytes(room_text, (double)room);
     ft_human_bytes(needs, (double)needed);
-    if (!ft_path_is_directory(path) || access(path, W_OK | X_OK) != 0)
+    if (!ft_mount_writable(path))
         ft_check_fail(doctor, NULL, "name a directory that you can write: --output DIR", "%s: %s cannot be written in", output, path);
     else if (needed > room)
         ft_check_fail(doctor, NULL, "make room, name another directory with --output DIR, or lower save_total_limit", "%s: %s free, checkpoints take %s", output, room_text, needs);

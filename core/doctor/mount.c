@@ -1,8 +1,10 @@
 #include "doctor/mount.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/file.h"
 #include "doctor/sys_files.h"
@@ -27,6 +29,17 @@ void ft_mount_existing(const char *path, char existing[PATH_MAX])
         else if (slash == existing) strcpy(existing, "/");
         else *slash = 0;
     }
+}
+
+bool ft_mount_writable(const char *directory)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/.ft-doctor-XXXXXX", directory) >= (int)sizeof path) return false;
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) return false;
+    unlink(path);
+    close(fd);
+    return true;
 }
 
 // ---- mounts

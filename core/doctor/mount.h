@@ -24,6 +24,8 @@ typedef struct {
 bool ft_mount_find(ft_mount *mount, const char *root, const char *path);
 // The path, or the nearest directory above it that exists.
 void ft_mount_existing(const char *path, char existing[PATH_MAX]);
+// Whether a file can be made in the directory: one is, and removed. (access() tells root what is not so.)
+bool ft_mount_writable(const char *directory);
 const char *ft_behind_name(ft_behind behind);  // "NVMe", "virtual disk", ...
 
 #endif
