@@ -18,7 +18,7 @@ static int count(const char *text, const char *part)
     return n;
 }
 
-// What stands in the element with the data, parsed.
+// What stands in the element with the data, parsed: its first run, which the caller drops.
 static json_t *data_of(const char *page)
 {
     const char *begin = strstr(page, "id=\"data\">");
@@ -28,7 +28,9 @@ static json_t *data_of(const char *page)
     json_error_t error;
     json_t *data = json_loadb(begin, (size_t)(end - begin), 0, &error);
     if (data == NULL) fail_msg("line %d: %s", error.line, error.text);
-    return json_array_get(json_object_get(data, "runs"), 0);
+    json_t *run = json_incref(json_array_get(json_object_get(data, "runs"), 0));
+    json_decref(data);
+    return run;
 }
 
 static double at(const json_t *run, const char *group, const char *key, size_t i)
@@ -55,6 +57,7 @@ static void names_stay_text(void **state)
     json_t *run = data_of(page);
     assert_string_equal(json_string_value(json_object_get(json_object_get(run, "plan"), "machine")), EVIL);
     assert_string_equal(json_string_value(json_object_get(json_object_get(run, "summary"), "what")), "org/" EVIL " r &");
+    json_decref(run);
     ft_free(page);
     ft_report_free(&report);
 }
@@ -96,6 +99,7 @@ static void the_data_are_the_steps(void **state)
     t_near(json_number_value(json_array_get(json_object_get(evals, "tokens"), 0)), 0);
     t_near(json_number_value(json_array_get(json_object_get(evals, "tokens"), 1)), 400);
     t_near(json_number_value(json_array_get(json_object_get(evals, "loss"), 1)), 3);
+    json_decref(run);
     ft_free(page);
     ft_report_free(&report);
 }
@@ -120,6 +124,7 @@ static void a_long_run_keeps_its_spikes_and_its_size(void **state)
     t_near(at(run, "x", "step", 0), 25);
     t_near(at(run, "x", "step", 3999), 100000);
     assert_true(fabs(at(run, "y", "grad_norm", 0) - (1 + 13 / 97.0)) < 1e-5);  // the mean of steps 1 to 25
+    json_decref(run);
     ft_free(page);
     ft_report_free(&report);
 }

@@ -143,6 +143,35 @@ static void config_lines_keep_values_and_sources(void **state)
     ft_config_lines_free(&lines);
 }
 
+// Every allocation of ours fails once, in reading and in each form of showing.
+static void running_out_of_memory_is_an_error(void **state)
+{
+    ft_text lines = {0};
+    for (int step = 1; step <= 3; step++) t_step(&lines, step, step);
+    t_eval(&lines, 3, 1);
+    t_ok(ft_text_puts(&lines, "{\"kind\":\"note\",\"step\":3,\"note\":\"n\"}\n"));
+    t_metrics("memory", &lines);
+    t_write("memory", "plan.json", T_PLAN);
+    t_write("memory", "config.resolved.yaml", "base_model: /m/x  # config\nspecial_tokens:\n  pad_token: a  # default\n");
+    const char *paths[] = {t_path("memory"), t_path("memory")};
+    ft_status status = FT_E_NOMEM;
+    int64_t fails = 0;
+    for (int64_t n = 1; status != FT_OK; n++) {
+        ft_report report;
+        ft_text out = {0};
+        ft_memory_fail_after(n);
+        status = ft_report_read(&report, paths, 2, 0);
+        if (status == FT_OK) status = ft_report_print(&report, (ft_report_style){0}, &out);
+        if (status == FT_OK) status = ft_report_page(&report, "c", &out);
+        ft_memory_fail_after(0);
+        ft_report_free(&report);
+        ft_text_free(&out);
+        if (status != FT_OK) assert_int_equal(status, FT_E_NOMEM);
+        fails += status != FT_OK;
+    }
+    assert_true(fails > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +184,7 @@ int main(void)
         cmocka_unit_test(the_state_tells_running_from_stopped_and_done),
         cmocka_unit_test(runs_of_one_name_are_told_apart),
         cmocka_unit_test(config_lines_keep_values_and_sources),
+        cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, t_setup, t_teardown);
 }
