@@ -5,6 +5,7 @@
 #include "common/memory.h"
 #include "io/hub_cache.h"
 #include "tokenizer/tokenizer.h"
+#include "train/public_name.h"
 #include "train/serve_check_internal.h"
 
 static const char *named_base(const ft_serve_subject *s)
@@ -13,10 +14,19 @@ static const char *named_base(const ft_serve_subject *s)
     return json_string_length(item) > 0 ? json_string_value(item) : NULL;
 }
 
+// What a server is to be given: the id of what lies in a hub's cache.
+static ft_status keep_base(ft_serve_report *report, const char *base)
+{
+    if (base == NULL) return FT_OK;
+    report->base = ft_public_id(base);
+    if (report->base == NULL) FT_ALLOC_CHECK(report->base = ft_strdup(base));
+    return FT_OK;
+}
+
 static ft_status base_name(ft_serve_subject *s, const ft_serve_rule *rule, ft_serve_finding *f)
 {
     const char *name = named_base(s);
-    if (s->options->base || name) FT_ALLOC_CHECK(s->report->base = ft_strdup(s->options->base ? s->options->base : name));
+    FT_TRY(keep_base(s->report, s->options->base ? s->options->base : name));
     if (name == NULL) return ft_serve_note(f, rule->remedy, "base_model_name_or_path is missing: AutoPeftModel cannot tell what to load");
     if (name[0] == '/') return ft_serve_note(f, rule->remedy, "base_model_name_or_path is a path of one machine: %.400s", name);
     if (!ft_hub_is_id(name)) return ft_serve_note(f, rule->remedy, "base_model_name_or_path is a relative path: %.400s", name);
