@@ -20,6 +20,7 @@ static const char function[] =
     "    if [[ $flag == --* ]]; then\n"
     "        flag=${flag#--}\n"
     "        what=$(_NAME_value \"$verb\" \"${flag//_/-}\")\n"
+    "        [[ $what == 'words true false' && -n $cur && true != \"$cur\"* && false != \"$cur\"* ]] && what=switch\n"
     "        [[ $what == switch || $cur == --* ]] && what=argument\n"
     "    fi\n"
     "    if [[ $what == argument && $cur == -* ]]; then\n"

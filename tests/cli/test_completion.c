@@ -122,11 +122,12 @@ static void paths_are_told_apart(void **state)
     offers("ft-single train --lora-r ", "");
 }
 
-// After a switch comes the next argument, not its value.
+// After a switch comes the next argument, not its value; so it may after a key that is true or false, which can stand alone.
 static void a_switch_takes_no_value(void **state)
 {
     offers("ft-single train --resume --comp", "--compute");
     offers(at("ft-single train --resume %s/drives/r", folder), at("%s/drives/run.yaml", folder));
+    offers(at("ft-single train --deterministic %s/drives/r", folder), at("%s/drives/run.yaml", folder));
 }
 
 static void every_shell_gets_every_verb(void **state)
