@@ -29,14 +29,19 @@ typedef struct {
     char *commit;       // what it stands for, 40 hex digits
     ft_hub_file *files; // sorted by path
     int n_files;
+    struct ft_hub_client *client;  // private: connections and signed addresses, kept from call to call; nothing is shared between listings
 } ft_hub_listing;
 
 // The files of ID ("ORG/NAME" or "ORG/NAME@REVISION"; `revision`: of an id without @, NULL = main).
 ft_status ft_hub_list(ft_hub_listing *listing, ft_hub_kind kind, const char *id, const char *revision, const volatile int *cancel);
 void ft_hub_listing_free(ft_hub_listing *listing);  // also of a zeroed one
+const ft_hub_file *ft_hub_listing_find(const ft_hub_listing *listing, const char *path);  // NULL if absent
+
+// A flag that ends every call of the process as its own `cancel` does (a signal's); NULL = none.
+void ft_hub_set_cancel(const volatile int *cancel);
 
 typedef struct {
-    const char *const *include;  // globs of paths, [n_include]; none = every file that training reads (README in docs/hub.md)
+    const char *const *include;  // globs of paths, [n_include]; * and ? match / too; none = of a model what training reads (docs/hub.md), of a data set everything
     int n_include;
     bool all;                    // every file of the repository
     int connections;             // 0 = 8
@@ -56,5 +61,13 @@ ft_status ft_hub_read(const ft_hub_listing *listing, const ft_hub_file *file, in
 // As ft_hub_locate (hub_cache.h), but what is not in the cache or not whole there is downloaded, with progress, unless
 // HF_HUB_OFFLINE forbids it.
 ft_status ft_hub_obtain(ft_hub_kind kind, const char *path_or_id, const char *revision, const volatile int *cancel, char **directory);
+// ft_hub_list and ft_hub_download in one.
+ft_status ft_hub_obtain_files(ft_hub_kind kind, const char *id, const char *revision, const ft_hub_options *options, const volatile int *cancel,
+                              char **directory);
+// A directory with model.safetensors, or an index and every shard that it names.
+bool ft_hub_has_weights(const char *directory);
+// Whether `options` (NULL = what is taken by default) ask for a file of the listing.
+bool ft_hub_chosen(const ft_hub_listing *listing, const ft_hub_options *options, const char *path);
+bool ft_hub_offline(void);  // HF_HUB_OFFLINE
 
 #endif

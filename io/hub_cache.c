@@ -9,6 +9,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "io/hub_internal.h"
 
 #define MAX_ID 160       // "ORG/NAME": the hub allows 96
 #define MAX_REF_BYTES 256
@@ -59,9 +60,11 @@ static hub_id parse_id(ft_hub_kind kind, const char *text, const char *revision)
     return id;
 }
 
-// A path without "." and ".." components, not absolute: a revision must not lead out of the cache.
-static bool is_plain_path(const char *text)
+// A revision, and a file of a listing, must not lead out of the cache.
+bool ft_hub_is_plain_path(const char *text)
 {
+    for (const char *c = text; *c; c++)
+        if (iscntrl((unsigned char)*c)) return false;
     for (const char *part = text;; part++) {
         size_t bytes = strcspn(part, "/");
         if (bytes == 0 || (part[0] == '.' && (bytes == 1 || (bytes == 2 && part[1] == '.')))) return false;
@@ -72,27 +75,20 @@ static bool is_plain_path(const char *text)
 
 // ---- directories
 
-static const char *variable(const char *name)
+char *ft_hub_cache_directory(void)
 {
-    const char *value = getenv(name);
-    return value && value[0] ? value : NULL;
-}
-
-static char *cache_directory(void)
-{
-    const char *cache = variable("HF_HUB_CACHE"), *home = variable("HF_HOME"), *xdg = variable("XDG_CACHE_HOME");
+    const char *cache = ft_hub_variable("HF_HUB_CACHE"), *home = ft_hub_variable("HF_HOME"), *xdg = ft_hub_variable("XDG_CACHE_HOME");
     if (cache) return ft_strdup(cache);
     if (home) return ft_path_join(home, "hub");
     if (xdg) return ft_path_join(xdg, "huggingface/hub");
-    return ft_path_join(variable("HOME") ? variable("HOME") : "", ".cache/huggingface/hub");
+    return ft_path_join(ft_hub_variable("HOME") ? ft_hub_variable("HOME") : "", ".cache/huggingface/hub");
 }
 
-// CACHE/models--ORG--NAME
-static char *repository_directory(const char *cache, const hub_id *id)
+char *ft_hub_repository_directory(const char *cache, ft_hub_kind kind, const char *repository)
 {
-    const char *prefix = id->kind == FT_HUB_DATASET ? "datasets" : "models", *slash = strchr(id->repository, '/');
-    int organisation = slash ? (int)(slash - id->repository) : 0;
-    return ft_format("%s/%s--%.*s%s%s", cache, prefix, organisation, id->repository, slash ? "--" : "", slash ? slash + 1 : id->repository);
+    const char *prefix = kind == FT_HUB_DATASET ? "datasets" : "models", *slash = strchr(repository, '/');
+    int organisation = slash ? (int)(slash - repository) : 0;
+    return ft_format("%s/%s--%.*s%s%s", cache, prefix, organisation, repository, slash ? "--" : "", slash ? slash + 1 : repository);
 }
 
 // The commit that refs/REVISION holds, else the revision itself, which may be one. Heap.
@@ -164,12 +160,12 @@ static ft_status find_dangling(const char *directory, int depth, char **name)
 
 // ---- messages
 
-// The end of every message: what to do. `cache`: NULL = the one `hf` takes by itself.
+// The end of every message: what to do. `cache`: of another place than the one that is used by itself, NULL = that one.
 static ft_status refuse(const hub_id *id, const char *cache, const char *what)
 {
-    const char *kind = id->kind == FT_HUB_DATASET ? "--repo-type dataset " : "", *revision = id->revision;
-    return ft_error(FT_E_NOT_FOUND, "%s; download it with: hf download %s%s%s%s%s%s", what, kind, id->repository, revision ? " --revision " : "",
-                    revision ? revision : "", cache ? " --cache-dir " : "", cache ? cache : "");
+    const char *kind = id->kind == FT_HUB_DATASET ? "--dataset " : "", *revision = id->revision;
+    return ft_error(FT_E_NOT_FOUND, "%s; download it with: %s%s%sft-single download %s%s%s%s", what, cache ? "HF_HUB_CACHE=" : "", cache ? cache : "",
+                    cache ? " " : "", kind, id->repository, revision ? "@" : "", revision ? revision : "");
 }
 
 static ft_status refuse_format(const hub_id *id, const char *cache, char *what)
@@ -204,9 +200,9 @@ static ft_status check_snapshot(const hub_id *id, const char *cache, const char 
 static ft_status find_snapshot(const hub_id *id, const char *cache, char **snapshot)
 {
     const char *revision = id->revision ? id->revision : "main";
-    char *commit = NULL, *repository = repository_directory(cache, id);
+    char *commit = NULL, *repository = ft_hub_repository_directory(cache, id->kind, id->repository);
     ft_status status = repository ? read_commit(repository, revision, &commit) : FT_E_NOMEM;
-    if (status == FT_OK && !is_plain_path(commit)) status = ft_error(FT_E_INPUT, "%s/refs/%s: does not hold a commit", repository, revision);
+    if (status == FT_OK && !ft_hub_is_plain_path(commit)) status = ft_error(FT_E_INPUT, "%s/refs/%s: does not hold a commit", repository, revision);
     if (status == FT_OK) {
         *snapshot = ft_format("%s/snapshots/%s", repository, commit);
         status = *snapshot ? check_snapshot(id, cache, *snapshot) : FT_E_NOMEM;
@@ -223,8 +219,8 @@ static ft_status find_snapshot(const hub_id *id, const char *cache, char **snaps
 static ft_status resolve(ft_hub_kind kind, const char *text, const char *revision, char **directory)
 {
     hub_id id = parse_id(kind, text, revision);
-    if (id.revision && !is_plain_path(id.revision)) return ft_error(FT_E_USAGE, "%s: '%s' is not a revision", id.repository, id.revision);
-    char *cache = cache_directory();
+    if (id.revision && !ft_hub_is_plain_path(id.revision)) return ft_error(FT_E_USAGE, "%s: '%s' is not a revision", id.repository, id.revision);
+    char *cache = ft_hub_cache_directory();
     FT_ALLOC_CHECK(cache);
     ft_status status = find_snapshot(&id, cache, directory);
     ft_free(cache);
@@ -284,6 +280,16 @@ ft_status ft_hub_locate(ft_hub_kind kind, const char *path_or_id, const char *re
     if (!ft_path_exists(path_or_id)) return ft_hub_is_id(path_or_id) ? resolve(kind, path_or_id, revision, directory) : refuse_path(kind, path_or_id);
     *directory = ft_strdup(path_or_id);
     return *directory ? FT_OK : FT_E_NOMEM;
+}
+
+char *ft_hub_repository_id(const char *path)
+{
+    hub_id id;
+    char *cache = NULL, *revision = NULL;
+    bool found = parse_cache_path(path, FT_HUB_MODEL, &id, &cache, &revision);
+    ft_free(cache);
+    ft_free(revision);
+    return found ? ft_strdup(id.repository) : NULL;
 }
 
 char *ft_hub_repository_name(const char *path)

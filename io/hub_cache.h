@@ -1,4 +1,4 @@
-// The Hugging Face cache: what `hf download` has put there, found by id. Nothing is downloaded and the network is not touched.
+// The Hugging Face cache: what `ft-single download` (io/hub.h) or `hf download` has put there, found by id. Nothing is downloaded and the network is not touched.
 //
 // An id is NAME or ORG/NAME, with an optional @REVISION (branch, tag or commit). The cache is $HF_HUB_CACHE, else $HF_HOME/hub,
 // else $XDG_CACHE_HOME/huggingface/hub, else $HOME/.cache/huggingface/hub (an empty variable counts as unset). In it:
@@ -22,5 +22,7 @@ bool ft_hub_is_id(const char *text);
 ft_status ft_hub_locate(ft_hub_kind kind, const char *path_or_id, const char *revision, char **directory);
 // "NAME" of a path with a component models--ORG--NAME or datasets--ORG--NAME; heap. NULL if there is none or no memory.
 char *ft_hub_repository_name(const char *path);
+// "ORG/NAME" of such a path, likewise.
+char *ft_hub_repository_id(const char *path);
 
 #endif

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/hub.h"
+
 volatile int ft_stop_requested;
 
 static void say(const char *text)
@@ -25,6 +27,7 @@ void ft_signals_install(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    ft_hub_set_cancel(&ft_stop_requested);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);  // a file over `ulimit -f` is an error of that write, which names it
 }

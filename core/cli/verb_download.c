@@ -1,9 +1,66 @@
-// ft-single download.
+// ft-single download: a repository of the hub into the cache; prints the directory of its snapshot.
+#include <stdio.h>
+
+#include "cli/signals.h"
 #include "cli/verbs.h"
+#include "common/memory.h"
+#include "common/text.h"
+#include "io/hub.h"
+
+static const ft_flag flags[] = {
+    {"dataset", FT_FLAG_SWITCH, NULL, "a data set, not a model", 0, 0},
+    {"revision", FT_FLAG_TEXT, "REV", "branch, tag or commit (default main); the same as REPO@REV", 0, 0},
+    {"include", FT_FLAG_TEXT, "GLOB[,GLOB...]", "these files alone; * matches / too", 0, 0},
+    {"all", FT_FLAG_SWITCH, NULL, "every file, also weights in other formats", 0, 0},
+    {"connections", FT_FLAG_INT, "N", "at once (default 8)", 1, 64},
+    {"dry-run", FT_FLAG_SWITCH, NULL, "list the files and bytes instead", 0, 0},
+    {NULL},
+};
+
+static void list_files(const ft_hub_listing *listing, const ft_hub_options *options)
+{
+    char human[FT_HUMAN_BYTES];
+    int64_t bytes = 0;
+    int n = 0;
+    for (int i = 0; i < listing->n_files; i++) {
+        const ft_hub_file *file = &listing->files[i];
+        if (!ft_hub_chosen(listing, options, file->path)) continue;
+        printf("%15lld  %s\n", (long long)file->bytes, file->path);
+        bytes += file->bytes;
+        n++;
+    }
+    printf("%15lld  (%s) in %d of %d files of %s at %s\n", (long long)bytes, ft_human_bytes(human, (double)bytes), n, listing->n_files,
+           listing->repository, listing->commit);
+}
+
+static ft_status download(const ft_hub_listing *listing, const ft_hub_options *options)
+{
+    char *snapshot;
+    FT_TRY(ft_hub_download(listing, options, &ft_stop_requested, &snapshot));
+    printf("%s\n", snapshot);
+    ft_free(snapshot);
+    return FT_OK;
+}
 
 static ft_status run(ft_invocation *in)
 {
-    return ft_error(FT_E_UNSUPPORTED, "%s: not there yet", in->verb->name);
+    ft_hub_listing listing;
+    ft_string_list include = {0};
+    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "download: give one repository, ORG/NAME or ORG/NAME@REVISION");
+    if (ft_args_given(in, "all") && ft_args_given(in, "include")) return ft_error(FT_E_USAGE, "download: --all and --include exclude each other");
+    if (ft_args_given(in, "include")) FT_TRY(ft_string_list_split(&include, ft_args_text(in, "include")));
+    ft_hub_kind kind = ft_args_given(in, "dataset") ? FT_HUB_DATASET : FT_HUB_MODEL;
+    ft_hub_options options = {.include = (const char *const *)include.items, .n_include = include.n, .all = ft_args_given(in, "all"),
+                              .connections = (int)ft_args_int(in, "connections", 0)};
+    ft_status status = ft_hub_list(&listing, kind, in->positional.items[0], ft_args_text(in, "revision"), &ft_stop_requested);
+    if (status == FT_OK) {
+        if (ft_args_given(in, "dry-run")) list_files(&listing, &options);
+        else status = download(&listing, &options);
+        ft_hub_listing_free(&listing);
+    }
+    ft_string_list_free(&include);
+    return status;
 }
 
-const ft_verb ft_verb_download = {"download", NULL, "", "not there yet", NULL, false, run, 8};
+const ft_verb ft_verb_download = {"download", NULL, "REPO[@REV] [--dataset] [--include GLOB[,GLOB...] | --all] [--dry-run]",
+                                  "fetch a model or a data set from the Hugging Face hub; an interrupted one continues", flags, false, run, 1};

@@ -1,11 +1,16 @@
-// ft-single info: what a model is, from config.json and, if they are there, the headers of its safetensors files.
+// ft-single info: what a model is, from config.json and, if they are there, the headers of its safetensors files. Of a model that is
+// at the hub alone, config.json and the index are fetched, and of one without an index its header.
+#include <endian.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "arch/quantization.h"
+#include "cli/signals.h"
 #include "cli/verbs.h"
+#include "common/file.h"
 #include "common/memory.h"
-#include "io/hub_cache.h"
+#include "io/hub.h"
 #include "io/safetensors.h"
 #include "offload/record.h"
 
@@ -19,6 +24,7 @@ typedef struct {
     int64_t parameters, bf16_bytes, fp8_bytes, layer_fp8_bytes;
     int files, tensors;
     int64_t file_bytes;
+    bool remote;  // the files are at the hub
 } model_info;
 
 static ft_status base_bytes(const ft_shape *shape, const char *directory, ft_base_format format, int64_t *all, int64_t *layer)
@@ -31,13 +37,18 @@ static ft_status base_bytes(const ft_shape *shape, const char *directory, ft_bas
     return FT_OK;
 }
 
-static ft_status read_info(model_info *info, const char *directory)
+static ft_status read_shape(model_info *info, const char *directory)
 {
     FT_TRY(ft_shape_read(&info->shape, directory));
     info->parameters = ft_shape_parameters(&info->shape);
     bool quantized = info->shape.quantization.method != NULL;
     if (!quantized) FT_TRY(base_bytes(&info->shape, directory, FT_BASE_BF16, &info->bf16_bytes, NULL));
-    FT_TRY(base_bytes(&info->shape, directory, FT_BASE_FP8, &info->fp8_bytes, &info->layer_fp8_bytes));
+    return base_bytes(&info->shape, directory, FT_BASE_FP8, &info->fp8_bytes, &info->layer_fp8_bytes);
+}
+
+static ft_status read_info(model_info *info, const char *directory)
+{
+    FT_TRY(read_shape(info, directory));
     ft_model_files files;
     ft_status status = ft_model_files_open(&files, directory);
     if (status == FT_E_NOT_FOUND) return FT_OK;  // config.json alone is enough
@@ -48,6 +59,89 @@ static ft_status read_info(model_info *info, const char *directory)
     ft_model_files_close(&files);
     return FT_OK;
 }
+
+// ---- at the hub
+
+enum { MAX_HEADER_BYTES = 100 << 20 };
+
+// Tensors of an index.
+static int count_indexed(const char *directory)
+{
+    char *path = ft_path_join(directory, "model.safetensors.index.json");
+    json_t *index = path ? json_load_file(path, 0, NULL) : NULL;
+    int n = (int)json_object_size(json_object_get(index, "weight_map"));
+    json_decref(index);
+    ft_free(path);
+    return n;
+}
+
+// Tensors of the header alone: 8 bytes of its length, and its JSON.
+static ft_status count_in_header(const ft_hub_listing *listing, const ft_hub_file *file, int *n)
+{
+    uint64_t bytes = 0;
+    if (file->bytes < 8) return FT_OK;
+    FT_TRY(ft_hub_read(listing, file, 0, &bytes, 8, &ft_stop_requested));
+    bytes = le64toh(bytes);
+    if (bytes > MAX_HEADER_BYTES || (int64_t)bytes > file->bytes - 8) return ft_error(FT_E_INPUT, "%s: %s: not a safetensors file", listing->repository, file->path);
+    char *text = ft_malloc(bytes + 1);
+    FT_ALLOC_CHECK(text);
+    ft_status status = ft_hub_read(listing, file, 8, text, (int64_t)bytes, &ft_stop_requested);
+    json_t *header = status == FT_OK ? json_loadb(text, bytes, 0, NULL) : NULL;
+    json_object_del(header, "__metadata__");
+    *n = (int)json_object_size(header);
+    json_decref(header);
+    ft_free(text);
+    return status;
+}
+
+static ft_status read_weights(model_info *info, const ft_hub_listing *listing, const char *directory)
+{
+    const ft_hub_file *single = ft_hub_listing_find(listing, "model.safetensors");
+    for (int i = 0; i < listing->n_files; i++) {
+        const ft_hub_file *file = &listing->files[i];
+        if (!ft_name_ends_with(file->path, ".safetensors") || !ft_hub_chosen(listing, NULL, file->path)) continue;
+        info->files++;
+        info->file_bytes += file->bytes;
+    }
+    info->tensors = count_indexed(directory);
+    return single && info->tensors == 0 ? count_in_header(listing, single, &info->tensors) : FT_OK;
+}
+
+static ft_status read_listing(model_info *info, const ft_hub_listing *listing)
+{
+    static const char *const names[] = {"config.json", "model.safetensors.index.json"};
+    ft_hub_options options = {.include = names, .n_include = 2, .quiet = true};
+    char *directory;
+    FT_TRY(ft_hub_download(listing, &options, &ft_stop_requested, &directory));
+    ft_status status = read_shape(info, directory);
+    if (status == FT_OK) status = read_weights(info, listing, directory);
+    ft_free(directory);
+    return status;
+}
+
+static ft_status read_from_hub(model_info *info, const char *id)
+{
+    ft_hub_listing listing;
+    info->remote = true;
+    FT_TRY(ft_hub_list(&listing, FT_HUB_MODEL, id, NULL, &ft_stop_requested));
+    ft_status status = read_listing(info, &listing);
+    ft_hub_listing_free(&listing);
+    return status;
+}
+
+// A path, or what of an id is in the cache with its weights; else the hub, unless that is forbidden.
+static ft_status read_model(model_info *info, const char *model)
+{
+    char *directory;
+    bool ask = !ft_path_exists(model) && ft_hub_is_id(model) && !ft_hub_offline();
+    ft_status status = ft_hub_locate(FT_HUB_MODEL, model, NULL, &directory);
+    if (ask && (status == FT_E_NOT_FOUND || (status == FT_OK && !ft_hub_has_weights(directory)))) status = read_from_hub(info, model);
+    else if (status == FT_OK) status = read_info(info, directory);
+    ft_free(directory);
+    return status;
+}
+
+// ---- output
 
 // What sets the family's layer apart from Llama's.
 static void print_layer(const ft_shape *s)
@@ -79,8 +173,9 @@ static void print_text(const model_info *info)
     printf("; base store %s in FP8 (a layer %s)", ft_human_bytes(a, (double)info->fp8_bytes), ft_human_bytes(b, (double)info->layer_fp8_bytes));
     if (s->quantization.method == NULL) printf(", %s in BF16\n", ft_human_bytes(a, (double)info->bf16_bytes));
     else printf("; FP8 as it is: %s, scales per %s\n", s->quantization.method, ft_scale_kind_name(s->quantization.kind));
-    if (info->files) printf("%d tensors in %d file%s, %s\n", info->tensors, info->files, info->files == 1 ? "" : "s", ft_human_bytes(a, (double)info->file_bytes));
-    else printf("no weights in the directory\n");
+    if (info->files) printf("%d tensors in %d file%s, %s%s\n", info->tensors, info->files, info->files == 1 ? "" : "s", ft_human_bytes(a, (double)info->file_bytes),
+                            info->remote ? " at the hub" : "");
+    else printf("no weights in the %s\n", info->remote ? "repository" : "directory");
 }
 
 static void print_json(const model_info *info)
@@ -105,13 +200,9 @@ static void print_json(const model_info *info)
 
 static ft_status run(ft_invocation *in)
 {
-    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "info: give one model directory");
+    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "info: give one model directory or hub id");
     model_info info = {0};
-    char *directory;
-    FT_TRY(ft_hub_locate(FT_HUB_MODEL, in->positional.items[0], NULL, &directory));
-    ft_status status = read_info(&info, directory);
-    ft_free(directory);
-    FT_TRY(status);
+    FT_TRY(read_model(&info, in->positional.items[0]));
     if (ft_args_given(in, "json")) print_json(&info);
     else print_text(&info);
     return FT_OK;

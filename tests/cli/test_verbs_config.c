@@ -18,6 +18,7 @@ static int setup(void **state)
     snprintf(hub, sizeof hub, "%s/hub", v.root);
     done(ft_make_directories(hub));
     setenv("HF_HUB_CACHE", hub, 1);
+    setenv("HF_HUB_OFFLINE", "1", 1);
     setenv("PATH_STORAGE", v.root, 1);
     return 0;
 }
@@ -74,8 +75,8 @@ static void full_fine_tuning_is_planned_as_lora(void **state)
     program_run(&p, "train", file, "--nvme", v.nvme);
     program_refused(&p, 2, file, "add `adapter: lora`");
     p = (program){0};
-    program_run(&p, "train", file, "--adapter", "lora", "--nvme", v.nvme);
-    program_refused(&p, 2, "hf download meta-llama/Meta-Llama-3.1-405B --revision " AXOLOTL_SNAPSHOT " --cache-dir", v.root);
+    program_run(&p, "train", file, "--adapter", "lora", "--nvme", v.nvme, "--data", v.data);
+    program_refused(&p, 2, "ft-single download meta-llama/Meta-Llama-3.1-405B@" AXOLOTL_SNAPSHOT, v.root);
     unsetenv("PATH_STORAGE");
     p = (program){0};
     program_run(&p, "plan", file, MACHINE);
@@ -92,16 +93,16 @@ static void qlora_warns_once_and_names_the_download(void **state)
     contains(text, "x 4 accumulated x 8 devices = 131072 tokens");
     free(text);
     program p = {0};
-    program_run(&p, "train", file, "--nvme", v.nvme);
+    program_run(&p, "train", file, "--nvme", v.nvme, "--data", v.data);
     assert_int_equal(p.exit_code, 2);
     const char *warning = strstr(p.err, "load_in_4bit, adapter: no 4-bit copy is made: ");
     assert_non_null(warning);
     assert_null(strstr(warning + strcspn(warning, "\n"), "no 4-bit copy is made"));
-    contains(p.err, "hf download meta-llama/Meta-Llama-3.1-405B\n");
+    contains(p.err, "ft-single download meta-llama/Meta-Llama-3.1-405B\n");
     program_free(&p);
 }
 
-// A model, its data and its tokenizer in a cache like that of `hf download`.
+// A model, its data and its tokenizer in a cache like that of `ft-single download`.
 static void fill_cache(void)
 {
     static const char *const names[] = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"};
@@ -138,7 +139,7 @@ static void ids_lead_to_the_cache_in_every_verb(void **state)
     free(id);
     program p = {0};
     program_run(&p, "data", "org/others", "--model", v.model);
-    program_refused(&p, 2, "datasets[0].path", "hf download --repo-type dataset org/others");
+    program_refused(&p, 2, "datasets[0].path", "ft-single download --dataset org/others");
 }
 
 static void a_run_from_ids_says_where_they_led(void **state)

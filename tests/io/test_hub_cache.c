@@ -1,4 +1,4 @@
-// Hub ids are found where `hf download` puts them; what is not there, or not whole, is refused with the command that fetches it.
+// Hub ids are found where downloads put them; what is not there, or not whole, is refused with the command that fetches it.
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,16 +119,16 @@ static void data_sets_have_a_place_of_their_own(void **state)
     make_file(in_hub("datasets--mlabonne--FineTome-100k/refs/%s", "main"), HASH);
     make_link(in_hub("datasets--mlabonne--FineTome-100k/snapshots/%s/data/train-00000-of-00001.parquet", HASH), "rows", true);
     check_found(FT_HUB_DATASET, "mlabonne/FineTome-100k", in_hub("datasets--mlabonne--FineTome-100k/snapshots/%s", HASH));
-    check_refused(ft_hub_locate(FT_HUB_DATASET, "tatsu-lab/alpaca", NULL, &directory), "data set", "hf download --repo-type dataset tatsu-lab/alpaca");
+    check_refused(ft_hub_locate(FT_HUB_DATASET, "tatsu-lab/alpaca", NULL, &directory), "data set", "ft-single download --dataset tatsu-lab/alpaca");
     assert_null(directory);
 }
 
 static void absent_ones_name_the_command(void **state)
 {
     char *directory;
-    check_refused(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-70B", NULL, &directory), hub, "hf download meta-llama/Llama-3.1-70B");
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-70B", NULL, &directory), hub, "ft-single download meta-llama/Llama-3.1-70B");
     check_refused(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B@v2", NULL, &directory), "at revision v2",
-                  "hf download meta-llama/Llama-3.1-8B --revision v2");
+                  "ft-single download meta-llama/Llama-3.1-8B@v2");
     assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "meta-llama/Llama-3.1-8B@../x", NULL, &directory), FT_E_USAGE);
     assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "./here", NULL, &directory), FT_E_NOT_FOUND);
 }
@@ -138,16 +138,16 @@ static void incomplete_ones_are_refused_with_what_is_missing(void **state)
     char *directory;
     make_file(in_hub("models--org--bare/refs/%s", "main"), HASH);
     make_file(in_hub("models--org--bare/snapshots/%s/README.md", HASH), "x");
-    check_refused(ft_hub_locate(FT_HUB_MODEL, "org/bare", NULL, &directory), "(no config.json)", "hf download org/bare");
-    check_refused(ft_hub_locate(FT_HUB_TOKENIZER, "org/bare", NULL, &directory), "(no tokenizer.json)", "hf download org/bare");
-    check_refused(ft_hub_locate(FT_HUB_ADAPTER, "org/bare", NULL, &directory), "(no adapter_config.json)", "hf download org/bare");
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "org/bare", NULL, &directory), "(no config.json)", "ft-single download org/bare");
+    check_refused(ft_hub_locate(FT_HUB_TOKENIZER, "org/bare", NULL, &directory), "(no tokenizer.json)", "ft-single download org/bare");
+    check_refused(ft_hub_locate(FT_HUB_ADAPTER, "org/bare", NULL, &directory), "(no adapter_config.json)", "ft-single download org/bare");
     make_file(in_hub("models--org--torn/refs/%s", "main"), HASH);
     make_link(in_hub("models--org--torn/snapshots/%s/config.json", HASH), "config", true);
     make_link(in_hub("models--org--torn/snapshots/%s/model-00002-of-00002.safetensors", HASH), "gone", false);
-    check_refused(ft_hub_locate(FT_HUB_MODEL, "org/torn", NULL, &directory), "(model-00002-of-00002.safetensors leads nowhere)", "hf download org/torn");
+    check_refused(ft_hub_locate(FT_HUB_MODEL, "org/torn", NULL, &directory), "(model-00002-of-00002.safetensors leads nowhere)", "ft-single download org/torn");
     make_file(in_hub("datasets--org--torn/refs/%s", "main"), HASH);
     make_link(in_hub("datasets--org--torn/snapshots/%s/data/part.parquet", HASH), "gone", false);
-    check_refused(ft_hub_locate(FT_HUB_DATASET, "org/torn", NULL, &directory), "(part.parquet leads nowhere)", "hf download --repo-type dataset org/torn");
+    check_refused(ft_hub_locate(FT_HUB_DATASET, "org/torn", NULL, &directory), "(part.parquet leads nowhere)", "ft-single download --dataset org/torn");
     assert_null(directory);
 }
 
@@ -206,11 +206,11 @@ static void a_path_into_a_cache_names_the_command_too(void **state)
 {
     char *directory;
     check_refused(ft_hub_locate(FT_HUB_MODEL, "/storage/hub/models--meta-llama--Meta-Llama-3.1-405B/snapshots/" OTHER, NULL, &directory),
-                  "no such directory", "hf download meta-llama/Meta-Llama-3.1-405B --revision " OTHER " --cache-dir /storage/hub");
+                  "no such directory", "HF_HUB_CACHE=/storage/hub ft-single download meta-llama/Meta-Llama-3.1-405B@" OTHER);
     check_refused(ft_hub_locate(FT_HUB_DATASET, "/storage/hub/datasets--tatsu-lab--alpaca", NULL, &directory), "no such directory",
-                  "hf download --repo-type dataset tatsu-lab/alpaca --cache-dir /storage/hub");
+                  "HF_HUB_CACHE=/storage/hub ft-single download --dataset tatsu-lab/alpaca");
     assert_int_equal(ft_hub_locate(FT_HUB_MODEL, "/storage/model", NULL, &directory), FT_E_NOT_FOUND);
-    assert_null(strstr(ft_error_message(), "hf download"));
+    assert_null(strstr(ft_error_message(), "ft-single download"));
 }
 
 static void repositories_have_their_names_in_paths(void **state)
@@ -222,6 +222,10 @@ static void repositories_have_their_names_in_paths(void **state)
     assert_string_equal(name, "gpt2");
     ft_free(name);
     assert_null(ft_hub_repository_name("/a/model"));
+    name = ft_hub_repository_id("/a/models--meta-llama--Llama-3.1-8B/snapshots/" HASH);
+    assert_string_equal(name, "meta-llama/Llama-3.1-8B");
+    ft_free(name);
+    assert_null(ft_hub_repository_id("/a/model"));
 }
 
 static void a_failed_allocation_is_reported(void **state)

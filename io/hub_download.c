@@ -1,0 +1,242 @@
+// Downloads into the cache, in huggingface_hub's own layout:
+//
+//   CACHE/models--ORG--NAME/
+//     blobs/HASH                       a whole file: SHA-256 of a large one, git's id of a small one
+//     blobs/HASH.partial.incomplete    while it is not whole, with HASH.partial.incomplete.ranges (hub_part.h)
+//     snapshots/COMMIT/PATH            link to ../../blobs/HASH, with ../ for each folder in PATH
+//     refs/REVISION                    text: the commit, written when everything that was wanted is there
+//     .unfinished/COMMIT               stands while it is not
+//   CACHE/.locks/models--ORG--NAME/HASH.lock   flock(2), as huggingface_hub holds it
+// A plain HASH.incomplete is another tool's, whole from its start: its bytes are taken over. Ours has a name of its own because it
+// has holes, and a tool that goes on from a file's length would take them for bytes.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "common/file.h"
+#include "common/log.h"
+#include "common/memory.h"
+#include "io/commit.h"
+#include "io/hub_fetch.h"
+
+typedef struct {
+    const ft_hub_listing *listing;
+    const ft_hub_options *options;
+    char *cache, *repository, *snapshot, *locks, *unfinished;
+    ft_hub_item *items;
+    int n;
+} download;
+
+// ---- links
+
+// "../../blobs/HASH" as seen from snapshots/COMMIT/PATH.
+static char *link_target(const ft_hub_file *file)
+{
+    ft_text text = {0};
+    ft_status status = ft_text_puts(&text, "../../");
+    for (const char *c = file->path; *c && status == FT_OK; c++)
+        if (*c == '/') status = ft_text_puts(&text, "../");
+    if (status == FT_OK) status = ft_text_printf(&text, "blobs/%s", file->hash);
+    if (status != FT_OK) ft_text_free(&text);
+    return text.data;
+}
+
+static ft_status make_parent(const char *path)
+{
+    char *parent = ft_strndup(path, (size_t)(strrchr(path, '/') - path));
+    FT_ALLOC_CHECK(parent);
+    ft_status status = ft_make_directories(parent);
+    ft_free(parent);
+    return status;
+}
+
+static bool leads_to(const char *path, const char *target)
+{
+    char text[512];
+    ssize_t n = readlink(path, text, sizeof text - 1);
+    if (n < 0) return false;
+    text[n] = 0;
+    return strcmp(text, target) == 0;
+}
+
+// Made beside and renamed, so that the name never leads elsewhere for a moment.
+static ft_status replace_link(const char *target, const char *path)
+{
+    if (leads_to(path, target)) return FT_OK;
+    char *beside = ft_format("%s.%d.link", path, (int)gettid());
+    FT_ALLOC_CHECK(beside);
+    unlink(beside);
+    bool made = symlink(target, beside) == 0 && rename(beside, path) == 0;
+    ft_status status = made ? FT_OK : ft_error_errno(FT_E_IO, errno, "%s: cannot be made", path);
+    if (!made) unlink(beside);
+    ft_free(beside);
+    return status;
+}
+
+static ft_status make_link(const download *d, const ft_hub_file *file)
+{
+    struct stat there;
+    char *path = ft_path_join(d->snapshot, file->path), *target = link_target(file);
+    ft_status status = path && target ? make_parent(path) : FT_E_NOMEM;
+    // A real file is a copy that a tool without links has made.
+    bool copied = status == FT_OK && lstat(path, &there) == 0 && S_ISREG(there.st_mode) && there.st_size == file->bytes;
+    if (status == FT_OK && !copied) status = replace_link(target, path);
+    ft_free(path);
+    ft_free(target);
+    return status;
+}
+
+// ---- files
+
+static ft_status finish(ft_hub_item *item)
+{
+    const download *d = item->user;
+    if (!ft_path_exists(item->target)) FT_TRY(ft_hub_part_finish(&item->part, item->target));
+    return make_link(d, item->part.file);
+}
+
+static ft_status add_item(download *d, const ft_hub_file *file, const char *blob)
+{
+    ft_hub_item *item = &d->items[d->n];
+    *item = (ft_hub_item){.target = ft_strdup(blob), .lock_path = ft_format("%s/%s.lock", d->locks, file->hash), .finish = finish, .user = d, .lock = -1};
+    ft_status status = ft_hub_part_init(&item->part, file, ft_format("%s.partial.incomplete", blob));
+    d->n++;
+    item->part.plain_path = ft_format("%s.incomplete", blob);
+    return item->target && item->lock_path && item->part.plain_path ? status : FT_E_NOMEM;
+}
+
+static bool is_listed(const download *d, const ft_hub_file *file)
+{
+    for (int i = 0; i < d->n; i++)
+        if (strcmp(d->items[i].part.file->hash, file->hash) == 0) return true;
+    return false;
+}
+
+// A blob that is there has been checked by whoever gave it its name; its length is looked at again.
+static ft_status choose_file(download *d, const ft_hub_file *file)
+{
+    int64_t bytes;
+    char *blob = ft_format("%s/blobs/%s", d->repository, file->hash);
+    FT_ALLOC_CHECK(blob);
+    ft_status status = FT_OK;
+    bool there = ft_path_size(blob, &bytes) == FT_OK;
+    if (there && bytes != file->bytes && unlink(blob) != 0) status = ft_error_errno(FT_E_IO, errno, "%s: wrong length, and cannot be removed", blob);
+    there = there && bytes == file->bytes;
+    if (status == FT_OK && there) status = make_link(d, file);
+    else if (status == FT_OK && !is_listed(d, file)) status = add_item(d, file, blob);
+    ft_free(blob);
+    return status;
+}
+
+static ft_status choose_files(download *d)
+{
+    int chosen = 0;
+    d->items = FT_NEW_ARRAY(ft_hub_item, d->listing->n_files + 1);
+    FT_ALLOC_CHECK(d->items);
+    for (int i = 0; i < d->listing->n_files; i++) {
+        const ft_hub_file *file = &d->listing->files[i];
+        if (!ft_hub_chosen(d->listing, d->options, file->path)) continue;
+        FT_TRY(choose_file(d, file));
+        chosen++;
+    }
+    return chosen ? FT_OK : ft_error(FT_E_INPUT, "%s: none of its %d files is wanted; --include GLOB names others, --all takes every one", d->listing->repository, d->listing->n_files);
+}
+
+// ---- before and after
+
+static ft_status make_paths(download *d)
+{
+    d->cache = ft_hub_cache_directory();
+    d->repository = d->cache ? ft_hub_repository_directory(d->cache, d->listing->kind, d->listing->repository) : NULL;
+    FT_ALLOC_CHECK(d->repository);
+    d->snapshot = ft_format("%s/snapshots/%s", d->repository, d->listing->commit);
+    d->locks = ft_format("%s/.locks/%s", d->cache, ft_path_base(d->repository));
+    d->unfinished = ft_format("%s/.unfinished/%s", d->repository, d->listing->commit);
+    return d->snapshot && d->locks && d->unfinished ? FT_OK : FT_E_NOMEM;
+}
+
+static ft_status make_folder(const char *parent, const char *name)
+{
+    char *path = ft_path_join(parent, name);
+    FT_ALLOC_CHECK(path);
+    ft_status status = ft_make_directories(path);
+    ft_free(path);
+    return status;
+}
+
+// The tag by which backup programs know a cache (bford.info/cachedir).
+static ft_status tag_cache(const download *d)
+{
+    static const char text[] = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of the Hugging Face hub.\n";
+    char *path = ft_path_join(d->cache, "CACHEDIR.TAG");
+    FT_ALLOC_CHECK(path);
+    ft_status status = ft_path_exists(path) ? FT_OK : ft_file_write(path, text, sizeof text - 1);
+    ft_free(path);
+    return status;
+}
+
+static ft_status make_folders(const download *d)
+{
+    FT_TRY(make_folder(d->repository, "blobs"));
+    FT_TRY(make_folder(d->repository, "refs"));
+    FT_TRY(make_folder(d->repository, ".unfinished"));
+    FT_TRY(ft_make_directories(d->snapshot));
+    FT_TRY(ft_make_directories(d->locks));
+    FT_TRY(tag_cache(d));
+    return ft_file_write(d->unfinished, "", 0);
+}
+
+// Whole before it is seen; a revision may have slashes. A commit needs no reference.
+static ft_status write_reference(const download *d)
+{
+    if (strcmp(d->listing->revision, d->listing->commit) == 0) return FT_OK;
+    char *path = ft_format("%s/refs/%s", d->repository, d->listing->revision);
+    FT_ALLOC_CHECK(path);
+    ft_status status = make_parent(path);
+    if (status == FT_OK) status = ft_commit_file(path, d->listing->commit, strlen(d->listing->commit));
+    ft_free(path);
+    return status;
+}
+
+// Files of equal bytes share a blob: each has its link once it is there.
+static ft_status link_all(const download *d)
+{
+    for (int i = 0; i < d->listing->n_files; i++)
+        if (ft_hub_chosen(d->listing, d->options, d->listing->files[i].path)) FT_TRY(make_link(d, &d->listing->files[i]));
+    return FT_OK;
+}
+
+static ft_status run(download *d, const volatile int *cancel)
+{
+    FT_TRY(make_paths(d));
+    FT_TRY(make_folders(d));
+    FT_TRY(choose_files(d));
+    FT_TRY(ft_hub_check_room(d->items, d->n, d->repository, d->listing->repository));
+    if (d->n) FT_TRY(ft_hub_fetch(d->listing, d->items, d->n, d->options, cancel));
+    FT_TRY(link_all(d));
+    FT_TRY(write_reference(d));
+    if (unlink(d->unfinished) != 0 && errno != ENOENT) return ft_error_errno(FT_E_IO, errno, "%s: cannot be removed", d->unfinished);
+    return FT_OK;
+}
+
+ft_status ft_hub_download(const ft_hub_listing *listing, const ft_hub_options *options, const volatile int *cancel, char **snapshot)
+{
+    download d = {.listing = listing, .options = options};
+    *snapshot = NULL;
+    ft_status status = run(&d, cancel);
+    if (status == FT_OK) {
+        *snapshot = d.snapshot;
+        d.snapshot = NULL;
+    }
+    for (int i = 0; i < d.n; i++) ft_hub_item_free(&d.items[i]);
+    ft_free(d.items);
+    ft_free(d.cache);
+    ft_free(d.repository);
+    ft_free(d.snapshot);
+    ft_free(d.locks);
+    ft_free(d.unfinished);
+    return status;
+}
