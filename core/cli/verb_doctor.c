@@ -66,12 +66,13 @@ static ft_status print(const json_t *report, bool json, bool hosts)
     if (json) {
         json_dumpf(report, stdout, JSON_INDENT(1));
         putchar('\n');
-        return FT_OK;
+    } else {
+        FT_TRY(ft_doctor_print(report, &text));
+        fputs(text.data, stdout);
+        ft_text_free(&text);
+        if (hosts) puts("Training over several nodes is not there yet (train --hostfile is refused): this says whether the hosts are ready for it.");
     }
-    FT_TRY(ft_doctor_print(report, &text));
-    fputs(text.data, stdout);
-    ft_text_free(&text);
-    if (hosts) puts("Training over several nodes is not there yet (train --hostfile is refused): this says whether the hosts are ready for it.");
+    fflush(stdout);  // the line of a failure comes after it, also where both go to one file
     return FT_OK;
 }
 

@@ -88,3 +88,8 @@ void ft_check_fact(ft_doctor *doctor, const char *name, const char *format, ...)
     FORMATTED(value, format);
     send_line(doctor, json_pack("{s:s, s:o}", "fact", name, "value", text_value(value)));
 }
+
+bool ft_check_needs_gpu(const ft_doctor *doctor)
+{
+    return strcmp(doctor->config->device, "cuda") == 0;
+}

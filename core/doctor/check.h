@@ -39,6 +39,10 @@ void ft_check_error(ft_doctor *doctor, const char *subject, bool fails, const ch
 // Something hosts are compared by.
 void ft_check_fact(ft_doctor *doctor, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+// A run takes the CPU device where `auto` finds no GPU it can use; asked for cuda, it fails there.
+#define FT_CHECK_CAPABILITY 90  // of the GPUs that the kernels are made for (device/device_cuda.c)
+bool ft_check_needs_gpu(const ft_doctor *doctor);
+
 void ft_check_program(ft_doctor *doctor);
 void ft_check_kernel(ft_doctor *doctor);
 void ft_check_uring(ft_doctor *doctor);

@@ -13,10 +13,10 @@
 
 #include "device/cuda_library.h"
 
-// Without a GPU nothing of CUDA is needed, and with --device cpu nothing of it is used.
+// Without a GPU that runs take nothing of CUDA is needed, and with --device cpu nothing of it is used.
 static bool is_used(const ft_doctor *doctor)
 {
-    return strcmp(doctor->config->device, "cpu") != 0 && ft_nvml_open() == FT_OK && ft_nvml_count() > 0;
+    return strcmp(doctor->config->device, "cpu") != 0 && ft_nvml_count_capable(FT_CHECK_CAPABILITY) > 0;
 }
 
 void ft_check_cuda(ft_doctor *doctor)
@@ -26,9 +26,13 @@ void ft_check_cuda(ft_doctor *doctor)
     if (cudaRuntimeGetVersion(&runtime) != cudaSuccess) cudaGetLastError();
     if (ft_nvml_open() == FT_OK) ft_nvml_driver(version, &driver);
     ft_check_fact(doctor, "CUDA", "%d.%d", runtime / 1000, runtime % 1000 / 10);
-    if (is_used(doctor) && driver > 0 && driver / 1000 < runtime / 1000)
-        ft_check_fail(doctor, NULL, "update the NVIDIA driver, or use a build for its CUDA", "runtime %d.%d, the driver runs CUDA up to %d.%d", runtime / 1000,
-                      runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    static const char update[] = "update the NVIDIA driver, or use a build for its CUDA";
+    bool too_old = is_used(doctor) && driver > 0 && driver / 1000 < runtime / 1000;
+    if (too_old && ft_check_needs_gpu(doctor))
+        ft_check_fail(doctor, NULL, update, "runtime %d.%d, the driver runs CUDA up to %d.%d", runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    else if (too_old)
+        ft_check_note(doctor, NULL, update, "runtime %d.%d, the driver runs CUDA up to %d.%d: runs use the CPU device", runtime / 1000, runtime % 1000 / 10,
+                      driver / 1000, driver % 1000 / 10);
     else
         ft_check_ok(doctor, NULL, "runtime %d.%d in the program", runtime / 1000, runtime % 1000 / 10);
 }
@@ -74,7 +78,14 @@ void ft_check_nccl(ft_doctor *doctor)
     say_library(doctor, FT_LIBRARY_NCCL, doctor->config->gpus > 1, "; runs on one GPU do without");
 }
 
-// Opens each GPU as a run does: driver, architecture and build must fit. --gpus N asks for the first N.
+// What opens is used; what is not supported is passed over by `auto`, and by a run that needs fewer GPUs.
+static bool fails_run(const ft_doctor *doctor, ft_status status, int ordinal)
+{
+    int64_t gpus = doctor->config->gpus > 0 ? doctor->config->gpus : 1;
+    return ordinal < gpus && (status != FT_E_UNSUPPORTED || ft_check_needs_gpu(doctor));
+}
+
+// Opens each GPU as a run does: driver, architecture and build must fit. Runs take the first ones.
 void ft_check_device(ft_doctor *doctor)
 {
     int n = is_used(doctor) ? ft_nvml_count() : 0;
@@ -85,7 +96,7 @@ void ft_check_device(ft_doctor *doctor)
         ft_status status = ft_device_open(&device, "cuda", i);
         if (status == FT_E_USAGE && i > 0) break;  // hidden by CUDA_VISIBLE_DEVICES
         if (status != FT_OK) {
-            ft_check_error(doctor, name, true, "nvidia-smi may say more; --device cpu does without");
+            ft_check_error(doctor, name, fails_run(doctor, status, i), "nvidia-smi may say more; --device cpu does without");
             continue;
         }
         const ft_device_info *info = ft_device_get_info(device);
@@ -100,7 +111,7 @@ void ft_check_device(ft_doctor *doctor)
 
 void ft_check_cuda(ft_doctor *doctor)
 {
-    bool gpus = ft_nvml_open() == FT_OK && ft_nvml_count() > 0, asked_for = strcmp(doctor->config->device, "cuda") == 0;
+    bool gpus = ft_nvml_open() == FT_OK && ft_nvml_count() > 0, asked_for = ft_check_needs_gpu(doctor);
     static const char build[] = "build with the CUDA toolkit 12.9 or newer (cmake -DFT_CUDA=ON), or use a package with CUDA";
     if (asked_for) ft_check_fail(doctor, NULL, build, "this build has the CPU device alone, and device asks for cuda");
     else if (gpus) ft_check_note(doctor, NULL, build, "this build has the CPU device alone: the GPUs here stay idle");

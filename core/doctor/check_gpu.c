@@ -49,13 +49,13 @@ void ft_check_driver(ft_doctor *doctor)
 {
     char version[80];
     int cuda;
-    bool asked_for = strcmp(doctor->config->device, "cuda") == 0;
+    bool needed = ft_check_needs_gpu(doctor);
     ft_status status = ft_nvml_open();
     if (status == FT_E_NOT_FOUND) {
-        if (asked_for) ft_check_fail(doctor, NULL, "install NVIDIA's driver, start the container with --gpus all, or use --device cpu", "%s", ft_error_message());
+        if (needed) ft_check_fail(doctor, NULL, "install NVIDIA's driver, start the container with --gpus all, or use --device cpu", "%s", ft_error_message());
         else ft_check_ok(doctor, NULL, "%s: runs use the CPU device", ft_error_message());
     } else if (status != FT_OK) {
-        ft_check_error(doctor, NULL, true, "nvidia-smi may say more; --device cpu does without");
+        ft_check_error(doctor, NULL, needed, "nvidia-smi may say more; --device cpu does without");
     } else {
         ft_nvml_driver(version, &cuda);
         ft_check_ok(doctor, NULL, "NVIDIA %s, CUDA up to %d.%d, %d GPU%s", version[0] ? version : "n/a", cuda / 1000, cuda % 1000 / 10, ft_nvml_count(),
@@ -77,6 +77,8 @@ static void describe_users(const ft_nvml_gpu *gpu, ft_text *out)
     if (gpu->n_users > 4) ft_text_printf(out, " and %d more", gpu->n_users - 4);
 }
 
+static const char other_chip[] = "the CUDA kernels compute on 9.0 (H100, H200) only; choose such a GPU with CUDA_VISIBLE_DEVICES, or use --device cpu";
+
 static void say_gpu(ft_doctor *doctor, const ft_nvml_gpu *gpu)
 {
     char name[24], capability[24], all[FT_HUMAN_BYTES], room[FT_HUMAN_BYTES], what[320];
@@ -87,8 +89,10 @@ static void say_gpu(ft_doctor *doctor, const ft_nvml_gpu *gpu)
     snprintf(what, sizeof what, "%s, %s, capability %s, %s, %s free", gpu->name, gpu->pci[0] ? gpu->pci : "n/a", number(capability, gpu->capability, 10, "%.1f"),
              gpu->memory_bytes < 0 ? "n/a" : all, gpu->memory_free < 0 ? "n/a" : room);
     describe_users(gpu, &users);
-    if (gpu->capability > 0 && gpu->capability != 90)
-        ft_check_fail(doctor, name, "the CUDA kernels compute on 9.0 (H100, H200) only; use such a GPU, or --device cpu", "%s", what);
+    if (gpu->capability > 0 && gpu->capability != FT_CHECK_CAPABILITY && ft_check_needs_gpu(doctor) && ft_nvml_count_capable(FT_CHECK_CAPABILITY) == 0)
+        ft_check_fail(doctor, name, other_chip, "%s", what);
+    else if (gpu->capability > 0 && gpu->capability != FT_CHECK_CAPABILITY)
+        ft_check_note(doctor, name, other_chip, "%s; runs do not use it", what);
     else if (gpu->compute_mode == 2)
         ft_check_fail(doctor, name, "nvidia-smi -c DEFAULT as root", "%s; its compute mode is Prohibited", what);
     else if (gpu->mig > 0)

@@ -233,6 +233,14 @@ bool ft_nvml_gpu_read(int index, ft_nvml_gpu *gpu)
     return true;
 }
 
+int ft_nvml_count_capable(int capability)
+{
+    ft_nvml_gpu gpu;
+    int n = 0, count = ft_nvml_open() == FT_OK ? ft_nvml_count() : 0;
+    for (int i = 0; i < count; i++) n += ft_nvml_gpu_read(i, &gpu) && (gpu.capability == capability || gpu.capability == FT_NVML_UNKNOWN);
+    return n;
+}
+
 void ft_nvml_path_read(const ft_nvml_gpu *one, const ft_nvml_gpu *other, ft_nvml_path *path)
 {
     unsigned value = 0;

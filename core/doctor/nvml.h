@@ -47,6 +47,8 @@ int ft_nvml_count(void);
 void ft_nvml_driver(char version[80], int *cuda);
 // All that is told of a GPU. false: it is there and cannot be asked (fallen off the bus); gpu->name then says what NVML says.
 bool ft_nvml_gpu_read(int index, ft_nvml_gpu *gpu);
+// How many GPUs have this capability, or do not tell theirs. 0 without the library.
+int ft_nvml_count_capable(int capability);
 // Whether the two reach each other's memory over NVLink / over PCIe, and nvmlGpuTopologyLevel; FT_NVML_UNKNOWN where not told.
 typedef struct {
     int64_t nvlink, peer, level;

@@ -15,6 +15,7 @@ static int clean(void **state)
 {
     if (library) dlclose(library);
     library = NULL;
+    device = "auto";
     unsetenv("FT_FAKE_STATE");
     unsetenv("FT_FAKE_BROKEN");
     unsetenv("FT_FAKE_MAJOR");
@@ -49,16 +50,20 @@ static void what_ails_a_gpu_is_named(void **state)
     json_decref(report);
 }
 
-static void a_lost_gpu_and_another_architecture_fail(void **state)
+static void a_lost_gpu_fails_and_another_architecture_is_passed_over(void **state)
 {
     put_memory();
     setenv("FT_FAKE_BROKEN", "1", 1);
     setenv("FT_FAKE_MAJOR", "8", 1);
     load(FAKE_NEW);
     json_t *report = examine("");
-    expect_row(report, "GPU 0", "FAIL", "capability 8.0");
+    expect_row(report, "GPU 0", "note", "capability 8.0");
     expect_row(report, "GPU 1", "FAIL", "GPU is lost");
     assert_null(row_of(report, "links"));
+    json_decref(report);
+    device = "cuda";
+    report = examine("");
+    expect_row(report, "GPU 0", "FAIL", "capability 8.0");
     json_decref(report);
 }
 
@@ -79,7 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_healthy_gpus, make_root, clean), cmocka_unit_test_setup_teardown(what_ails_a_gpu_is_named, make_root, clean),
-        cmocka_unit_test_setup_teardown(a_lost_gpu_and_another_architecture_fail, make_root, clean),
+        cmocka_unit_test_setup_teardown(a_lost_gpu_fails_and_another_architecture_is_passed_over, make_root, clean),
         cmocka_unit_test_setup_teardown(what_an_old_driver_does_not_tell_is_not_available, make_root, clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
