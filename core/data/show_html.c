@@ -14,14 +14,23 @@ static const char head[] =
     "--trained:#8fe3b4;--trained-back:#173d2a;--bar:#7aa6d6;--even:#35587f;--odd:#7d5a2f;--free:#24282d}}\n"
     "body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:75rem;margin:2rem auto;padding:0 1rem}\n"
     "h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{color:var(--dim);margin:.25rem 0 .75rem}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:.25rem .75rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}\n"
-    "th:first-child,td:first-child{text-align:left}th{color:var(--dim);font-weight:500}\n"
-    ".bar{display:grid;grid-template-columns:9rem 1fr 5rem;gap:.75rem;align-items:center;font-variant-numeric:tabular-nums}\n"
-    ".bar span:first-child{text-align:right;color:var(--dim)}.bar i{display:block;height:.8rem;background:var(--bar)}\n"
+    // A shadow at the side where more of a table is.
+    ".wide{overflow-x:auto;background:linear-gradient(90deg,var(--back) 40%,transparent) 0/2.5rem 100% no-repeat local,"
+    "linear-gradient(270deg,var(--back) 40%,transparent) 100%/2.5rem 100% no-repeat local,"
+    "linear-gradient(90deg,var(--line),transparent) 0/.75rem 100% no-repeat,"
+    "linear-gradient(270deg,var(--line),transparent) 100%/.75rem 100% no-repeat}\n"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
+    "th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}\n"
+    "th:first-child,td:first-child{text-align:left;padding-left:0}th{color:var(--dim);font-weight:500}\n"
+    "td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:8rem}\n"
+    ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:0 .75rem;align-items:center;"
+    "font-variant-numeric:tabular-nums}\n"
+    ".bars span{text-align:right}.bars span:first-child,.bars i+span+span{color:var(--dim)}"
+    ".bars i{display:block;height:.8rem;background:var(--bar)}\n"
     ".row{display:flex;height:1.6rem;margin:.2rem 0;border:1px solid var(--line);background:var(--free);overflow:hidden}\n"
     ".row span{font-size:.7rem;line-height:1.6rem;text-align:center;overflow:hidden;border-right:1px solid var(--back);"
-    "box-sizing:border-box;min-width:0}\n"
+    "box-sizing:border-box;min-width:0;container-type:inline-size}\n"
+    "em{font-style:normal}@container (max-width:1.7rem){em{display:none}}\n"
     ".row span:nth-child(odd){background:var(--even)}.row span:nth-child(even){background:var(--odd)}\n"
     "details{background:var(--card);border:1px solid var(--line);border-radius:.4rem;margin:.6rem 0;padding:.4rem .8rem}\n"
     "summary{cursor:pointer;color:var(--dim)}\n"
@@ -29,6 +38,8 @@ static const char head[] =
     "b,s{font-weight:400;text-decoration:none;padding:.1rem 0;box-shadow:inset -1px 0 var(--line)}\n"
     "s{color:var(--dim)}b{color:var(--trained);background:var(--trained-back)}\n"
     "u{text-decoration:none;opacity:.6;font-size:.85em}\n"
+    "@media (max-width:50rem){th,td{padding:.25rem .4rem;font-size:.85rem}th{white-space:normal}}\n"
+    "@media print{.row,.bars i,b{print-color-adjust:exact;-webkit-print-color-adjust:exact}details,.row{break-inside:avoid}}\n"
     "</style></head><body>\n<h1>What a run would train on</h1>\n";
 
 // One character, escaped; what has no look of its own as a small mark.
@@ -83,7 +94,7 @@ static ft_status print_sample(const ft_show_page *page, int64_t i, ft_text *out)
 
 static ft_status print_counts(const ft_dataset *dataset, ft_text *out)
 {
-    FT_TRY(ft_text_puts(out, "<h2>Records</h2><div class=\"wide\"><table><tr><th>data set<th>records<th>kept<th>too long<th>untrained"
+    FT_TRY(ft_text_puts(out, "<h2>Records</h2><div class=\"wide\" tabindex=\"0\"><table><tr><th>data set<th>records<th>kept<th>too long<th>untrained"
                         "<th>too short<th>truncated<th>tokens<th>trained<th>longest</tr>\n"));
     for (int i = 0; i < dataset->n_counts; i++) {
         const ft_data_counts *c = &dataset->counts[i];
@@ -101,13 +112,13 @@ static ft_status print_counts(const ft_dataset *dataset, ft_text *out)
 static ft_status print_lengths(const ft_samples *samples, ft_text *out)
 {
     ft_show_lengths lengths = ft_show_bin(samples);
-    FT_TRY(ft_text_puts(out, "<h2>Samples by length in tokens</h2>\n"));
+    FT_TRY(ft_text_puts(out, "<h2>Samples by length in tokens</h2>\n<div class=\"bars\">\n"));
     for (int i = 0; i < lengths.n; i++) {
-        FT_TRY(ft_text_printf(out, "<div class=\"bar\"><span>%lld to %lld</span><i style=\"width:%.2f%%\"></i><span>%lld</span></div>\n",
+        FT_TRY(ft_text_printf(out, "<span>%lld to %lld</span><i style=\"width:%.2f%%\"></i><span>%lld</span>\n",
                               (long long)(i * lengths.width + 1), (long long)((i + 1) * lengths.width),
                               ft_percent(lengths.count[i], lengths.most), (long long)lengths.count[i]));
     }
-    return FT_OK;
+    return ft_text_puts(out, "</div>\n");
 }
 
 static ft_status print_row(const ft_show_page *page, int64_t row, ft_text *out)
@@ -117,7 +128,7 @@ static ft_status print_row(const ft_show_page *page, int64_t row, ft_text *out)
     FT_TRY(ft_text_puts(out, "<div class=\"row\">"));
     for (int64_t i = packs->row_begin[row]; i < packs->row_begin[row + 1]; i++) {
         int64_t sample = packs->sample[i], length = ft_sample_length(&page->dataset->train, sample);
-        FT_TRY(ft_text_printf(out, "<span style=\"width:%.3f%%\" title=\"slots %lld to %lld: sample %lld, %lld tokens\">%lld</span>",
+        FT_TRY(ft_text_printf(out, "<span style=\"width:%.3f%%\" title=\"slots %lld to %lld: sample %lld, %lld tokens\"><em>%lld</em></span>",
                               ft_percent(length, page->sequence_len), (long long)slot, (long long)(slot + length - 1),
                               (long long)sample, (long long)length, (long long)sample));
         slot += length;
