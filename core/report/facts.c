@@ -54,7 +54,7 @@ const ft_report_fact ft_report_facts[] = {
     FACT("d2h_planned_rate", "as planned", BYTES_PER_S, NEITHER, false, link[FT_LINK_D2H].planned_rate),
     FACT("d2h_busy", "busy", SHARE, NEITHER, false, link[FT_LINK_D2H].busy),
     FACT("nvme_moved", "read from drives a step", BYTES, LOWER, true, link[FT_LINK_NVME].moved),
-    FACT("nvme_moved_planned", "as planned", BYTES, NEITHER, false, link[FT_LINK_NVME].planned),
+    FACT("nvme_moved_planned", "read and written, as planned", BYTES, NEITHER, false, link[FT_LINK_NVME].planned),
     FACT("nvme_rate", "their rate while busy", BYTES_PER_S, HIGHER, false, link[FT_LINK_NVME].rate),
     FACT("nvme_planned_rate", "as planned", BYTES_PER_S, NEITHER, false, link[FT_LINK_NVME].planned_rate),
     FACT("nvme_busy", "busy", SHARE, NEITHER, false, link[FT_LINK_NVME].busy),

@@ -9,7 +9,7 @@ typedef enum { FT_LINK_H2D, FT_LINK_D2H, FT_LINK_NVME, FT_LINK_COUNT } ft_report
 typedef enum { FT_HOME_HBM, FT_HOME_HOST, FT_HOME_NVME, FT_HOME_COUNT } ft_report_home;  // as in plan.json's "memory"
 
 typedef struct {
-    double moved, planned;                 // bytes a step; moved: median
+    double moved, planned;                 // bytes a step; moved: median. Of drives what was read; planned: and written
     double rate, planned_rate;             // bytes a second while busy
     double busy;                           // share of the steps' time; of the h2d and d2h links and any of the drives
 } ft_report_traffic;

@@ -75,7 +75,7 @@ const CHARTS = [
       {key: "h2d_busy", name: "host to device", color: "host"},
       {key: "d2h_busy", name: "device to host", color: "spill"},
       {key: "nvme_busy", name: "drives", color: "nvme"}], true)},
-  {id: "moved", title: "Bytes moved a step", about: "Dashed: the plan.", unit: "bytes", log: false, fromZero: true, detail: true,
+  {id: "moved", title: "Bytes moved a step", about: "Dashed: the plan; for drives it counts what is written, too.", unit: "bytes", log: false, fromZero: true, detail: true,
     empty: "Nothing was moved: everything lived on the device.", lines: parts([
       {key: "h2d_bytes", name: "host to device", color: "host", planned: "h2d_planned"},
       {key: "d2h_bytes", name: "device to host", color: "spill", planned: "d2h_planned"},

@@ -9,7 +9,7 @@ const TIERS = [
 // Links stand below the tier they lead up to. `fact` is the beginning of their names in the summary.
 const LINKS = {
   HBM: [{fact: "h2d", name: "host to device", up: true}, {fact: "d2h", name: "device to host", up: false}],
-  host: [{fact: "nvme", name: "drives to host", up: true}],
+  host: [{fact: "nvme", name: "drives to host", up: true, note: " read and written"}],
 };
 
 // What the lines of the plan's memory are; a line that is not here is working memory.
@@ -74,7 +74,7 @@ function linkElement(link, summary, color) {
   if (!(moved > 0) && !(planned > 0)) return null;
   const measured = moved === null ? "nothing measured yet"
     : [`${bytesText(moved)} a step`, fact("rate") ? `${rate(fact("rate"))} while busy` : null, `busy ${text("share", fact("busy") ?? NaN)}`].filter(Boolean).join(", ");
-  const plan = planned > 0 ? `planned: ${bytesText(planned)} a step, ${rate(fact("planned_rate"))}` : "planned: nothing";
+  const plan = planned > 0 ? `planned: ${bytesText(planned)} a step${link.note || ""}, ${rate(fact("planned_rate"))}` : "planned: nothing";
   return make("div", {class: "link"}, arrow(link, fact("busy"), color),
     make("p", {}, make("b", {}, link.name), `: ${measured}`, make("br"), make("span", {class: "dim"}, plan)));
 }
