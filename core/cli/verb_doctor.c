@@ -9,7 +9,7 @@
 
 static const ft_flag flags[] = {
     {"json", FT_FLAG_SWITCH, NULL, "print the report as JSON", 0, 0},
-    {"quick", FT_FLAG_SWITCH, NULL, "measure no drive and open no GPU", 0, 0},
+    {"quick", FT_FLAG_SWITCH, NULL, "measure no drive, and open a GPU only for a plan", 0, 0},
     {"hostfile", FT_FLAG_TEXT, "FILE", "ask the hosts of a file (`HOST slots=N` a line) through ssh, and compare them", 0, 0},
     {"ssh", FT_FLAG_TEXT, "COMMAND", "reaches a host instead of ssh, as rsync's -e", 0, 0},
     {"remote", FT_FLAG_TEXT, "PATH", "ft-single on the hosts; the path of this program without", 0, 0},

@@ -16,7 +16,7 @@ typedef struct {
     ft_settings *settings;  // the run's, or all defaults; a check may derive values in its own process
     const char *version;    // of ft-single
     const char *root;       // "" = this machine; else a captured tree that stands for /proc and /sys
-    bool quick;             // leaves out what writes to measure or opens a GPU
+    bool quick;             // leaves out the checks that are marked slow
 } ft_doctor_options;
 
 // New reference in *report. Fails only where the doctor itself cannot work (memory, processes).
