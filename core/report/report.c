@@ -76,12 +76,13 @@ const char *ft_report_state(const ft_report *report, int run)
     return quiet < QUIET_S || quiet < QUIET_STEPS * entry->summary.step_s ? "running" : "stopped";
 }
 
-// A word of the description: what comes before the value of a key, and behind it.
+// A word of the description: what comes before the value of a key, and behind it. `only` is the value worth a word (bf16 compute is
+// what everyone has, and the CPU's is set elsewhere); NULL = any.
 static const struct {
-    const char *key, *before, *after;
+    const char *key, *before, *after, *only;
 } words[] = {
-    {"adapter", ", ", ""},      {"lora_r", " r ", ""}, {"lora_alpha", ", alpha ", ""}, {"base_format", ", ", " base"},
-    {"compute", ", ", " compute"},
+    {"adapter", ", ", "", NULL},           {"lora_r", " r ", "", NULL},          {"lora_alpha", ", alpha ", "", NULL},
+    {"base_format", ", ", " base", NULL},  {"compute", ", ", " compute", "fp8"},
 };
 
 static ft_status describe_model(const ft_report_run *run, ft_text *out)
@@ -104,7 +105,8 @@ ft_status ft_report_describe(const ft_report_run *run, ft_text *out)
     FT_TRY(describe_model(run, out));
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         const char *value = ft_config_lines_get(&run->config, words[i].key);
-        if (value) FT_TRY(ft_text_printf(out, "%s%s%s", words[i].before, value, words[i].after));
+        bool told = value && (words[i].only == NULL || strcmp(value, words[i].only) == 0);
+        if (told) FT_TRY(ft_text_printf(out, "%s%s%s", words[i].before, value, words[i].after));
     }
     size_t layers = json_array_size(json_object_get(run->plan, "layers"));
     return layers ? ft_text_printf(out, ", %zu layers", layers) : FT_OK;

@@ -65,7 +65,7 @@ class Chart {
     this.spec = spec;
     this.view = view;
     this.log = spec.log === true;
-    this.readout = make("p", {class: "readout", "aria-live": "polite"});
+    this.readout = make("p", {class: "readout"});
     this.canvas = make("div", {class: "canvas"});
     this.about = make("p");
     const head = make("div", {class: "head"}, make("h3", {}, spec.title), spec.log === undefined ? null : this.makeToggle());
@@ -90,7 +90,7 @@ class Chart {
     const drawn = lines.filter((line) => line.level === undefined);
     this.element.classList.toggle("is-empty", drawn.length === 0);
     if (drawn.length === 0) {
-      this.canvas.replaceChildren(make("p", {class: "empty"}, this.spec.detail && this.view.detail().n === 0 ? "No steps yet." : this.spec.empty));
+      this.canvas.replaceChildren(make("p", {class: "empty"}, this.reasonForNothing()));
       return;
     }
     this.setScales(drawn);
@@ -100,8 +100,16 @@ class Chart {
     this.cursor = draw("g", {class: "cursor"});
     this.svg.append(this.cursor);
     this.listen();
+    const focused = this.canvas.contains(document.activeElement);
     this.canvas.replaceChildren(this.svg);
+    if (focused) this.svg.focus();
     this.showCursor();
+  }
+
+  reasonForNothing() {
+    const {spec, view} = this, runs = spec.detail ? [view.detail()] : view.shown();
+    if (runs.length === 0) return "Every run is hidden.";
+    return runs.every((run) => run.n === 0) ? "No steps yet." : spec.empty;
   }
 
   setScales(drawn) {
@@ -197,8 +205,8 @@ class Chart {
     this.cursor.replaceChildren();
     let shown = null;
     for (const line of this.lines) {
-      const i = line.level !== undefined ? -1 : at === null ? lastFinite(line.y) : nearest(line.x, at);
-      const value = line.level !== undefined ? line.level : line.own ? line.own[i] : line.y[i];
+      const i = line.level !== undefined ? -1 : at === null ? lastFinite(line.y) : this.indexAt(line, at);
+      const value = line.level !== undefined ? line.level : (line.own || line.y)[i];
       if (i >= 0 && at !== null) {
         shown = shown ?? line.x[i];
         this.markPoint(line, i);
@@ -210,6 +218,12 @@ class Chart {
     const where = shown === null ? "last" : `${axis.name} ${text(axis.unit, shown)}`;
     this.readout.replaceChildren(make("span", {class: "where"}, where), ...rows);
     if (shown !== null) this.cursor.prepend(draw("path", {class: "rule", d: `M${position(this.x, shown)} ${MARGIN.top}V${this.y.from}`}));
+  }
+
+  // The point nearest to `at`; -1 well before a run's first and after its last one.
+  indexAt(line, at) {
+    const i = nearest(line.x, at), reach = 0.01 * (this.x.high - this.x.low), last = line.x.length - 1;
+    return at < line.x[0] - reach || at > line.x[last] + reach ? -1 : i;
   }
 
   markPoint(line, i) {
@@ -235,7 +249,11 @@ class Chart {
     });
     this.svg.addEventListener("dblclick", () => this.view.setZoom(null));
     this.svg.addEventListener("keydown", (event) => this.onKey(event));
-    this.svg.addEventListener("blur", () => this.view.setCursor(null));
+    this.svg.addEventListener("focus", () => this.readout.setAttribute("aria-live", "polite"));  // read aloud here alone
+    this.svg.addEventListener("blur", () => {
+      this.readout.removeAttribute("aria-live");
+      this.view.setCursor(null);
+    });
   }
 
   // Arrows walk along the points of the first line.
