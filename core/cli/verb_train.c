@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/demo.h"
+#include "cli/next_steps.h"
 #include "cli/signals.h"
 #include "cli/verbs.h"
 #include "common/file.h"
@@ -46,39 +47,14 @@ static void print_result(const ft_train_result *result, double seconds)
     fflush(stdout);
 }
 
-// How a model answers what it was trained on: the flag of `generate` for a type of dataset; the first that begins so.
-static const char *prompt_flag(const ft_config *config)
+static ft_status print_next(const ft_config *config, const ft_train_result *result)
 {
-    static const struct {
-        const char *type, *flag;
-    } rows[] = {{"alpaca", "--instruction"}, {"chat_template", "--chat --prompt"}, {"sharegpt", "--chat --prompt"}};
-    const char *type = config->datasets.n > 0 ? config->datasets.items[0].type : NULL;
-    for (size_t i = 0; type && i < sizeof rows / sizeof rows[0]; i++)
-        if (strncmp(type, rows[i].type, strlen(rows[i].type)) == 0) return rows[i].flag;
-    return "--prompt";
-}
-
-// The base that the adapter was trained on, where it is and as it is.
-static ft_status base_flags(const ft_config *config, ft_text *out)
-{
-    FT_TRY(ft_text_printf(out, "--model %s", config->base_model));
-    for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_text_printf(out, "%s%s", i ? "," : " --nvme ", config->nvme.items[i]));
-    return strcmp(config->base_format, "fp8") == 0 ? FT_OK : ft_text_printf(out, " --base-format %s", config->base_format);
-}
-
-// What one does with an adapter, to be pasted.
-static ft_status print_next(const ft_config *config, const char *output)
-{
-    ft_text base = {0};
-    ft_status status = base_flags(config, &base);
-    if (status == FT_OK) {
-        ft_info("next:");
-        ft_info("  ft-single report %s", output);
-        ft_info("  ft-single generate %s --adapter %s/adapter %s 'Say hello.'", base.data, output, prompt_flag(config));
-        ft_info("  ft-single serve-check %s/adapter --model %s", output, config->base_model);
-        ft_info("  ft-single merge --model %s --adapter %s/adapter --output %s/merged", config->base_model, output, output);
-    }
-    ft_text_free(&base);
+    ft_text commands = {0};
+    ft_status status = ft_next_steps(config, result, &commands);
+    char *rest = commands.data;
+    if (status == FT_OK) ft_info("next:");
+    for (char *line; status == FT_OK && (line = strsep(&rest, "\n")) != NULL && *line;) ft_info("%s", line);
+    ft_text_free(&commands);
     return status;
 }
 
@@ -94,7 +70,7 @@ static ft_status train(ft_invocation *in)
     double start = ft_now_s();
     ft_status status = ft_train(&options, &result);
     if (status == FT_OK) print_result(&result, ft_now_s() - start);
-    if (status == FT_OK) status = print_next(&in->settings.values, result.output);
+    if (status == FT_OK) status = print_next(&in->settings.values, &result);
     ft_train_result_free(&result);
     ft_free(checkpoint);
     return status;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/memory.h"
 #include "offload/streamer_verify.h"
@@ -206,6 +207,13 @@ static ft_status commit_stop(trainer *t)
                     (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, t->output);
 }
 
+// The account of the data names its sets "FILE (alpaca)".
+static char *data_type(const trainer *t)
+{
+    const char *type = t->data.n_counts > 0 ? strrchr(t->data.names[0], '(') : NULL;
+    return type ? ft_strndup(type + 1, strcspn(type + 1, ")")) : NULL;
+}
+
 static ft_status run(trainer *t)
 {
     FT_TRY(ft_trainer_open(t));
@@ -226,6 +234,7 @@ static ft_status run(trainer *t)
     if (t->state.tokens > tokens_before) t->result->train_loss = t->loss;
     t->result->tokens_per_s = (double)(t->state.tokens - tokens_before) / (ft_now_s() - start);
     t->result->output = ft_strdup(t->output);
+    t->result->data_type = data_type(t);
     return status;
 }
 
@@ -245,5 +254,6 @@ ft_status ft_train(const ft_train_options *options, ft_train_result *result)
 void ft_train_result_free(ft_train_result *result)
 {
     ft_free(result->output);
+    ft_free(result->data_type);
     *result = (ft_train_result){0};
 }

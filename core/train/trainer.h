@@ -19,6 +19,7 @@ typedef struct {
 
 typedef struct {
     char *output;                // heap
+    char *data_type;             // of the first dataset, given or detected; heap, NULL = not known
     int64_t steps;
     double first_eval_loss, last_eval_loss;  // NaN without an eval set
     double train_loss;           // last step

@@ -20,9 +20,10 @@ static void introduce_rate(const trainer *t)
 {
     static const char *const courses[] = {[FT_SCHEDULE_CONSTANT] = "constant", [FT_SCHEDULE_LINEAR] = "linear", [FT_SCHEDULE_COSINE] = "cosine"};
     const ft_schedule *s = &t->schedule;
-    char end[64] = "";
+    char end[64] = "", start[64] = "no warm-up";
     if (s->kind != FT_SCHEDULE_CONSTANT) snprintf(end, sizeof end, " to %.3g", s->kind == FT_SCHEDULE_COSINE ? s->peak * s->minimum_ratio : 0);
-    ft_info("Rate     learning_rate %.6g, %s%s after %lld warm-up step%s", s->peak, courses[s->kind], end, (long long)s->warmup_steps, s->warmup_steps == 1 ? "" : "s");
+    if (s->warmup_steps > 0) snprintf(start, sizeof start, "%lld step%s of warm-up", (long long)s->warmup_steps, s->warmup_steps == 1 ? "" : "s");
+    ft_info("Rate     learning_rate %.6g, %s, then %s%s", s->peak, start, courses[s->kind], end);
 }
 
 static void introduce_evaluation(const trainer *t)
