@@ -57,24 +57,32 @@ static ft_status tensor_names(ft_serve_subject *s, const ft_serve_rule *rule, ft
     return ft_serve_ok(f, PREFIX "....lora_A.weight and .lora_B.weight");
 }
 
+// Tokens that a LoRA on embedding (A is r x vocab) or head (B is vocab x r) is for; 0 for its other tensor.
+static int64_t tokens_of(const ft_tensor_info *tensor)
+{
+    if (tensor->rank == 2 && ft_name_ends_with(tensor->name, ".lora_embedding_A")) return tensor->shape[1];
+    return tensor->rank == 2 && ft_name_ends_with(tensor->name, "lm_head.lora_B.weight") ? tensor->shape[0] : 0;
+}
+
 // vLLM's Llama, Mistral and Qwen3 take a LoRA on embedding and head, its Qwen2 does not; none takes new rows or whole matrices.
+static void check_embedding(const ft_serve_subject *s, const ft_serve_rule *rule, const ft_tensor_info *tensor, ft_serve_finding *f)
+{
+    int64_t tokens = tokens_of(tensor);
+    bool copy = ft_name_ends_with(tensor->name, ".base_layer.weight"), based = s->open & SERVE_SHAPE;
+    if (strstr(tensor->name, ".lora_") == NULL && !copy) ft_serve_fail(f, rule->remedy, "%.200s is a whole matrix beside the adapter", tensor->name);
+    else if (based && tokens > 0 && tokens != s->shape.vocab)
+        ft_serve_fail(f, rule->remedy, "%.200s is for %lld tokens, the base has %lld", tensor->name, (long long)tokens, (long long)s->shape.vocab);
+    else if (based && !copy && strcmp(s->shape.family->model_type, "qwen2") == 0)
+        ft_serve_fail(f, rule->remedy, "%.200s: vLLM's Qwen2 has no LoRA there", tensor->name);
+    else
+        ft_serve_note(f, rule->remedy, "%.200s: recent vLLM takes a LoRA there for Llama, Mistral and Qwen3, and passes over a copy of the base's", tensor->name);
+}
+
 static ft_status embeddings(ft_serve_subject *s, const ft_serve_rule *rule, ft_serve_finding *f)
 {
-    const ft_tensor_info *found = NULL;
-    for TENSORS(s) {
-        if (!is_embedding(tensor->name)) continue;
-        const char *name = found ? found->name : tensor->name;
-        found = tensor;
-        bool vocabulary = ft_name_ends_with(tensor->name, ".lora_embedding_A") || ft_name_ends_with(tensor->name, "lm_head.lora_B.weight");
-        int64_t rows = vocabulary ? tensor->shape[strstr(tensor->name, "lora_embedding_A") ? 1 : 0] : s->shape.vocab;
-        if (strstr(tensor->name, ".lora_") == NULL && !ft_name_ends_with(tensor->name, ".base_layer.weight"))
-            return ft_serve_fail(f, rule->remedy, "%.200s is a whole matrix beside the adapter", tensor->name);
-        if ((s->open & SERVE_SHAPE) && rows != s->shape.vocab)
-            return ft_serve_fail(f, rule->remedy, "%.200s is for %lld tokens, the base has %lld", tensor->name, (long long)rows, (long long)s->shape.vocab);
-        if ((s->open & SERVE_SHAPE) && strcmp(s->shape.family->model_type, "qwen2") == 0) return ft_serve_fail(f, rule->remedy, "%.200s: vLLM's Qwen2 has no LoRA there", name);
-    }
-    if (found == NULL) return ft_serve_ok(f, "none on embedding or head");
-    return ft_serve_note(f, rule->remedy, "%.200s: recent vLLM takes it for Llama, Mistral and Qwen3, or passes over a copy of the base's", found->name);
+    for TENSORS(s)
+        if (is_embedding(tensor->name) && f->verdict != FT_SERVE_FAIL) check_embedding(s, rule, tensor, f);
+    return f->message[0] ? FT_OK : ft_serve_ok(f, "none on embedding or head");
 }
 
 // One bit for each (layer, linear, A or B) of `layers`; tensors that are none are the business of other rules.
