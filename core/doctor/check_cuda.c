@@ -13,28 +13,40 @@
 
 #include "device/cuda_library.h"
 
+// NVML shows all GPUs, the runtime those of CUDA_VISIBLE_DEVICES.
+static int visible_gpus(void)
+{
+    int n = 0;
+    if (cudaGetDeviceCount(&n) == cudaSuccess) return n;
+    cudaGetLastError();
+    return 0;
+}
+
 // Without a GPU that runs take nothing of CUDA is needed, and with --device cpu nothing of it is used.
 static bool is_used(const ft_doctor *doctor)
 {
-    return strcmp(doctor->config->device, "cpu") != 0 && ft_nvml_count_capable(FT_CHECK_CAPABILITY) > 0;
+    return strcmp(doctor->config->device, "cpu") != 0 && ft_nvml_count_capable(FT_CHECK_CAPABILITY) > 0 && visible_gpus() > 0;
+}
+
+// Minor versions of one major fit each other.
+static bool is_driver_too_old(const ft_doctor *doctor, int driver, int runtime)
+{
+    return strcmp(doctor->config->device, "cpu") != 0 && driver > 0 && driver / 1000 < runtime / 1000;
 }
 
 void ft_check_cuda(ft_doctor *doctor)
 {
+    static const char update[] = "update the NVIDIA driver, or use a build for its CUDA";
     int runtime = 0, driver = 0;
-    char version[80];
+    char version[80], what[96];
     if (cudaRuntimeGetVersion(&runtime) != cudaSuccess) cudaGetLastError();
     if (ft_nvml_open() == FT_OK) ft_nvml_driver(version, &driver);
+    bool too_old = is_driver_too_old(doctor, driver, runtime);
+    snprintf(what, sizeof what, "runtime %d.%d, the driver runs CUDA up to %d.%d", runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
     ft_check_fact(doctor, "CUDA", "%d.%d", runtime / 1000, runtime % 1000 / 10);
-    static const char update[] = "update the NVIDIA driver, or use a build for its CUDA";
-    bool too_old = is_used(doctor) && driver > 0 && driver / 1000 < runtime / 1000;
-    if (too_old && ft_check_needs_gpu(doctor))
-        ft_check_fail(doctor, NULL, update, "runtime %d.%d, the driver runs CUDA up to %d.%d", runtime / 1000, runtime % 1000 / 10, driver / 1000, driver % 1000 / 10);
-    else if (too_old)
-        ft_check_note(doctor, NULL, update, "runtime %d.%d, the driver runs CUDA up to %d.%d: runs use the CPU device", runtime / 1000, runtime % 1000 / 10,
-                      driver / 1000, driver % 1000 / 10);
-    else
-        ft_check_ok(doctor, NULL, "runtime %d.%d in the program", runtime / 1000, runtime % 1000 / 10);
+    if (too_old && ft_check_needs_gpu(doctor)) ft_check_fail(doctor, NULL, update, "%s", what);
+    else if (too_old) ft_check_note(doctor, NULL, update, "%s: runs use the CPU device", what);
+    else ft_check_ok(doctor, NULL, "runtime %d.%d in the program", runtime / 1000, runtime % 1000 / 10);
 }
 
 // `fails`: runs on a GPU cannot do without. `remedy`: what is lost meanwhile.
@@ -85,26 +97,29 @@ static bool fails_run(const ft_doctor *doctor, ft_status status, int ordinal)
     return ordinal < gpus && (status != FT_E_UNSUPPORTED || ft_check_needs_gpu(doctor));
 }
 
+static void open_gpu(ft_doctor *doctor, int ordinal)
+{
+    ft_device *device;
+    char name[24];
+    snprintf(name, sizeof name, "cuda:%d", ordinal);
+    ft_status status = ft_device_open(&device, "cuda", ordinal);
+    if (status != FT_OK) {
+        ft_check_error(doctor, name, fails_run(doctor, status, ordinal), "nvidia-smi may say more; --device cpu does without");
+        return;
+    }
+    const ft_device_info *info = ft_device_get_info(device);
+    ft_check_ok(doctor, name, "%s opens: %d SMs, context %lld MiB, host memory of node %d is near", info->name, info->sm_count,
+                (long long)(info->context_bytes >> 20), info->numa_node);
+    ft_device_close(device);
+}
+
 // Opens each GPU as a run does: driver, architecture and build must fit. Runs take the first ones.
 void ft_check_device(ft_doctor *doctor)
 {
-    int n = is_used(doctor) ? ft_nvml_count() : 0;
-    for (int i = 0; i < n; i++) {
-        ft_device *device;
-        char name[24];
-        snprintf(name, sizeof name, "cuda:%d", i);
-        ft_status status = ft_device_open(&device, "cuda", i);
-        if (status == FT_E_USAGE && i > 0) break;  // hidden by CUDA_VISIBLE_DEVICES
-        if (status != FT_OK) {
-            ft_check_error(doctor, name, fails_run(doctor, status, i), "nvidia-smi may say more; --device cpu does without");
-            continue;
-        }
-        const ft_device_info *info = ft_device_get_info(device);
-        ft_check_ok(doctor, name, "%s opens: %d SMs, context %lld MiB, host memory of node %d is near", info->name, info->sm_count,
-                    (long long)(info->context_bytes >> 20), info->numa_node);
-        ft_device_close(device);
-    }
-    if (n == 0) ft_check_ok(doctor, "cpu", "runs use the CPU device");
+    int n = strcmp(doctor->config->device, "cpu") != 0 ? visible_gpus() : 0;
+    if (n == 0 && ft_check_needs_gpu(doctor)) n = 1;  // says why there is none
+    for (int i = 0; i < n; i++) open_gpu(doctor, i);
+    if (n == 0) ft_check_ok(doctor, "cpu", "runs use the CPU device%s", ft_nvml_open() == FT_OK && ft_nvml_count() > 0 ? ", and leave the GPUs here alone" : "");
 }
 
 #else

@@ -27,11 +27,11 @@ bool ft_findings_take(json_t *report, const char *line)
 {
     json_t *object = json_loads(line, 0, NULL);
     const char *fact = ft_findings_text(object, "fact");
-    bool row = json_is_string(json_object_get(object, "check"));
-    if (row) json_array_append(json_object_get(report, "checks"), object);
-    else if (*fact) json_object_set(json_object_get(report, "facts"), fact, json_object_get(object, "value"));
+    bool is_row = json_is_string(json_object_get(object, "check")), is_fact = !is_row && *fact;
+    if (is_row) json_array_append(json_object_get(report, "checks"), object);
+    if (is_fact) json_object_set(json_object_get(report, "facts"), fact, json_object_get(object, "value"));
     json_decref(object);
-    return row || *fact;
+    return is_row || is_fact;
 }
 
 const char *ft_findings_text(const json_t *object, const char *key)
