@@ -1,46 +1,12 @@
-// The page of `ft-single data --html`.
+// The page of `ft-single data --html`. Its head, styles included, stands in page/head.html.
 #include <string.h>
 
+#include "common/embedded.h"
 #include "data/samples.h"
 #include "data/show.h"
 #include "common/utf8.h"
 
-static const char head[] =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"
-    "<title>ft-single data</title>\n<style>\n"
-    ":root{color-scheme:light dark;--text:#1c1e21;--dim:#6b7280;--back:#fff;--card:#f6f7f9;--line:#d9dce1;--trained:#0b6b3a;"
-    "--trained-back:#d8f3e3;--bar:#4c78a8;--even:#a9c4e4;--odd:#f0c69a;--free:#eceef1}\n"
-    "@media (prefers-color-scheme:dark){:root{--text:#e6e8eb;--dim:#969ca6;--back:#15171a;--card:#1e2125;--line:#343941;"
-    "--trained:#8fe3b4;--trained-back:#173d2a;--bar:#7aa6d6;--even:#35587f;--odd:#7d5a2f;--free:#24282d}}\n"
-    "body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);max-width:75rem;margin:2rem auto;padding:0 1rem}\n"
-    "h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .5rem}p{color:var(--dim);margin:.25rem 0 .75rem}\n"
-    // A shadow at the side where more of a table is.
-    ".wide{overflow-x:auto;background:linear-gradient(90deg,var(--back) 40%,transparent) 0/2.5rem 100% no-repeat local,"
-    "linear-gradient(270deg,var(--back) 40%,transparent) 100%/2.5rem 100% no-repeat local,"
-    "linear-gradient(90deg,var(--line),transparent) 0/.75rem 100% no-repeat,"
-    "linear-gradient(270deg,var(--line),transparent) 100%/.75rem 100% no-repeat}\n"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums}\n"
-    "th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap;vertical-align:top}\n"
-    "th:first-child,td:first-child{text-align:left;padding-left:0}th{color:var(--dim);font-weight:500}\n"
-    "td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:8rem}\n"
-    ".bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:0 .75rem;align-items:center;"
-    "font-variant-numeric:tabular-nums}\n"
-    ".bars span{text-align:right}.bars span:first-child,.bars i+span+span{color:var(--dim)}"
-    ".bars i{display:block;height:.8rem;background:var(--bar)}\n"
-    ".row{display:flex;height:1.6rem;margin:.2rem 0;border:1px solid var(--line);background:var(--free);overflow:hidden}\n"
-    ".row span{font-size:.7rem;line-height:1.6rem;text-align:center;overflow:hidden;border-right:1px solid var(--back);"
-    "box-sizing:border-box;min-width:0;container-type:inline-size}\n"
-    "em{font-style:normal}@container (max-width:1.7rem){em{display:none}}\n"
-    ".row span:nth-child(odd){background:var(--even)}.row span:nth-child(even){background:var(--odd)}\n"
-    "details{background:var(--card);border:1px solid var(--line);border-radius:.4rem;margin:.6rem 0;padding:.4rem .8rem}\n"
-    "summary{cursor:pointer;color:var(--dim)}\n"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.9 ui-monospace,monospace;margin:.5rem 0}\n"
-    "b,s{font-weight:400;text-decoration:none;padding:.1rem 0;box-shadow:inset -1px 0 var(--line)}\n"
-    "s{color:var(--dim)}b{color:var(--trained);background:var(--trained-back)}\n"
-    "u{text-decoration:none;opacity:.6;font-size:.85em}\n"
-    "@media (max-width:50rem){th,td{padding:.25rem .4rem;font-size:.85rem}th{white-space:normal}}\n"
-    "@media print{.row,.bars i,b{print-color-adjust:exact;-webkit-print-color-adjust:exact}details,.row{break-inside:avoid}}\n"
-    "</style></head><body>\n<h1>What a run would train on</h1>\n";
+extern const ft_embedded ft_data_page_files[];
 
 // One character, escaped; what has no look of its own as a small mark.
 static ft_status print_char(const char *text, size_t n, ft_text *out)
@@ -150,7 +116,7 @@ ft_status ft_show_html(const ft_show_page *page, ft_text *out)
 {
     const ft_samples *samples = &page->dataset->train;
     int64_t shown = page->samples < samples->n ? page->samples : samples->n;
-    FT_TRY(ft_text_puts(out, head));
+    FT_TRY(ft_text_puts(out, ft_data_page_files[0].text));
     FT_TRY(print_counts(page->dataset, out));
     FT_TRY(print_lengths(samples, out));
     FT_TRY(print_rows(page, out));

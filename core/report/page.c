@@ -2,10 +2,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/embedded.h"
 #include "common/memory.h"
 #include "common/utf8.h"
-#include "report/page_assets.h"
 #include "report/page_internal.h"
+
+extern const ft_embedded ft_report_page_files[];
 
 ft_status ft_page_escape(const char *text, ft_text *out)
 {
@@ -49,7 +51,7 @@ static ft_status add_command(const page *p, ft_text *out)
 
 static ft_status add_files(const char *end, ft_text *out)
 {
-    for (const ft_page_asset *file = ft_page_assets; file->name; file++) {
+    for (const ft_embedded *file = ft_report_page_files; file->name; file++) {
         size_t length = strlen(file->name), tail = strlen(end);
         if (length > tail && strcmp(file->name + length - tail, end) == 0) FT_TRY(ft_text_add(out, file->text, file->bytes));
     }
@@ -90,7 +92,7 @@ static ft_status fill_place(const page *p, const char *name, size_t n, ft_text *
 ft_status ft_report_page(const ft_report *report, const char *command, ft_text *out)
 {
     page p = {report, command};
-    const char *at = ft_page_assets[0].text, *place, *end;  // page.html is the first file
+    const char *at = ft_report_page_files[0].text, *place, *end;  // page.html is the first file
     while ((place = strstr(at, "{{")) != NULL && (end = strstr(place, "}}")) != NULL) {
         FT_TRY(ft_text_add(out, at, (size_t)(place - at)));
         FT_TRY(fill_place(&p, place + 2, (size_t)(end - place - 2), out));

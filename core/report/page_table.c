@@ -4,27 +4,60 @@
 
 #include "report/page_internal.h"
 
+// --- Cards ------------------------------------------------------------------------------------------------------------------
+// Where the steps' time went, as one bar.
+static ft_status add_time(const ft_report_summary *s, ft_text *out)
+{
+    const struct {
+        const char *name, *color;
+        double share;
+    } parts[] = {{"compute", "hbm", s->compute_share},
+                 {"waited for the link to the device", "host", s->stall_h2d_share},
+                 {"waited for drives", "nvme", s->stall_nvme_share},
+                 {"waited for spilled layer inputs", "spill", s->stall_spill_share},
+                 {"between steps' work", "working", 1 - s->compute_share - s->stall_share}};
+    if (isnan(s->compute_share) || isnan(s->stall_share)) return FT_OK;
+    FT_TRY(ft_text_puts(out, "<div class=\"time\">"));
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i].share > 0)
+            FT_TRY(ft_text_printf(out, "<span class=\"part %s\" style=\"flex: %.5f 1 0\" title=\"%s: %.1f %%\"></span>", parts[i].color,
+                                  parts[i].share, parts[i].name, 100 * parts[i].share));
+    return ft_text_printf(out, "</div><p>compute %.1f %%, waiting %.1f %% (link %.1f, drives %.1f, spilled inputs %.1f)</p>", 100 * s->compute_share,
+                          100 * s->stall_share, 100 * s->stall_h2d_share, 100 * s->stall_nvme_share, 100 * s->stall_spill_share);
+}
+
+static ft_status add_findings(const ft_report_findings *findings, ft_text *out)
+{
+    if (findings->n == 0) return FT_OK;
+    FT_TRY(ft_text_puts(out, "<ul>"));
+    for (int f = 0; f < findings->n; f++) {
+        FT_TRY(ft_text_puts(out, findings->finding[f].bad ? "<li class=\"bad\">" : "<li>"));
+        FT_TRY(ft_page_escape(findings->finding[f].text.data, out));
+        FT_TRY(ft_text_puts(out, "</li>"));
+    }
+    return ft_text_puts(out, "</ul>");
+}
+
+static ft_status add_card(const ft_report *report, int run, ft_text *out)
+{
+    const ft_report_entry *entry = &report->entry[run];
+    ft_text what = {0};
+    FT_TRY(ft_text_printf(out, "<article class=\"card\"><h2><i class=\"swatch run%d\"></i>", run % 8));
+    FT_TRY(ft_page_escape(entry->run.name, out));
+    FT_TRY(ft_text_printf(out, " <span class=\"state\">%s</span></h2><p>", ft_report_state(report, run)));
+    ft_status status = ft_report_describe(&entry->run, &what);
+    if (status == FT_OK) status = ft_page_escape(what.data, out);
+    ft_text_free(&what);
+    FT_TRY(status);
+    FT_TRY(ft_text_puts(out, "</p>"));
+    FT_TRY(add_time(&entry->summary, out));
+    FT_TRY(add_findings(&entry->findings, out));
+    return ft_text_puts(out, "</article>\n");
+}
+
 ft_status ft_page_cards(const ft_report *report, ft_text *out)
 {
-    for (int i = 0; i < report->n; i++) {
-        const ft_report_entry *entry = &report->entry[i];
-        ft_text what = {0};
-        FT_TRY(ft_text_printf(out, "<article class=\"card\"><h2><i class=\"swatch run%d\"></i>", i % 8));
-        FT_TRY(ft_page_escape(entry->run.name, out));
-        FT_TRY(ft_text_printf(out, " <span class=\"state\">%s</span></h2><p>", ft_report_state(report, i)));
-        ft_status status = ft_report_describe(&entry->run, &what);
-        if (status == FT_OK) status = ft_page_escape(what.data, out);
-        ft_text_free(&what);
-        FT_TRY(status);
-        FT_TRY(ft_text_puts(out, "</p>"));
-        if (entry->findings.n > 0) FT_TRY(ft_text_puts(out, "<ul>"));
-        for (int f = 0; f < entry->findings.n; f++) {
-            FT_TRY(ft_text_puts(out, entry->findings.finding[f].bad ? "<li class=\"bad\">" : "<li>"));
-            FT_TRY(ft_page_escape(entry->findings.finding[f].text.data, out));
-            FT_TRY(ft_text_puts(out, "</li>"));
-        }
-        FT_TRY(ft_text_puts(out, entry->findings.n > 0 ? "</ul></article>\n" : "</article>\n"));
-    }
+    for (int i = 0; i < report->n; i++) FT_TRY(add_card(report, i, out));
     return FT_OK;
 }
 

@@ -81,6 +81,7 @@ static ft_status print_eval(const block *b)
     char first[FT_REPORT_NUMBER], best[FT_REPORT_NUMBER], last[FT_REPORT_NUMBER];
     if (isnan(s->eval_first)) return FT_OK;
     FT_TRY(print_label(b, "eval loss"));
+    if (b->entry->run.n_evals == 1) return ft_text_printf(b->out, "%s at step %.0f\n", text_of(last, FT_UNIT_LOSS, s->eval_last), s->eval_last_step);
     return ft_text_printf(b->out, "%s -> %s at step %.0f, best %s at step %.0f\n", text_of(first, FT_UNIT_LOSS, s->eval_first),
                           text_of(last, FT_UNIT_LOSS, s->eval_last), s->eval_last_step, text_of(best, FT_UNIT_LOSS, s->eval_best), s->eval_best_step);
 }

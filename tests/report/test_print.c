@@ -38,7 +38,7 @@ static void a_block_says_what_the_run_was(void **state)
     assert_non_null(strstr(text, "org/Model-7B, lora r 16, 2 layers\n"));
     assert_non_null(strstr(text, "20 (2.00 epochs), 2,000 tokens, 800 of them trained; 40s, 40s of it in steps\n"));
     assert_non_null(strstr(text, "20.0000 -> 5.5000, least 5.5000 at step 20 (means of 10 steps)\n"));
-    assert_non_null(strstr(text, "1.5000 -> 1.5000 at step 20, best 1.5000 at step 20\n"));
+    assert_non_null(strstr(text, "eval loss  1.5000 at step 20\n"));
     assert_non_null(strstr(text, "50 tokens/s; a step 2.00 s (medians), planned 1.50 s: 0.75 times the plan's speed\n"));
     assert_non_null(strstr(text, "device 1000 B of 1.95 KiB, pinned host 500 B, drives 8.79 KiB (planned)\n"));
     assert_non_null(strstr(text, "compute 50.0 %, waiting 25.0 % (link 5.0, drives 15.0, spilled inputs 5.0), most for /nvme0\n"));
