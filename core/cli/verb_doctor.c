@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/verbs.h"
+#include "common/log.h"
 #include "common/memory.h"
 #include "doctor/doctor.h"
 
@@ -53,6 +54,7 @@ static ft_status ask_hosts(ft_invocation *in, json_t **report)
     const ft_doctor_hosts options = {.hostfile = ft_args_text(in, "hostfile"), .ssh = ft_args_text(in, "ssh"), .remote = ft_args_text(in, "remote"),
                                      .arguments = arguments, .n_arguments = forward(in, arguments),
                                      .seconds = (double)ft_args_int(in, "timeout", DEFAULT_TIMEOUT), .root = ""};
+    ft_info("asking the hosts of %s, at most %.0f s", options.hostfile, options.seconds);
     ft_status status = ft_doctor_run_hosts(&options, report);
     ft_free(arguments);
     return status;

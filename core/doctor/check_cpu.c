@@ -43,7 +43,8 @@ void ft_check_vectors(ft_doctor *doctor)
     if (codec == &ft_codec_avx512) used = "AVX-512";
 #endif
     if (scalar)
-        ft_check_note(doctor, NULL, "a CPU with AVX2, or a hypervisor that passes it on, converts and quantizes several times faster", "no vector instructions the kernels know");
+        ft_check_note(doctor, NULL, "a CPU with AVX2, or a hypervisor that passes it on, converts and quantizes several times faster",
+                      "no vector instructions the kernels know");
     else
         ft_check_ok(doctor, NULL, "%s is used%s", used, bf16 ? "; AVX512_BF16 is there (cpu_compute: bf16)" : "");
     if (!bf16 && strcmp(doctor->config->cpu_compute, "bf16") == 0) ft_check_error(doctor, "bf16", true, "set cpu_compute: f32");
@@ -89,8 +90,12 @@ void ft_check_frequency(ft_doctor *doctor)
         capped += may > 0 && may < can * 95 / 100;
         if (can > top) top = can;
     }
-    if (n == 0) ft_check_ok(doctor, NULL, "n/a: clocks are not the guest's to choose");
-    else if (held) ft_check_note(doctor, NULL, "cpupower frequency-set -g performance", "governor powersave on %d of %d CPUs, up to %.2f GHz", held, n, (double)top / 1e6);
-    else if (capped) ft_check_note(doctor, NULL, "cpupower frequency-set -u with the CPU's maximum", "%d of %d CPUs are held below their %.2f GHz", capped, n, (double)top / 1e6);
-    else ft_check_ok(doctor, NULL, "governor %s, up to %.2f GHz", governor, (double)top / 1e6);
+    if (n == 0)
+        ft_check_ok(doctor, NULL, "n/a: clocks are not the guest's to choose");
+    else if (held)
+        ft_check_note(doctor, NULL, "cpupower frequency-set -g performance", "governor powersave on %d of %d CPUs, up to %.2f GHz", held, n, (double)top / 1e6);
+    else if (capped)
+        ft_check_note(doctor, NULL, "cpupower frequency-set -u with the CPU's maximum", "%d of %d CPUs are held below their %.2f GHz", capped, n, (double)top / 1e6);
+    else
+        ft_check_ok(doctor, NULL, "governor %s, up to %.2f GHz", governor, (double)top / 1e6);
 }

@@ -119,7 +119,8 @@ void ft_check_device(ft_doctor *doctor)
     int n = strcmp(doctor->config->device, "cpu") != 0 ? visible_gpus() : 0;
     if (n == 0 && ft_check_needs_gpu(doctor)) n = 1;  // says why there is none
     for (int i = 0; i < n; i++) open_gpu(doctor, i);
-    if (n == 0) ft_check_ok(doctor, "cpu", "runs use the CPU device%s", ft_nvml_open() == FT_OK && ft_nvml_count() > 0 ? ", and leave the GPUs here alone" : "");
+    bool idle = ft_nvml_open() == FT_OK && ft_nvml_count() > 0;
+    if (n == 0) ft_check_ok(doctor, "cpu", "runs use the CPU device%s", idle ? ", and leave the GPUs here alone" : "");
 }
 
 #else

@@ -135,7 +135,8 @@ void ft_check_drive_devices(ft_doctor *doctor)
         describe(&mount, text);
         int other = same_device(doctor, i, &mount);
         if (remedy_of(&mount)) ft_check_note(doctor, name, remedy_of(&mount), "%s", text);
-        else if (other >= 0) ft_check_note(doctor, name, "one directory for each drive: these two are no faster than one", "%s, as %s", text, drive(doctor, other));
+        else if (other >= 0)
+            ft_check_note(doctor, name, "one directory for each drive: these two are no faster than one", "%s, as %s", text, drive(doctor, other));
         else ft_check_ok(doctor, name, "%s", text);
     }
 }
@@ -152,7 +153,8 @@ void ft_check_drive_space(ft_doctor *doctor)
         ft_human_bytes(free_text, (double)room);
         ft_human_bytes(all_text, (double)all);
         if (room < (int64_t)16 << 30)
-            ft_check_note(doctor, drive(doctor, i), "make room, or remove stores that are not used: ft-single store list --nvme DIR", "%s of %s free", free_text, all_text);
+            ft_check_note(doctor, drive(doctor, i), "make room, or remove stores that are not used: ft-single store list --nvme DIR", "%s of %s free",
+                          free_text, all_text);
         else
             ft_check_ok(doctor, drive(doctor, i), "%s of %s free", free_text, all_text);
     }

@@ -86,7 +86,8 @@ static void say_gpu(ft_doctor *doctor, const ft_nvml_gpu *gpu)
     subject(name, gpu);
     ft_human_bytes(all, (double)gpu->memory_bytes);
     ft_human_bytes(room, (double)gpu->memory_free);
-    snprintf(what, sizeof what, "%s, %s, capability %s, %s, %s free", gpu->name, gpu->pci[0] ? gpu->pci : "n/a", number(capability, gpu->capability, 10, "%.1f"),
+    snprintf(what, sizeof what, "%s, %s, capability %s, %s, %s free", gpu->name, gpu->pci[0] ? gpu->pci : "n/a",
+             number(capability, gpu->capability, 10, "%.1f"),
              gpu->memory_bytes < 0 ? "n/a" : all, gpu->memory_free < 0 ? "n/a" : room);
     describe_users(gpu, &users);
     if (gpu->capability > 0 && gpu->capability != FT_CHECK_CAPABILITY && ft_check_needs_gpu(doctor) && ft_nvml_count_capable(FT_CHECK_CAPABILITY) == 0)
@@ -98,9 +99,11 @@ static void say_gpu(ft_doctor *doctor, const ft_nvml_gpu *gpu)
     else if (gpu->mig > 0)
         ft_check_note(doctor, name, "a run gets one instance only; nvidia-smi -mig 0 as root gives it the whole GPU", "%s; MIG is on", what);
     else if (gpu->n_users > 0)
-        ft_check_note(doctor, name, "end them, choose another GPU with CUDA_VISIBLE_DEVICES, or lower --hbm-budget", "%s; in use by process %s", what, users.data ? users.data : "");
+        ft_check_note(doctor, name, "end them, choose another GPU with CUDA_VISIBLE_DEVICES, or lower --hbm-budget", "%s; in use by process %s", what,
+                      users.data ? users.data : "");
     else if (gpu->memory_free >= 0 && gpu->memory_free < gpu->memory_bytes / 10 * 9)
-        ft_check_note(doctor, name, "look for processes in other containers (nvidia-smi on the host), or lower --hbm-budget", "%s; memory is taken by processes that are not seen here", what);
+        ft_check_note(doctor, name, "look for processes in other containers (nvidia-smi on the host), or lower --hbm-budget",
+                      "%s; memory is taken by processes that are not seen here", what);
     else
         ft_check_ok(doctor, name, "%s", what);
     ft_text_free(&users);
@@ -148,12 +151,18 @@ static void say_health(ft_doctor *doctor, const ft_nvml_gpu *gpu)
     snprintf(what, sizeof what, "ECC %s, uncorrected errors %s now, %s ever; %s; persistence %s", gpu->ecc < 0 ? "n/a" : gpu->ecc ? "on" : "off",
              number(now, gpu->ecc_fatal, 1, "%.0f"), number(ever, gpu->ecc_fatal_ever, 1, "%.0f"), number(warm, gpu->temperature, 1, "%.0f C"),
              gpu->persistence < 0 ? "n/a" : gpu->persistence ? "on" : "off");
-    if (gpu->rows_failed > 0) ft_check_fail(doctor, name, "have the GPU replaced: it has no spare rows for its broken memory", "%s; row remapping failed", what);
-    else if (gpu->rows_pending > 0) ft_check_note(doctor, name, "reset it (nvidia-smi -r) or reboot: broken rows are then replaced", "%s; row remapping is pending", what);
-    else if (gpu->ecc_fatal > 0) ft_check_note(doctor, name, "reset it (nvidia-smi -r); if they come back, have the GPU replaced", "%s", what);
-    else if (gpu->ecc == 0) ft_check_note(doctor, name, "nvidia-smi -e 1 as root and a reset: a flipped bit would go unnoticed", "%s", what);
-    else if (gpu->persistence == 0) ft_check_note(doctor, name, "nvidia-smi -pm 1 as root, or run nvidia-persistenced: starts take seconds less", "%s", what);
-    else ft_check_ok(doctor, name, "%s", what);
+    if (gpu->rows_failed > 0)
+        ft_check_fail(doctor, name, "have the GPU replaced: it has no spare rows for its broken memory", "%s; row remapping failed", what);
+    else if (gpu->rows_pending > 0)
+        ft_check_note(doctor, name, "reset it (nvidia-smi -r) or reboot: broken rows are then replaced", "%s; row remapping is pending", what);
+    else if (gpu->ecc_fatal > 0)
+        ft_check_note(doctor, name, "reset it (nvidia-smi -r); if they come back, have the GPU replaced", "%s", what);
+    else if (gpu->ecc == 0)
+        ft_check_note(doctor, name, "nvidia-smi -e 1 as root and a reset: a flipped bit would go unnoticed", "%s", what);
+    else if (gpu->persistence == 0)
+        ft_check_note(doctor, name, "nvidia-smi -pm 1 as root, or run nvidia-persistenced: starts take seconds less", "%s", what);
+    else
+        ft_check_ok(doctor, name, "%s", what);
 }
 
 void ft_check_gpu_health(ft_doctor *doctor)

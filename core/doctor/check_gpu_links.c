@@ -41,8 +41,8 @@ static void say(ft_doctor *doctor, const tally *t, int fewest, int most)
     else if (t->nvlink == t->pairs)
         ft_check_ok(doctor, NULL, "all %d pairs over NVLink, %d links a GPU", t->pairs, most);
     else if (most > 0 && t->nvlink > 0)
-        ft_check_note(doctor, NULL, "choose GPUs that are linked, with CUDA_VISIBLE_DEVICES (nvidia-smi topo -m)", "%d of %d pairs over NVLink, the others over %s",
-                      t->nvlink, t->pairs, level_name(t->farthest));
+        ft_check_note(doctor, NULL, "choose GPUs that are linked, with CUDA_VISIBLE_DEVICES (nvidia-smi topo -m)",
+                      "%d of %d pairs over NVLink, the others over %s", t->nvlink, t->pairs, level_name(t->farthest));
     else if (t->peer < t->pairs)
         ft_check_note(doctor, NULL, "turn off ACS and the IOMMU of the host for these slots, if it is yours: copies pass through host memory now",
                       "%d of %d pairs reach each other directly, the others through host memory (%s)", t->peer, t->pairs, level_name(t->farthest));

@@ -123,7 +123,8 @@ void ft_check_output(ft_doctor *doctor)
     if (!ft_mount_writable(path))
         ft_check_fail(doctor, NULL, "name a directory that you can write: --output DIR", "%s: %s cannot be written in", output, path);
     else if (needed > room)
-        ft_check_fail(doctor, NULL, "make room, name another directory with --output DIR, or lower save_total_limit", "%s: %s free, checkpoints take %s", output, room_text, needs);
+        ft_check_fail(doctor, NULL, "make room, name another directory with --output DIR, or lower save_total_limit", "%s: %s free, checkpoints take %s",
+                      output, room_text, needs);
     else if (room < (int64_t)1 << 30)
         ft_check_note(doctor, NULL, "make room, or name another directory: --output DIR", "%s: %s free", output, room_text);
     else

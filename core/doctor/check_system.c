@@ -55,8 +55,8 @@ static ft_status read_through_ring(ft_io_engine *engine, int fd)
     if (n != 1) return n < 0 ? n : ft_error(FT_E_IO, "io_uring: a read was submitted and never came back");
     if (request.result < 0) return ft_error_errno(FT_E_IO, -request.result, "io_uring: a read failed");
     ssize_t expected = pread(fd, plain, sizeof plain, 0);
-    if (request.result != expected || memcmp(ring, plain, (size_t)expected) != 0) return ft_error(FT_E_IO, "io_uring: a read gave other bytes than the file has");
-    return FT_OK;
+    bool same = request.result == expected && memcmp(ring, plain, (size_t)expected) == 0;
+    return same ? FT_OK : ft_error(FT_E_IO, "io_uring: a read gave other bytes than the file has");
 }
 
 static ft_status try_ring(void)
@@ -73,10 +73,11 @@ static ft_status try_ring(void)
 // Why the kernel said no, and who can change that.
 static const char *uring_remedy(const char *root)
 {
-    if (ft_sys_number(root, 0, "/proc/sys/kernel/io_uring_disabled") > 0) return "sysctl -w kernel.io_uring_disabled=0 as root; meanwhile runs use the slower posix engine";
+#define MEANWHILE "; meanwhile runs use the slower posix engine"
+    if (ft_sys_number(root, 0, "/proc/sys/kernel/io_uring_disabled") > 0) return "sysctl -w kernel.io_uring_disabled=0 as root" MEANWHILE;
     if (ft_sys_key(root, "/proc/self/status", "Seccomp", 0) > 0)
-        return "a seccomp filter forbids it: start the container with --security-opt seccomp=unconfined, or a profile that allows io_uring_*; meanwhile runs use the slower posix engine";
-    return "Linux 5.6 or newer has it; meanwhile runs use the slower posix engine";
+        return "a seccomp filter forbids it: docker run --security-opt seccomp=unconfined, or a profile that allows io_uring_*" MEANWHILE;
+    return "Linux 5.6 or newer has it" MEANWHILE;
 }
 
 void ft_check_uring(ft_doctor *doctor)

@@ -42,6 +42,11 @@ static int count_reached(const json_t *all)
     return n;
 }
 
+static bool says_the_same(const json_t *one, const json_t *other, const char *fact)
+{
+    return was_reached(one) && strcmp(fact_of(one, fact), fact_of(other, fact)) == 0;
+}
+
 // "0.1.0 on a, b; 0.2.0 on c", and how many different values there are.
 static int describe(const json_t *all, const char *fact, ft_text *out)
 {
@@ -50,12 +55,12 @@ static int describe(const json_t *all, const char *fact, ft_text *out)
     for (size_t i = 0; i < n; i++) {
         const json_t *host = json_array_get(all, i);
         bool seen = !was_reached(host);
-        for (size_t k = 0; k < i && !seen; k++) seen = was_reached(json_array_get(all, k)) && strcmp(fact_of(json_array_get(all, k), fact), fact_of(host, fact)) == 0;
+        for (size_t k = 0; k < i && !seen; k++) seen = says_the_same(json_array_get(all, k), host, fact);
         if (seen) continue;
         ft_text_printf(out, "%s%s on %s", values++ ? "; " : "", fact_of(host, fact), ft_findings_text(host, "host"));
         for (size_t k = i + 1; k < n; k++) {
             const json_t *other = json_array_get(all, k);
-            if (was_reached(other) && strcmp(fact_of(other, fact), fact_of(host, fact)) == 0) ft_text_printf(out, ", %s", ft_findings_text(other, "host"));
+            if (says_the_same(other, host, fact)) ft_text_printf(out, ", %s", ft_findings_text(other, "host"));
         }
     }
     return values;
@@ -84,11 +89,18 @@ static void check_clocks(json_t *report, const json_t *all)
     json_array_foreach(all, i, host) {
         if (!was_reached(host)) continue;
         double offset = json_number_value(json_object_get(host, "clock_offset"));
-        if (offset < least) least = offset, behind = ft_findings_text(host, "host");
-        if (offset > most) most = offset, ahead = ft_findings_text(host, "host");
+        if (offset < least) {
+            least = offset;
+            behind = ft_findings_text(host, "host");
+        }
+        if (offset > most) {
+            most = offset;
+            ahead = ft_findings_text(host, "host");
+        }
     }
     if (most - least > CLOCK_SECONDS)
-        ft_findings_row(report, "alike", "clocks", "note", "timedatectl set-ntp true on both: logs and file times are compared", "%s is %.1f s ahead of %s", ahead, most - least, behind);
+        ft_findings_row(report, "alike", "clocks", "note", "timedatectl set-ntp true on both: logs and file times are compared", "%s is %.1f s ahead of %s",
+                        ahead, most - least, behind);
     else
         ft_findings_row(report, "alike", "clocks", "ok", NULL, "within %.1f s", CLOCK_SECONDS);
 }
@@ -99,7 +111,8 @@ static void check_slots(json_t *report, const json_t *all, const ft_hosts *hosts
         const json_t *host = json_array_get(all, (size_t)i);
         int gpus = atoi(fact_of(host, "GPU count"));
         if (was_reached(host) && gpus > 0 && hosts->host[i].slots > gpus)
-            ft_findings_row(report, "alike", "slots", "note", "write slots=N with the number of GPUs", "%s: slots=%d, and %d GPUs", hosts->host[i].name, hosts->host[i].slots, gpus);
+            ft_findings_row(report, "alike", "slots", "note", "write slots=N with the number of GPUs", "%s: slots=%d, and %d GPUs", hosts->host[i].name,
+                            hosts->host[i].slots, gpus);
     }
 }
 

@@ -106,7 +106,7 @@ static const char *remedy_of(const char *words, int exit_code)
     };
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strstr(words, known[i].part)) return known[i].remedy;
-    return exit_code == 127 ? "install ft-single there at this path, or name it with --remote PATH (and ssh, if that is missing here)" : "try `ssh HOST true` by hand";
+    return exit_code == 127 ? "install ft-single there at this path, or name it with --remote PATH" : "try `ssh HOST true` by hand";
 }
 
 static json_t *lost_host(const char *name, ft_child *child, double seconds)
@@ -115,7 +115,8 @@ static json_t *lost_host(const char *name, ft_child *child, double seconds)
     const char *words = ft_child_last_words(child);
     if (report == NULL) return NULL;
     if (child->timed_out)
-        ft_findings_row(report, "host", "reached", "FAIL", "look what hangs there, or give it longer with --timeout SECONDS", "no report within %.0f s%s%s", seconds, *words ? ": " : "", words);
+        ft_findings_row(report, "host", "reached", "FAIL", "look what hangs there, or give it longer with --timeout SECONDS", "no report within %.0f s%s%s",
+                        seconds, *words ? ": " : "", words);
     else if (*words)
         ft_findings_row(report, "host", "reached", "FAIL", remedy_of(words, child->exit_code), "%s", words);
     else
@@ -176,7 +177,8 @@ static void take_way(json_t *report, const char *name, ft_child *child)
     if (child->timed_out) {
         char check[300];
         snprintf(check, sizeof check, "route %.250s", name);
-        ft_findings_row(report, "network", check, "note", "look at /etc/resolv.conf: a name server in it does not answer", "the name was not resolved within %.0f s", ROUTE_SECONDS);
+        ft_findings_row(report, "network", check, "note", "look at /etc/resolv.conf: a name server in it does not answer",
+                        "the name was not resolved within %.0f s", ROUTE_SECONDS);
         return;
     }
     for (char *line = strtok_r(child->output.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) ft_findings_take(report, line);

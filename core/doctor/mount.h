@@ -6,7 +6,17 @@
 
 #include "common/status.h"
 
-typedef enum { FT_BEHIND_UNKNOWN, FT_BEHIND_NVME, FT_BEHIND_VIRTUAL, FT_BEHIND_FLASH, FT_BEHIND_DISK, FT_BEHIND_STACK, FT_BEHIND_MEMORY, FT_BEHIND_NETWORK, FT_BEHIND_OVERLAY } ft_behind;
+typedef enum {
+    FT_BEHIND_UNKNOWN,
+    FT_BEHIND_NVME,
+    FT_BEHIND_VIRTUAL,
+    FT_BEHIND_FLASH,    // SATA, SAS
+    FT_BEHIND_DISK,     // rotating
+    FT_BEHIND_STACK,    // md, dm
+    FT_BEHIND_MEMORY,
+    FT_BEHIND_NETWORK,
+    FT_BEHIND_OVERLAY,  // of a container
+} ft_behind;
 
 typedef struct {
     ft_behind behind;

@@ -60,21 +60,28 @@ static struct {
     int (*nvmlDeviceGetTopologyCommonAncestor)(ft_nvml_device, ft_nvml_device, unsigned *);
 } nvml;
 
-// A data pointer becomes a function pointer as POSIX wants it of dlsym.
-#define FIND(name) (*(void **)&nvml.name = dlsym(library, #name))
+#define CALL(name) {#name, &nvml.name}
 
+static const struct {
+    const char *name;
+    void *function;  // the member of nvml
+} calls[] = {
+    CALL(nvmlInit_v2), CALL(nvmlErrorString), CALL(nvmlSystemGetDriverVersion), CALL(nvmlSystemGetCudaDriverVersion_v2),
+    CALL(nvmlSystemGetProcessName), CALL(nvmlDeviceGetCount_v2), CALL(nvmlDeviceGetHandleByIndex_v2), CALL(nvmlDeviceGetName),
+    CALL(nvmlDeviceGetPciInfo_v3), CALL(nvmlDeviceGetMemoryInfo), CALL(nvmlDeviceGetCudaComputeCapability),
+    CALL(nvmlDeviceGetMigMode), CALL(nvmlDeviceGetComputeMode), CALL(nvmlDeviceGetPersistenceMode), CALL(nvmlDeviceGetEccMode),
+    CALL(nvmlDeviceGetTotalEccErrors), CALL(nvmlDeviceGetRemappedRows), CALL(nvmlDeviceGetEnforcedPowerLimit),
+    CALL(nvmlDeviceGetPowerManagementDefaultLimit), CALL(nvmlDeviceGetClockInfo), CALL(nvmlDeviceGetMaxClockInfo),
+    CALL(nvmlDeviceGetCurrentClocksEventReasons), CALL(nvmlDeviceGetCurrentClocksThrottleReasons), CALL(nvmlDeviceGetTemperature),
+    CALL(nvmlDeviceGetCurrPcieLinkGeneration), CALL(nvmlDeviceGetMaxPcieLinkGeneration), CALL(nvmlDeviceGetCurrPcieLinkWidth),
+    CALL(nvmlDeviceGetMaxPcieLinkWidth), CALL(nvmlDeviceGetNvLinkState), CALL(nvmlDeviceGetComputeRunningProcesses_v3),
+    CALL(nvmlDeviceGetP2PStatus), CALL(nvmlDeviceGetTopologyCommonAncestor),
+};
+
+// A data pointer becomes a function pointer as POSIX wants it of dlsym.
 static void find_all(void *library)
 {
-    FIND(nvmlInit_v2), FIND(nvmlErrorString), FIND(nvmlSystemGetDriverVersion), FIND(nvmlSystemGetCudaDriverVersion_v2);
-    FIND(nvmlSystemGetProcessName), FIND(nvmlDeviceGetCount_v2), FIND(nvmlDeviceGetHandleByIndex_v2), FIND(nvmlDeviceGetName);
-    FIND(nvmlDeviceGetPciInfo_v3), FIND(nvmlDeviceGetMemoryInfo), FIND(nvmlDeviceGetCudaComputeCapability), FIND(nvmlDeviceGetMigMode);
-    FIND(nvmlDeviceGetComputeMode), FIND(nvmlDeviceGetPersistenceMode), FIND(nvmlDeviceGetEccMode), FIND(nvmlDeviceGetTotalEccErrors);
-    FIND(nvmlDeviceGetRemappedRows), FIND(nvmlDeviceGetEnforcedPowerLimit), FIND(nvmlDeviceGetPowerManagementDefaultLimit);
-    FIND(nvmlDeviceGetClockInfo), FIND(nvmlDeviceGetMaxClockInfo), FIND(nvmlDeviceGetCurrentClocksEventReasons);
-    FIND(nvmlDeviceGetCurrentClocksThrottleReasons), FIND(nvmlDeviceGetTemperature), FIND(nvmlDeviceGetCurrPcieLinkGeneration);
-    FIND(nvmlDeviceGetMaxPcieLinkGeneration), FIND(nvmlDeviceGetCurrPcieLinkWidth), FIND(nvmlDeviceGetMaxPcieLinkWidth);
-    FIND(nvmlDeviceGetNvLinkState), FIND(nvmlDeviceGetComputeRunningProcesses_v3), FIND(nvmlDeviceGetP2PStatus);
-    FIND(nvmlDeviceGetTopologyCommonAncestor);
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) *(void **)calls[i].function = dlsym(library, calls[i].name);
 }
 
 static ft_status refused(int code)

@@ -52,7 +52,14 @@ static ft_status print_counts(const table *t)
     return ft_text_printf(t->out, "%d ok, %d note%s, %d failed\n", t->count[0], t->count[1], t->count[1] == 1 ? "" : "s", t->count[2]);
 }
 
-ft_status ft_doctor_print(const json_t *report, ft_text *out)
+// What other machines say must not steer the terminal.
+static void remove_controls(ft_text *text)
+{
+    for (size_t i = 0; i < text->length; i++)
+        if (((unsigned char)text->data[i] < 0x20 && text->data[i] != '\n') || text->data[i] == 0x7f) text->data[i] = ' ';
+}
+
+static ft_status print_all(const json_t *report, ft_text *out)
 {
     size_t i;
     json_t *host;
@@ -64,6 +71,13 @@ ft_status ft_doctor_print(const json_t *report, ft_text *out)
     if (json_object_get(report, "hosts")) FT_TRY(ft_text_puts(out, "==== all hosts\n"));
     FT_TRY(print_checks(&t, json_object_get(report, "checks")));
     return print_counts(&t);
+}
+
+ft_status ft_doctor_print(const json_t *report, ft_text *out)
+{
+    ft_status status = print_all(report, out);
+    remove_controls(out);
+    return status;
 }
 
 // "HOST: " is said where there are several.

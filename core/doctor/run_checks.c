@@ -67,10 +67,12 @@ static void say_lost(const runner *r, const ft_child *child)
 {
     const ft_check *check = &ft_checks[r->current];
     if (child->timed_out)
-        ft_findings_row(r->report, check->group, check->name, "FAIL", "find out what hangs (dmesg): a hung drive, network file system or GPU would hang a run as well",
+        ft_findings_row(r->report, check->group, check->name, "FAIL",
+                        "find out what hangs (dmesg): a hung drive, network file system or GPU would hang a run as well",
                       "no answer within %.0f s", check->seconds);
     else
-        ft_findings_row(r->report, check->group, check->name, "FAIL", "a library that is loaded here is broken or does not fit; look at dmesg, then reinstall it",
+        ft_findings_row(r->report, check->group, check->name, "FAIL",
+                        "a library that is loaded here is broken or does not fit; look at dmesg, then reinstall it",
                       "the check died of signal %d (%s)", child->signal, child->signal ? strsignal(child->signal) : "none");
 }
 

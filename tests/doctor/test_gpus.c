@@ -15,7 +15,7 @@ static int clean(void **state)
 {
     if (library) dlclose(library);
     library = NULL;
-    device = "auto";
+    run_device = "auto";
     unsetenv("FT_FAKE_STATE");
     unsetenv("FT_FAKE_BROKEN");
     unsetenv("FT_FAKE_MAJOR");
@@ -61,7 +61,7 @@ static void a_lost_gpu_fails_and_another_architecture_is_passed_over(void **stat
     expect_row(report, "GPU 1", "FAIL", "GPU is lost");
     assert_null(row_of(report, "links"));
     json_decref(report);
-    device = "cuda";
+    run_device = "cuda";
     report = examine("");
     expect_row(report, "GPU 0", "FAIL", "capability 8.0");
     json_decref(report);
