@@ -18,7 +18,7 @@
 #include "doctor/doctor.h"
 
 static char root[64];
-static const char *run_device = "auto";  // of the run that is examined
+static const char *run_device = "auto", *run_engine = "auto";  // of the run that is examined
 
 static inline int make_root(void **state)
 {
@@ -73,6 +73,7 @@ static inline json_t *examine(const char *nvme)
     assert_int_equal(ft_settings_init(&settings), FT_OK);
     if (*nvme) assert_int_equal(ft_settings_set(&settings, "nvme", nvme, "--nvme"), FT_OK);
     assert_int_equal(ft_settings_set(&settings, "device", run_device, "--device"), FT_OK);
+    assert_int_equal(ft_settings_set(&settings, "io_engine", run_engine, "--io-engine"), FT_OK);
     const ft_doctor_options options = {.settings = &settings, .version = "1.2.3", .root = root, .quick = true};
     assert_int_equal(ft_doctor_run(&options, &report), FT_OK);
     ft_settings_free(&settings);
