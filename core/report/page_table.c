@@ -102,8 +102,8 @@ static ft_status add_facts(const ft_report *report, bool all, ft_text *out)
     FT_TRY(add_header(report, "", out));
     for (size_t f = 0; f < ft_report_fact_count; f++) {
         const ft_report_fact *fact = &ft_report_facts[f];
-        if (!is_known(report, fact) || (!all && !fact->compared)) continue;
-        FT_TRY(ft_text_printf(out, "<tr><th scope=\"row\">%s</th>", fact->label));
+        if (!is_known(report, fact) || (!all && fact->rank != FT_RANK_MAIN)) continue;
+        FT_TRY(ft_text_printf(out, "<tr><th scope=\"row\"%s>%s</th>", fact->rank == FT_RANK_DETAIL ? " class=\"sub\"" : "", fact->label));
         for (int i = 0; i < report->n; i++) FT_TRY(add_value(report, fact, i, out));
         FT_TRY(ft_text_puts(out, "</tr>\n"));
     }

@@ -62,7 +62,7 @@ static ft_status print_header(const table *t)
 static ft_status print_facts(const table *t)
 {
     for (size_t f = 0; f < ft_report_fact_count; f++) {
-        if (!ft_report_facts[f].compared) continue;
+        if (ft_report_facts[f].rank != FT_RANK_MAIN) continue;
         FT_TRY(ft_text_printf(t->out, "%-*s", LABEL_WIDTH, ft_report_facts[f].label));
         for (int c = 0; c < t->n; c++) FT_TRY(print_value(t, &ft_report_facts[f], t->column[c]));
         FT_TRY(end_row(t));

@@ -50,12 +50,15 @@ typedef enum {
 } ft_report_unit;
 typedef enum { FT_BETTER_NEITHER, FT_BETTER_LOWER, FT_BETTER_HIGHER } ft_report_better;
 
+// Main facts are compared in the terminal and stand in the page's first table; a detail says more about the fact above it.
+typedef enum { FT_RANK_MAIN, FT_RANK_MORE, FT_RANK_DETAIL } ft_report_rank;
+
 typedef struct {
     const char *key;                       // in --json and on the page
     const char *label;
     ft_report_unit unit;
     ft_report_better better;
-    bool compared;                         // a row of the terminal's comparison
+    ft_report_rank rank;
     size_t offset;                         // of a double in ft_report_summary
 } ft_report_fact;
 
