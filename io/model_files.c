@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "io/hub_cache.h"
 #include "io/model_shards.h"
 #include "io/safetensors_header.h"
 
@@ -18,6 +19,17 @@ static int by_name(const void *a, const void *b)
     return strcmp((*(const ft_tensor_info *const *)a)->name, (*(const ft_tensor_info *const *)b)->name);
 }
 
+// A snapshot of the hub's cache may hold everything but the weights.
+static ft_status missing_weights(const char *directory, const char *name, ft_status status)
+{
+    char *repository = ft_hub_repository_id(directory);
+    if (repository == NULL) return status;
+    status = ft_error(FT_E_NOT_FOUND, "%s: the weights are not in the cache (no %s in %s): `ft-single download %s` fetches them", repository, name,
+                      directory, repository);
+    ft_free(repository);
+    return status;
+}
+
 static ft_status open_shard(ft_model_files *model, const char *name)
 {
     char *path = ft_path_join(model->directory, name);
@@ -25,6 +37,7 @@ static ft_status open_shard(ft_model_files *model, const char *name)
     ft_safetensors *file = &model->files[model->n_files];
     ft_status status = ft_safetensors_open(file, path);
     ft_free(path);
+    if (status == FT_E_NOT_FOUND) return missing_weights(model->directory, name, status);
     if (status != FT_OK) return status;
     for (int i = 0; i < file->n_tensors; i++) file->tensors[i].file = model->n_files;
     model->n_files++;
@@ -140,7 +153,8 @@ static ft_status open_either(ft_model_files *model, const char *single, const ch
     if (single == NULL || index == NULL) return FT_E_NOMEM;
     if (ft_path_exists(single)) return open_single(model);
     if (ft_path_exists(index)) return open_indexed(model, index);
-    return ft_error(FT_E_NOT_FOUND, "%s: neither %s nor %s is there", model->directory, FT_MODEL_SINGLE, FT_MODEL_INDEX);
+    ft_status status = ft_error(FT_E_NOT_FOUND, "%s: neither %s nor %s is there", model->directory, FT_MODEL_SINGLE, FT_MODEL_INDEX);
+    return missing_weights(model->directory, FT_MODEL_SINGLE, status);
 }
 
 ft_status ft_model_files_open(ft_model_files *model, const char *directory)

@@ -13,7 +13,8 @@
 //   u32 bytes, u32 index within the record. Stripe s of a record covers bytes [s * 4 MiB, ...) of each extent in turn: stripes
 //   never cross an extent. The stripes of an extent go round the drives, starting with the drive that holds the fewest bytes.
 // manifest.json: layout version, id, set id (random, the same in all directories of one build), ordinal, base format, source
-// directory and its config.json verbatim, source files {name, bytes, mtime_ns, header hash}, drives {directory, bytes},
+// directory and its config.json verbatim, source files {name, bytes, mtime_ns, header hash}, drives {directory, bytes}, of a
+// store made from the hub {repository, revision, commit} and for each source file the hub's hash (its mtime is 0),
 // quantization error per group, hash of stripes.bin, per record the extents and tensors with offsets, and XXH3-64 of the
 // manifest's own canonical text without the "hash" member.
 // A build happens in DRIVE/ft-store/.ID.building/: build.json (the manifest before errors and hashes are known) in each, and in
@@ -44,7 +45,7 @@ typedef struct {
 typedef struct ft_store {
     ft_layout layout;
     char *id;                 // 32 hex digits
-    char *source;             // model directory it was made from
+    char *source;             // model directory it was made from, or ORG/NAME@COMMIT
     int n_drives;
     ft_drive *drive[FT_MAX_DRIVES];
     int file[FT_MAX_DRIVES];  // index of the data file on each drive
@@ -75,7 +76,19 @@ ft_status ft_store_id(const char *model_directory, ft_base_format format, char i
 // process is preparing the same store. FT_E_IO with the missing bytes before it starts if the drives lack space. Stops cleanly
 // when *cancel becomes non-zero (FT_E_STOPPED; cancel may be NULL). The drive directories themselves must exist.
 ft_status ft_store_prepare(const char *model_directory, const ft_store_options *options, const volatile int *cancel);
-// Opens a prepared store for reading and checks it against the source (sizes, mtimes, header hashes) and its own files'
+// The same from a repository of the hub, "ORG/NAME" or "ORG/NAME@REVISION", whose weight files are fetched one after the other,
+// converted and dropped (store_hub.h). config.json, tokenizer and index go into the hub's cache as the snapshot of the commit.
+// Weight files lie in `scratch` meanwhile (NULL: below the first drive's ft-store), which is said before and must have room as the
+// drives must; each is checked against the hub's hash. The id, also in `id`, is that of the same files in a directory. What a killed
+// build has made durable is not fetched again; one whose revision has moved since goes on at its commit and says so.
+ft_status ft_store_prepare_hub(const char *repository, const char *scratch, const ft_store_options *options, const volatile int *cancel,
+                               char id[FT_HASH_TEXT]);
+// The complete store in options->nvme, of options->format, that was made from the commit whose snapshot in the hub's cache
+// `directory` is: it needs no weight file. FT_E_NOT_FOUND if there is none, or the directory is no snapshot. Directories of nvme
+// that do not exist hold nothing.
+ft_status ft_store_find_snapshot(const char *directory, const ft_store_options *options, char id[FT_HASH_TEXT]);
+// Opens a prepared store for reading and checks it against the source (sizes, mtimes, header hashes; of a store made from the hub
+// nothing but the commit where model_directory is that commit's snapshot) and its own files'
 // sizes. The shape is read from the model's config.json of today, whose sizes must be those of the store; model_directory NULL
 // skips the source (verify STORE) and takes the shape of the manifest. FT_E_NOT_FOUND if there is no such store, or only an
 // unfinished one; FT_E_INPUT names the directory that is missing, foreign or given twice, or the source file that changed.
@@ -99,6 +112,7 @@ ft_status ft_store_verify(ft_store *store);
 typedef struct {
     char id[FT_HASH_TEXT];
     char *source;
+    char *repository, *revision, *commit;  // of the hub, NULL = made from a directory
     ft_base_format format;
     int64_t bytes;
     int n_drives, found_drives;  // parts it was made of (0 = no readable manifest), and directories that hold something of it

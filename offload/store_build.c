@@ -3,7 +3,6 @@
 // A build goes through the records' extents in table order. Every ft_store_checkpoint_bytes it makes what it has durable (data
 // files synced, then the journal), so a killed build continues at the last extent the journal holds and gives the same bytes.
 // Everything a directory holds of an id is in one of the part states of store_internal.h; the locks keep it so while we work.
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,8 +11,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "io/commit.h"
-#include "offload/source_scales.h"
-#include "offload/store_internal.h"
+#include "offload/store_hub.h"
 
 int64_t ft_store_checkpoint_bytes = (int64_t)256 << 20;
 #define RANDOM_CHECKPOINTS 16  // times as far apart where the bytes are soon made again
@@ -55,6 +53,18 @@ static ft_status fill_extent(ft_store_build *build, int record, ft_group group, 
     return checkpoint_due(build) ? checkpoint(build) : FT_OK;
 }
 
+// A weight file of the hub goes when everything made of it is durable.
+static ft_status fill_extent_of_hub(ft_store_build *build, int record, ft_group group, int64_t stripes)
+{
+    int extent = ft_extent_number(record, group);
+    FT_TRY(ft_shards_need(build->shards, extent, build->filler.progress));
+    FT_TRY(fill_extent(build, record, group, stripes));
+    if (!ft_shards_end_with(build->shards, extent)) return FT_OK;
+    FT_TRY(checkpoint(build));
+    ft_shards_release(build->shards, extent);
+    return FT_OK;
+}
+
 static ft_status fill_from_start(ft_store_build *build)
 {
     const ft_layout *layout = &build->source.layout;
@@ -62,7 +72,9 @@ static ft_status fill_from_start(ft_store_build *build)
     for (int r = 0; r < layout->n_records; r++)
         for (ft_group g = 0; g < FT_GROUP_COUNT; g++) {
             int64_t stripes = ft_extent_stripes(layout->record[r].extent[g]);
-            if (first >= build->produced && stripes > 0) FT_TRY(fill_extent(build, r, g, stripes));
+            bool here = first >= build->produced && stripes > 0;
+            if (here && build->shards != NULL) FT_TRY(fill_extent_of_hub(build, r, g, stripes));
+            else if (here) FT_TRY(fill_extent(build, r, g, stripes));
             first += stripes;
         }
     return FT_OK;
@@ -77,8 +89,10 @@ static ft_status fill_all(ft_store_build *build)
     memcpy(build->filler.error, build->error, sizeof build->error);
     build->filler.cancel = build->cancel;
     if (!build->options->quiet) {
-        ft_progress_begin(&progress, "preparing", "B", (double)build->source.layout.bytes);
-        ft_progress_resume(&progress, (double)ft_store_sink_position(build->sink));
+        bool fetches = build->shards != NULL;
+        int64_t all = fetches ? ft_shards_bytes(&build->source) : build->source.layout.bytes;
+        ft_progress_begin(&progress, fetches ? "fetching and converting" : "preparing", "B", (double)all);
+        ft_progress_resume(&progress, ft_store_filler_done(&build->filler));
         build->filler.progress = &progress;
     }
     ft_status status = fill_from_start(build);
@@ -101,47 +115,18 @@ static void close_drives(ft_store_build *build)
     ft_store_filler_free(&build->filler);
     ft_store_sink_free(build->sink);
     build->sink = NULL;
+    ft_shards_close(build->shards);
+    build->shards = NULL;
 }
 
-// The error that conversion made, by matrix group. Nothing to say where the source was bf16 already.
-static void announce_error(const ft_manifest *manifest)
+static ft_status open_shards(ft_store_build *build)
 {
-    char text[160] = "";
-    size_t n = 0;
-    double all = ft_manifest_relative_error(manifest);
-    for (ft_group g = 0; g < FT_GROUP_MATRICES && n < sizeof text; g++) {
-        const ft_store_error *error = &manifest->error[g];
-        double relative = error->norm_sq > 0 ? sqrt(error->error_sq / error->norm_sq) : 0;
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s %.2g", g > 0 ? ", " : "", ft_group_name(g), relative);
-    }
-    if (manifest->format == FT_BASE_FP8)
-        ft_info("linear layers quantized to fp8 (E4M3, scales per 128x128 tile): relative error %.3g (%s)", all, text);
-    else if (all > 0)
-        ft_info("linear layers rounded to bf16: relative error %.3g (%s)", all, text);
-}
-
-// Linears of the layers, all and those kept in E4M3.
-static void count_linears(const ft_layout *layout, int64_t *all, int64_t *fp8)
-{
-    *all = *fp8 = 0;
-    for (int64_t r = 0; r < layout->shape.layers; r++)
-        for (int i = 0; i < layout->record[r].n_tensors; i++) {
-            const ft_record_tensor *tensor = &layout->record[r].tensor[i];
-            if (tensor->group == FT_GROUP_SMALL) continue;
-            *all += tensor->n_parts;
-            if (tensor->dtype == FT_DTYPE_F8_E4M3) *fp8 += tensor->n_parts;
-        }
-}
-
-// A quantized checkpoint loses nothing. What it says of activations (activation_scale_ub, input_scale) is for inference.
-static void announce_as_it_is(const ft_layout *layout)
-{
-    const ft_quantization *quantization = &layout->shape.quantization;
-    int64_t all, fp8;
-    count_linears(layout, &all, &fp8);
-    ft_info("FP8 as it is (%s, a scale per %s): %lld of %lld linears, the others in their own dtype; relative error 0; the "
-            "checkpoint's scales of activations are not used", quantization->method, ft_source_scale_unit(quantization->kind), (long long)fp8,
-            (long long)all);
+    int extent = 0;
+    for (int64_t stripes = 0; stripes < build->produced; extent++)
+        stripes += ft_extent_stripes(build->source.layout.record[extent / FT_GROUP_COUNT].extent[extent % FT_GROUP_COUNT]);
+    FT_TRY(ft_shards_open(&build->shards, &build->source, build->scratch, extent, build->cancel));
+    build->filler.shards = build->shards;
+    return FT_OK;
 }
 
 static ft_status build_and_write(ft_store_build *build)
@@ -154,13 +139,13 @@ static ft_status build_and_write(ft_store_build *build)
     FT_TRY(open_drives(build));
     FT_TRY(ft_store_sink_new(&build->sink, &build->table, build->drive, build->file));
     FT_TRY(ft_store_filler_init(&build->filler, &build->source, build->random, build->sink));
+    if (build->source.listing != NULL) FT_TRY(open_shards(build));
     FT_TRY(fill_all(build));
     close_drives(build);
     memcpy(build->manifest.error, build->error, sizeof build->error);
     FT_TRY(ft_store_commit_write(&build->directories, &build->table, &build->manifest));
     if (build->random != NULL) return FT_OK;
-    if (build->source.shape.quantization.method != NULL) announce_as_it_is(&build->source.layout);
-    else announce_error(&build->manifest);
+    ft_announce_result(build);
     return FT_OK;
 }
 
@@ -170,6 +155,7 @@ static ft_status make(ft_store_build *build)
     FT_TRY(ft_manifest_init(&build->manifest, &build->source, build->options->format, build->directories.id));
     build->manifest.n_drives = build->directories.n;
     memcpy(build->manifest.drive_bytes, build->table.drive_bytes, sizeof build->manifest.drive_bytes);
+    if (build->source.listing != NULL) FT_TRY(ft_announce_room(build));
     return build_and_write(build);
 }
 

@@ -1,4 +1,5 @@
 // The drive directories of one store id: paths, locks, space.
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -79,20 +80,20 @@ ft_status ft_store_directories_open(ft_store_directories *directories, const cha
     return status;
 }
 
-// The lock file is removed while it is held; lock_directory looks whether the file it locked is still the one of that name.
-static void unlock_directory(ft_store_directory *directory)
+// The lock file is removed while it is held; ft_store_lock looks whether the file it locked is still the one of that name.
+void ft_store_unlock(const char *path, int *lock)
 {
-    if (directory->lock < 0) return;
-    unlink(directory->lock_path);
-    ft_unlock_file(directory->lock);
-    directory->lock = -1;
+    if (*lock < 0) return;
+    unlink(path);
+    ft_unlock_file(*lock);
+    *lock = -1;
 }
 
 void ft_store_directories_close(ft_store_directories *directories)
 {
     for (int i = 0; i < directories->n; i++) {
         ft_store_directory *directory = &directories->item[i];
-        unlock_directory(directory);
+        ft_store_unlock(directory->lock_path, &directory->lock);
         ft_free(directory->path);
         ft_free(directory->real);
         ft_free(directory->root);
@@ -109,15 +110,20 @@ static bool same_file(int fd, const char *path)
     return fstat(fd, &held) == 0 && stat(path, &named) == 0 && held.st_dev == named.st_dev && held.st_ino == named.st_ino;
 }
 
+ft_status ft_store_lock(const char *path, int *lock)
+{
+    for (;;) {
+        FT_TRY(ft_lock_file(path, lock));
+        if (same_file(*lock, path)) return FT_OK;
+        ft_unlock_file(*lock);  // its last holder removed it between our open and our lock
+        *lock = -1;
+    }
+}
+
 static ft_status lock_directory(ft_store_directory *directory)
 {
     FT_TRY(ft_make_directories(directory->root));
-    for (;;) {
-        FT_TRY(ft_lock_file(directory->lock_path, &directory->lock));
-        if (same_file(directory->lock, directory->lock_path)) return FT_OK;
-        ft_unlock_file(directory->lock);  // its last holder removed it between our open and our lock
-        directory->lock = -1;
-    }
+    return ft_store_lock(directory->lock_path, &directory->lock);
 }
 
 // Every process takes the locks in the order of real paths, so overlapping sets of directories exclude one another.
@@ -135,34 +141,57 @@ static int64_t allocated_bytes(const ft_store_directory *directory)
     return stat(path, &info) == 0 ? (int64_t)info.st_blocks * 512 : 0;
 }
 
-// Bytes that the data files of every directory on the file system of `item` still need.
-static int64_t bytes_needed(const ft_store_directories *directories, const ft_stripe_table *table, int item)
+// What the scratch directory still needs; the files in it are there already.
+static int64_t scratch_needed(const ft_store_directories *directories, uint64_t *device)
 {
-    int64_t bytes = 0;
+    struct stat info;
+    int64_t bytes = directories->scratch_bytes;
+    if (directories->scratch == NULL || stat(directories->scratch, &info) != 0) return 0;
+    *device = info.st_dev;
+    DIR *stream = opendir(directories->scratch);
+    for (struct dirent *item; stream != NULL && (item = readdir(stream)) != NULL;)
+        if (fstatat(dirfd(stream), item->d_name, &info, 0) == 0 && S_ISREG(info.st_mode)) bytes -= (int64_t)info.st_blocks * 512;
+    if (stream != NULL) closedir(stream);
+    return bytes > 0 ? bytes : 0;
+}
+
+// Bytes that the data files of every directory on a file system, and the scratch directory if it is there, still need.
+static int64_t bytes_needed(const ft_store_directories *directories, const ft_stripe_table *table, uint64_t device)
+{
+    uint64_t scratch_device = 0;
+    int64_t scratch = scratch_needed(directories, &scratch_device), bytes = scratch_device == device ? scratch : 0;
     for (int i = 0; i < directories->n; i++) {
-        if (directories->item[i].device != directories->item[item].device) continue;
+        if (directories->item[i].device != device) continue;
         int64_t missing = table->drive_bytes[i] - allocated_bytes(&directories->item[i]);
         if (missing > 0) bytes += missing;
     }
     return bytes;
 }
 
+static ft_status check_room(const char *path, const char *real, int64_t need, const char *what, const char *remedy)
+{
+    struct statvfs space;
+    char needed[FT_HUMAN_BYTES], short_by[FT_HUMAN_BYTES];
+    if (statvfs(real, &space) != 0) return ft_error_errno(FT_E_IO, errno, "%s: free space", path);
+    int64_t room = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
+    if (need <= room) return FT_OK;
+    return ft_error(FT_E_IO, "%s: %s needs %s more there, %s (%lld bytes) are missing: free space or %s", path, what,
+                    ft_human_bytes(needed, (double)need), ft_human_bytes(short_by, (double)(need - room)), (long long)(need - room), remedy);
+}
+
 ft_status ft_store_directories_space(const ft_store_directories *directories, const ft_stripe_table *table)
 {
+    uint64_t device = 0;
+    int64_t scratch = scratch_needed(directories, &device);
+    const char *what = scratch > 0 ? "the base store with its scratch" : "the base store";
+    const char *remedy = scratch > 0 ? "add a drive to --nvme, or give --scratch DIR" : "add a drive to --nvme";
     for (int i = 0; i < directories->n; i++) {
-        struct statvfs space;
-        const char *path = directories->item[i].path;
-        char needed[FT_HUMAN_BYTES], short_by[FT_HUMAN_BYTES];
-        if (statvfs(directories->item[i].real, &space) != 0) return ft_error_errno(FT_E_IO, errno, "%s: free space", path);
-        int64_t need = bytes_needed(directories, table, i);
-        int64_t room = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
-        if (need > room)
-            return ft_error(FT_E_IO,
-                            "%s: the base store needs %s more there, %s (%lld bytes) are missing: free space or add a drive to --nvme",
-                            path, ft_human_bytes(needed, (double)need), ft_human_bytes(short_by, (double)(need - room)),
-                            (long long)(need - room));
+        const ft_store_directory *item = &directories->item[i];
+        bool shares = scratch > 0 && item->device == device;
+        FT_TRY(check_room(item->path, item->real, bytes_needed(directories, table, item->device), shares ? what : "the base store", remedy));
     }
-    return FT_OK;
+    if (scratch == 0) return FT_OK;
+    return check_room(directories->scratch, directories->scratch, bytes_needed(directories, table, device), "scratch", "give --scratch DIR");
 }
 
 char *ft_store_remove_command(const ft_store_directories *directories, char text[FT_STORE_COMMAND_TEXT])

@@ -3,6 +3,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "offload/source_scales.h"
+#include "offload/store_hub.h"
 #include "offload/store_random.h"
 #include "offload/store_internal.h"
 
@@ -42,9 +43,14 @@ void ft_store_filler_free(ft_store_filler *filler)
     *filler = (ft_store_filler){0};
 }
 
+double ft_store_filler_done(const ft_store_filler *filler)
+{
+    return (double)(filler->shards != NULL ? ft_shards_fetched(filler->shards) : ft_store_sink_position(filler->sink));
+}
+
 static void show(ft_store_filler *filler)
 {
-    if (filler->progress != NULL) ft_progress_update(filler->progress, (double)ft_store_sink_position(filler->sink));
+    if (filler->progress != NULL) ft_progress_update(filler->progress, ft_store_filler_done(filler));
 }
 
 static ft_status add(ft_store_filler *filler, const void *data, int64_t bytes)

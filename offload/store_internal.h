@@ -11,15 +11,18 @@
 //   store_sink.c      bytes -> stripes on the drives
 //   store_fill.c      what one extent is made of
 //   store_start.c     where a build starts
+//   store_announce.c  what a build says
 //   store_build.c     prepare; store_random_build.c: the same from no model, of random weights
 //   store_commit.c    from a finished build to a valid store
 //   store_open.c, store_read.c, store_list.c
+//   store_hub.h       the same from a repository of the hub
 #ifndef FT_OFFLOAD_STORE_INTERNAL_H
 #define FT_OFFLOAD_STORE_INTERNAL_H
 
 #include <jansson.h>
 
 #include "common/log.h"
+#include "io/hub.h"
 #include "offload/store.h"
 
 // --- store_source.c ---------------------------------------------------------------------------------------------------------
@@ -29,14 +32,22 @@ typedef struct {
     char *name;  // without directory
     int64_t bytes, mtime_ns;
     ft_hash128 header_hash;
+    char hash[65];  // the hub's, "" = of a directory
 } ft_store_file;
 
+// The commit of a repository of the hub; all NULL = none.
 typedef struct {
-    char *directory;  // absolute
+    char *repository, *revision, *commit;
+} ft_store_origin;
+
+typedef struct {
+    char *directory;  // absolute; from the hub ORG/NAME@COMMIT
     char *config;     // config.json verbatim
     ft_shape shape;
     ft_model_files files;
     ft_layout layout;
+    const ft_hub_listing *listing;  // of the hub where the files are, NULL = they are in the directory
+    const char *revision;           // as asked for, with listing
 } ft_store_source;
 
 // Opens the model and checks that every tensor of the shape is there with its shape and a dtype we read.
@@ -48,6 +59,13 @@ const ft_tensor_info *ft_store_source_tensor(const ft_store_source *source, ft_r
 // The source's file of that name (without directory), NULL if it has none.
 const ft_safetensors *ft_store_source_file(const ft_store_source *source, const char *name);
 const char *ft_base_format_name(ft_base_format format);  // "fp8", "bf16"
+
+// Blocks spread over a file's data, so that two models of one geometry (a base and its fine-tunes) are told apart without
+// reading them whole.
+#define FT_STORE_SAMPLES 32
+#define FT_STORE_SAMPLE_BYTES 4096
+int64_t ft_store_sample_offset(int64_t header_bytes, int64_t file_bytes, int sample);
+ft_status ft_store_hash_samples(const ft_safetensors *file, ft_hash128 *sum);  // adds them to *sum
 
 // --- store_source_check.c ---------------------------------------------------------------------------------------------------
 
@@ -67,6 +85,7 @@ typedef struct {
     int ordinal, n_drives;
     ft_base_format format;
     char *source, *config;
+    ft_store_origin hub;
     ft_store_file *files;
     int n_files;
     char *directory[FT_MAX_DRIVES];      // where the parts were when they were built, by ordinal
@@ -86,7 +105,10 @@ ft_status ft_manifest_read(ft_manifest *manifest, const char *path);
 #define FT_HASH64_TEXT 17
 bool ft_manifest_hash(const json_t *object, char text[FT_HASH64_TEXT]);
 char *ft_hash64_text(uint64_t hash, char text[FT_HASH64_TEXT]);
-// The first file that the source no longer has, or has with another size, time or header; NULL if all agree.
+// Gives every file the hash that the listing has for it, and the manifest the commit.
+ft_status ft_manifest_take_hub(ft_manifest *manifest, const ft_hub_listing *listing, const char *revision);
+// The first file that the source no longer has, or has with another size, time, header or hash of the hub; NULL if all agree.
+// Times are those of files in directories, hashes those of files of the hub.
 const ft_store_file *ft_manifest_difference(const ft_manifest *manifest, const ft_store_source *source);
 double ft_manifest_relative_error(const ft_manifest *manifest);
 int64_t ft_manifest_bytes(const ft_manifest *manifest);  // of all data files
@@ -144,6 +166,8 @@ typedef struct {
     char id[FT_HASH_TEXT];
     ft_store_directory item[FT_MAX_DRIVES];
     int n;
+    const char *scratch;    // needs scratch_bytes more beside the data files; NULL = none
+    int64_t scratch_bytes;
 } ft_store_directories;
 
 // Directories in the order of their real paths. FT_E_INPUT names a missing or repeated one.
@@ -151,8 +175,11 @@ ft_status ft_store_directories_open(ft_store_directories *directories, const cha
 void ft_store_directories_close(ft_store_directories *directories);  // unlocks
 // Makes the ft-store folders and locks ID in every directory, in order. FT_E_BUSY names the holder.
 ft_status ft_store_directories_lock(ft_store_directories *directories);
+// A lock file that goes when it is let go; *lock is -1 while it is not held.
+ft_status ft_store_lock(const char *path, int *lock);
+void ft_store_unlock(const char *path, int *lock);
 // FT_E_IO names the missing bytes if the data files of the table do not fit; what is already allocated in the building
-// directories counts as there. Directories on one file system share its space.
+// directories counts as there. Directories on one file system, and the scratch directory, share its space.
 ft_status ft_store_directories_space(const ft_store_directories *directories, const ft_stripe_table *table);
 // "ft-single store remove ID --nvme A,B", for messages.
 #define FT_STORE_COMMAND_TEXT 640
@@ -224,12 +251,14 @@ typedef struct {
     ft_converter converter;
     float *scales, *scales_t;  // of the widest matrix
     ft_store_error error[FT_GROUP_MATRICES];
-    ft_progress *progress;     // of the sink's position; NULL = quiet
+    struct ft_shards *shards;  // of a source on the hub (store_hub.h), NULL = it is in a directory
+    ft_progress *progress;     // of the sink's position, with shards of what is fetched; NULL = quiet
     const volatile int *cancel;
 } ft_store_filler;
 
 ft_status ft_store_filler_init(ft_store_filler *filler, const ft_store_source *source, const ft_store *random, ft_store_sink *sink);
 void ft_store_filler_free(ft_store_filler *filler);
+double ft_store_filler_done(const ft_store_filler *filler);  // bytes, for the progress
 // Writes one extent of a record through the sink. FT_E_STOPPED when *cancel is set.
 ft_status ft_store_fill_extent(ft_store_filler *filler, int record, ft_group group);
 
@@ -240,6 +269,8 @@ typedef struct {
     const volatile int *cancel;
     ft_store_source source;
     const ft_store *random;  // what the records are made up by, NULL = they are read
+    const char *scratch;     // with source.listing: where the hub's weight files lie while they are needed
+    struct ft_shards *shards;
     ft_store_directories directories;
     ft_store_parts parts;
     ft_manifest manifest;
@@ -268,6 +299,12 @@ extern int64_t ft_store_checkpoint_bytes;  // written between two entries of the
 // touched if the drives lack space.
 ft_status ft_store_start(ft_store_build *build);
 
+// --- store_announce.c -------------------------------------------------------------------------------------------------------
+
+void ft_announce_result(const ft_store_build *build);  // once: what quantizing changed, or that nothing was
+// Before anything is written, of a source on the hub: the room it needs; what of it is scratch becomes known to `directories`.
+ft_status ft_announce_room(ft_store_build *build);
+
 // --- store_commit.c ---------------------------------------------------------------------------------------------------------
 
 #define FT_STORE_DATA "data"
@@ -276,7 +313,7 @@ ft_status ft_store_start(ft_store_build *build);
 #define FT_STORE_BUILD "build.json"
 #define FT_STORE_JOURNAL "journal"
 
-// DIRECTORY/name for one part: the manifest with the part's ordinal.
+// BUILDING/name for one part: the manifest with the part's ordinal.
 ft_status ft_store_manifest_write(const ft_store_directory *directory, ft_manifest *manifest, const char *name, int ordinal);
 // Writes table and manifests into the building directories, which are in ordinal order.
 ft_status ft_store_commit_write(const ft_store_directories *directories, const ft_stripe_table *table, ft_manifest *manifest);

@@ -8,7 +8,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "io/commit.h"
-#include "offload/store_internal.h"
+#include "offload/store_hub.h"
 
 // A public entry and what merging its parts needs.
 typedef struct {
@@ -51,6 +51,15 @@ static ft_status find_entry(store_listing *listing, const char *id, int *index)
     return FT_OK;
 }
 
+static ft_status describe_hub(ft_store_entry *entry, const ft_store_origin *hub)
+{
+    if (hub->commit == NULL) return FT_OK;
+    FT_ALLOC_CHECK(entry->repository = ft_strdup(hub->repository));
+    FT_ALLOC_CHECK(entry->revision = ft_strdup(hub->revision));
+    FT_ALLOC_CHECK(entry->commit = ft_strdup(hub->commit));
+    return FT_OK;
+}
+
 static ft_status describe(store_listing *listing, int index, const ft_manifest *manifest)
 {
     ft_store_entry *entry = &listing->entries[index];
@@ -58,6 +67,7 @@ static ft_status describe(store_listing *listing, int index, const ft_manifest *
     FT_ALLOC_CHECK(source);
     ft_free(entry->source);
     entry->source = source;
+    FT_TRY(describe_hub(entry, &manifest->hub));
     entry->format = manifest->format;
     entry->bytes = ft_manifest_bytes(manifest);
     entry->n_drives = manifest->n_drives;
@@ -163,13 +173,34 @@ ft_status ft_store_list(const char *const *nvme, int n_nvme, ft_store_entry **en
 
 void ft_store_list_free(ft_store_entry *entries, int n)
 {
-    for (int i = 0; i < n; i++) ft_free(entries[i].source);
+    for (int i = 0; i < n; i++) {
+        ft_free(entries[i].source);
+        ft_free(entries[i].repository);
+        ft_free(entries[i].revision);
+        ft_free(entries[i].commit);
+    }
     ft_free(entries);
+}
+
+// The scratch directory below this drive of an unfinished build from the hub.
+static ft_status remove_scratch(const ft_store_directory *directory)
+{
+    ft_manifest manifest;
+    ft_status status = read_any_manifest(&manifest, directory->building);
+    if (status == FT_E_NOMEM) return status;
+    if (status == FT_OK && manifest.hub.commit != NULL) {
+        char *scratch = ft_store_scratch_path(directory->root, manifest.hub.commit, manifest.format);
+        status = scratch != NULL ? ft_remove_tree(scratch) : FT_E_NOMEM;
+        ft_free(scratch);
+    }
+    ft_manifest_free(&manifest);
+    return status == FT_OK || status == FT_E_NOMEM ? status : FT_OK;
 }
 
 // Under its building name a half-removed part is never mistaken for a store, and the next remove or prepare clears it.
 static ft_status remove_part(const ft_store_directory *directory)
 {
+    FT_TRY(remove_scratch(directory));
     FT_TRY(ft_remove_tree(directory->building));
     if (ft_path_exists(directory->final)) FT_TRY(ft_store_rename(directory->final, directory->building, directory->root));
     FT_TRY(ft_remove_tree(directory->building));

@@ -31,6 +31,8 @@ static ft_status take_files(ft_manifest *manifest, const char *path, json_t *fil
                         &header) != 0)
             return malformed(path, "files");
         if (ft_hash128_parse(header, &file->header_hash) != FT_OK) return malformed(path, "files");
+        const char *hash = json_string_value(json_object_get(object, "hash"));
+        snprintf(file->hash, sizeof file->hash, "%s", hash != NULL ? hash : "");
         file->bytes = bytes;
         file->mtime_ns = mtime;
         file->name = ft_strdup(name);
@@ -93,6 +95,18 @@ static ft_status take_texts(ft_manifest *manifest, const char *path, const char 
     return FT_OK;
 }
 
+static ft_status take_hub(ft_store_origin *hub, const char *path, json_t *object)
+{
+    const char *repository, *revision, *commit;
+    if (object == NULL) return FT_OK;
+    if (json_unpack(object, "{s:s, s:s, s:s}", "repository", &repository, "revision", &revision, "commit", &commit) != 0)
+        return malformed(path, "hub");
+    FT_ALLOC_CHECK(hub->repository = ft_strdup(repository));
+    FT_ALLOC_CHECK(hub->revision = ft_strdup(revision));
+    FT_ALLOC_CHECK(hub->commit = ft_strdup(commit));
+    return FT_OK;
+}
+
 static ft_status take_members(ft_manifest *manifest, const char *path, json_t *object)
 {
     const char *id, *set, *format, *source, *config, *table;
@@ -106,6 +120,7 @@ static ft_status take_members(ft_manifest *manifest, const char *path, json_t *o
     FT_TRY(take_files(manifest, path, files));
     FT_TRY(take_drives(manifest, path, drives));
     FT_TRY(take_errors(manifest, path, errors));
+    FT_TRY(take_hub(&manifest->hub, path, json_object_get(object, "hub")));
     manifest->table_hash = strtoull(table, NULL, 16);
     if (manifest->ordinal < 0 || manifest->ordinal >= manifest->n_drives) return malformed(path, "ordinal");
     return FT_OK;

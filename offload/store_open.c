@@ -4,7 +4,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
-#include "offload/store_internal.h"
+#include "offload/store_hub.h"
 
 // What opening needs beside the store it fills.
 typedef struct {
@@ -62,6 +62,11 @@ static ft_status make_layout(store_opening *opening, const char *model_directory
     ft_shape shape;
     if (model_directory == NULL) {
         FT_TRY(ft_shape_parse(&shape, manifest->config, FT_STORE_MANIFEST));
+        return ft_manifest_layout(manifest, &shape, &opening->store->layout);
+    }
+    const ft_store_origin *hub = &manifest->hub;
+    if (hub->commit != NULL && ft_store_is_snapshot(model_directory, hub->repository, hub->commit)) {
+        FT_TRY(ft_shape_read(&shape, model_directory));
         return ft_manifest_layout(manifest, &shape, &opening->store->layout);
     }
     ft_store_source source;

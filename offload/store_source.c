@@ -82,17 +82,17 @@ static void hash_line(ft_hasher *hasher, const ft_tensor_info *tensor)
     ft_hasher_add(hasher, line, strlen(line) + 1);
 }
 
-// Blocks spread over a file's data, so that two models of one geometry (a base and its fine-tunes) are told apart without
-// reading them whole.
-#define SAMPLES 32
-#define SAMPLE_BYTES 4096
-static ft_status hash_samples(const ft_safetensors *file, ft_hash128 *sum)
+int64_t ft_store_sample_offset(int64_t header_bytes, int64_t file_bytes, int sample)
 {
-    char block[SAMPLE_BYTES];
-    int64_t begin = 8 + file->header_bytes, room = file->file_bytes - begin - SAMPLE_BYTES;
-    for (int64_t i = 0; i < SAMPLES; i++) {
-        int64_t offset = begin + (room > 0 ? room * i / (SAMPLES - 1) : 0);
-        ssize_t n = pread(file->fd, block, sizeof block, offset);
+    int64_t begin = 8 + header_bytes, room = file_bytes - begin - FT_STORE_SAMPLE_BYTES;
+    return begin + (room > 0 ? room * sample / (FT_STORE_SAMPLES - 1) : 0);
+}
+
+ft_status ft_store_hash_samples(const ft_safetensors *file, ft_hash128 *sum)
+{
+    char block[FT_STORE_SAMPLE_BYTES];
+    for (int i = 0; i < FT_STORE_SAMPLES; i++) {
+        ssize_t n = pread(file->fd, block, sizeof block, ft_store_sample_offset(file->header_bytes, file->file_bytes, i));
         if (n < 0) return ft_error_errno(FT_E_IO, errno, "%s: cannot be read", file->path);
         ft_hash128 hash = ft_hash128_of(block, (size_t)n);
         sum->high += hash.high * (uint64_t)(2 * i + 1);
@@ -108,7 +108,7 @@ static ft_status hash_files(const ft_model_files *files, ft_hasher *hasher)
     for (int i = 0; i < files->n_files; i++) {
         sum.high += files->files[i].header_hash.high;
         sum.low += files->files[i].header_hash.low;
-        FT_TRY(hash_samples(&files->files[i], &sum));
+        FT_TRY(ft_store_hash_samples(&files->files[i], &sum));
     }
     ft_hasher_add(hasher, &sum, sizeof sum);
     return FT_OK;

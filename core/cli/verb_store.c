@@ -1,13 +1,11 @@
-// ft-single prepare | store list|remove | verify: everything about files at rest.
+// ft-single store list|remove | verify: everything about files at rest.
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/signals.h"
 #include "cli/verbs.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
-#include "io/hub_cache.h"
 #include "offload/store.h"
 #include "train/checkpoint.h"
 
@@ -22,39 +20,6 @@ static ft_status drives_of(const ft_invocation *in, ft_string_list *drives)
     return drives->n > 0 ? FT_OK : ft_error(FT_E_USAGE, "%s: --nvme names no directory", in->verb->name);
 }
 
-// --- prepare -----------------------------------------------------------------------------------------------------------------
-
-static const ft_flag prepare_flags[] = {
-    NVME_FLAG,
-    {"base-format", FT_FLAG_TEXT, "fp8|bf16", "what linears are held in (default fp8)", 0, 0},
-    {"io-engine", FT_FLAG_TEXT, "NAME", "auto, io_uring, posix", 0, 0},
-    {NULL},
-};
-
-static ft_status prepare(ft_invocation *in)
-{
-    if (in->positional.n != 1) return ft_error(FT_E_USAGE, "prepare: give one model directory");
-    const char *format = ft_args_text(in, "base-format");
-    if (format && strcmp(format, "fp8") != 0 && strcmp(format, "bf16") != 0) return ft_error(FT_E_USAGE, "--base-format %s: fp8 or bf16", format);
-    ft_string_list drives;
-    char id[FT_HASH_TEXT], *model = NULL;
-    ft_status status = drives_of(in, &drives);
-    ft_store_options options = {.nvme = (const char *const *)drives.items, .n_nvme = drives.n, .io = {.engine = ft_args_text(in, "io-engine")},
-                                .format = format && strcmp(format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8};
-    if (options.io.engine == NULL) options.io.engine = "auto";
-    if (status == FT_OK) status = ft_hub_locate(FT_HUB_MODEL, in->positional.items[0], NULL, &model);
-    for (int i = 0; i < drives.n && status == FT_OK; i++) status = ft_make_directory(drives.items[i]);
-    if (status == FT_OK) status = ft_store_id(model, options.format, id);
-    if (status == FT_OK) status = ft_store_prepare(model, &options, &ft_stop_requested);
-    if (status == FT_OK) printf("%s\n", id);
-    ft_free(model);
-    ft_string_list_free(&drives);
-    return status;
-}
-
-const ft_verb ft_verb_prepare = {"prepare", "quantize", "MODEL --nvme DIR[,DIR...] [--base-format fp8|bf16]",
-                                 "convert a model's weights into its store, once; an interrupted one continues", prepare_flags, false, prepare, 1};
-
 // --- store -------------------------------------------------------------------------------------------------------------------
 
 static const ft_flag store_flags[] = {NVME_FLAG, {NULL}};
@@ -65,16 +30,21 @@ static const char *state_of(const ft_store_entry *entry)
     return entry->found_drives < entry->n_drives ? "drives missing" : "unfinished";
 }
 
+static void print_entry(const ft_store_entry *entry)
+{
+    char bytes[FT_HUMAN_BYTES];
+    printf("%s  %-4s  %10s  %d of %d drive%s  %-14s  %s", entry->id, entry->format == FT_BASE_FP8 ? "fp8" : "bf16", ft_human_bytes(bytes, (double)entry->bytes),
+           entry->found_drives, entry->n_drives, entry->n_drives == 1 ? "" : "s", state_of(entry), entry->source ? entry->source : "?");
+    if (entry->commit) printf("  (hub: %s, %s)", entry->repository, entry->revision);
+    printf("\n");
+}
+
 static ft_status list_stores(const ft_string_list *drives)
 {
     ft_store_entry *entries;
     int n;
     FT_TRY(ft_store_list((const char *const *)drives->items, drives->n, &entries, &n));
-    char bytes[FT_HUMAN_BYTES];
-    for (int i = 0; i < n; i++)
-        printf("%s  %-4s  %10s  %d of %d drive%s  %-14s  %s\n", entries[i].id, entries[i].format == FT_BASE_FP8 ? "fp8" : "bf16",
-               ft_human_bytes(bytes, (double)entries[i].bytes), entries[i].found_drives, entries[i].n_drives, entries[i].n_drives == 1 ? "" : "s",
-               state_of(&entries[i]), entries[i].source ? entries[i].source : "?");
+    for (int i = 0; i < n; i++) print_entry(&entries[i]);
     if (n == 0) ft_info("no store in these directories");
     ft_store_list_free(entries, n);
     return FT_OK;

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/memory.h"
 #include "io/hub.h"
+#include "offload/store.h"
 #include "train/trainer.h"
 
 // Takes `directory` over.
@@ -47,8 +48,22 @@ static ft_status locate_datasets(const char *name, ft_dataset_list *list)
     return FT_OK;
 }
 
+// Whether a base store on the drives was made from this snapshot (`prepare --from-hub`): a run needs no weights then.
+static bool is_in_store(const ft_config *config, const char *snapshot)
+{
+    char id[FT_HASH_TEXT];
+    ft_base_format format = strcmp(config->base_format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8;
+    ft_store_options options = {.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = format};
+    return ft_store_find_snapshot(snapshot, &options, id) == FT_OK;
+}
+
 ft_status ft_config_locate_model(ft_settings *settings)
 {
+    const ft_config *config = &settings->values;
+    char *snapshot = NULL;
+    bool here = ft_hub_is_id(config->base_model) && ft_hub_locate(FT_HUB_MODEL, config->base_model, config->revision_of_model, &snapshot) == FT_OK;
+    if (here && !ft_path_exists(config->base_model) && is_in_store(config, snapshot)) return set_located(settings, "base_model", config->base_model, snapshot);
+    ft_free(snapshot);
     return locate_key(settings, "base_model", settings->values.base_model, FT_HUB_MODEL, settings->values.revision_of_model);
 }
 
