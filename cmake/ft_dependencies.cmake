@@ -49,7 +49,8 @@ ft_dependency(snappy snappy libsnappy-dev)
 if(FT_STATIC_DEPS)
   target_link_libraries(ft::snappy INTERFACE -l:libstdc++.a)  # it is C++ behind its C interface
   add_link_options(-static-libgcc)
-  # Where this machine keeps the source means nothing on another, and would make two builds differ.
+  # Where this machine keeps the source means nothing on another, and would make two builds differ. Device code keeps it, for
+  # profilers.
   foreach(folder ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/include)
     add_compile_options($<$<COMPILE_LANGUAGE:C>:-ffile-prefix-map=${folder}/=>)
   endforeach()
