@@ -16,6 +16,7 @@ struct ft_http {
     CURL **idle;         // handles without a transfer
     ft_http_transfer **running;
     int connections, n_idle, n_running;
+    double stall_s;
 };
 
 double ft_http_stall_s(void)
@@ -42,7 +43,7 @@ ft_status ft_http_open(ft_http **out, int connections)
     FT_TRY(ft_curl_load(&curl));
     ft_http *http = FT_NEW(ft_http);
     FT_ALLOC_CHECK(http);
-    *http = (ft_http){.curl = curl, .connections = connections, .multi = curl->multi_init(), .idle = FT_NEW_ARRAY(CURL *, connections),
+    *http = (ft_http){.curl = curl, .connections = connections, .stall_s = ft_http_stall_s(), .multi = curl->multi_init(), .idle = FT_NEW_ARRAY(CURL *, connections),
                       .running = FT_NEW_ARRAY(ft_http_transfer *, connections)};
     ft_status status = http->multi && http->idle && http->running ? make_handles(http) : FT_E_NOMEM;
     if (status != FT_OK) {
@@ -70,6 +71,7 @@ void ft_http_close(ft_http *http)
 static size_t on_head(char *line, size_t size, size_t n, void *user)
 {
     ft_http_transfer *t = user;
+    t->heard_s = ft_now_s();
     if (size * n > 5 && strncmp(line, "HTTP/", 5) == 0) ft_http_head_clear(&t->head);  // of a proxy, or "100 Continue"
     ft_http_head_read(&t->head, line, size * n);
     return size * n;
@@ -98,6 +100,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
 {
     ft_http_transfer *t = user;
     size_t bytes = size * n, all = bytes;
+    t->heard_s = ft_now_s();
     if (t->code == 0 && (t->status = begin_body(t)) != FT_OK) return 0;
     if (t->code != 200 && t->code != 206) return all;
     size_t skipped = (int64_t)bytes < t->skip ? bytes : (size_t)t->skip;
@@ -158,8 +161,6 @@ static void set_options(ft_http *http, ft_http_transfer *t)
     curl->easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)BUFFER_BYTES);
     curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S);
-    curl->easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl->easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)ft_http_stall_s());
     curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error);
     set_range(curl, easy, t);
     set_authorities(curl, easy);
@@ -175,6 +176,7 @@ ft_status ft_http_start(ft_http *http, ft_http_transfer *t)
     t->final = t->unreachable = false;
     t->message[0] = t->error[0] = 0;
     t->list = NULL;
+    t->heard_s = ft_now_s();
     ft_http_head_clear(&t->head);
     FT_TRY(make_headers(http, t));
     t->easy = http->idle[--http->n_idle];
@@ -244,6 +246,23 @@ static ft_http_transfer *take_ended(ft_http *http)
     return NULL;
 }
 
+// One from which nothing has come for too long. (libcurl's own limit is an average over several seconds.)
+static ft_http_transfer *take_stalled(ft_http *http)
+{
+    double now_s = ft_now_s();
+    for (int i = 0; i < http->n_running; i++) {
+        ft_http_transfer *t = http->running[i];
+        if (now_s - t->heard_s < http->stall_s) continue;
+        t->code = (int)code_of(t);
+        t->status = FT_E_IO;
+        t->unreachable = t->code == 0;
+        snprintf(t->message, sizeof t->message, "nothing has come for %.0f s", http->stall_s);
+        ft_http_cancel(http, t);
+        return t;
+    }
+    return NULL;
+}
+
 ft_status ft_http_wait(ft_http *http, double seconds, ft_http_transfer **ended)
 {
     double until_s = ft_now_s() + seconds;
@@ -251,7 +270,7 @@ ft_status ft_http_wait(ft_http *http, double seconds, ft_http_transfer **ended)
         int running;
         double left_s;
         if (http->curl->multi_perform(http->multi, &running) != CURLM_OK) return ft_error(FT_E_IO, "libcurl cannot go on with a download");
-        if ((*ended = take_ended(http)) || (left_s = until_s - ft_now_s()) <= 0) return FT_OK;
+        if ((*ended = take_ended(http)) || (*ended = take_stalled(http)) || (left_s = until_s - ft_now_s()) <= 0) return FT_OK;
         http->curl->multi_poll(http->multi, NULL, 0, (int)(left_s * 1000) + 1, NULL);
     }
 }

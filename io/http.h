@@ -41,6 +41,7 @@ typedef struct ft_http_transfer {
     void *easy;
     void *list;
     char error[256];            // libcurl's own words
+    double heard_s;             // when something came last
     int64_t skip;               // bytes before the range that the server sends
     ft_http *http;
 } ft_http_transfer;

@@ -20,7 +20,7 @@ void ft_hub_set_cancel(const volatile int *cancel)
 bool ft_hub_cancelled(const volatile int *cancel)
 {
     const volatile int *whole = process_cancel;
-    return (cancel && *cancel) || (whole && *whole);
+    return (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED)) || (whole && __atomic_load_n(whole, __ATOMIC_RELAXED));
 }
 
 const char *ft_hub_variable(const char *name)

@@ -15,7 +15,7 @@
 #include "io/commit.h"
 #include "io/hub_check.h"
 
-enum { RANGE_MIN = 1 << 20, RANGE_MAX = 32 << 20, JOURNAL = 8 << 20, OPEN_AT_ONCE = 64 };
+enum { RANGE_MIN = 1 << 20, RANGE_MAX = 32 << 20, RANGES_EACH = 4, JOURNAL = 8 << 20, OPEN_AT_ONCE = 64 };
 static const double slice_s = 0.1, look_again_s = 0.2;
 
 typedef struct fetch fetch;
@@ -184,7 +184,7 @@ static bool next_range(fetch *f, ft_hub_item *item, ft_extent *range)
 {
     if (item->state != FT_HUB_ITEM_OPEN || (item->active > 0 && (!item->located || item->whole))) return false;
     if (!ft_hub_part_hole(&item->part, item->next, range)) return false;
-    int64_t share = item->part.file->bytes / f->connections, most = share < RANGE_MIN ? RANGE_MIN : share > RANGE_MAX ? RANGE_MAX : share;
+    int64_t share = item->part.file->bytes / (RANGES_EACH * f->connections), most = share < RANGE_MIN ? RANGE_MIN : share > RANGE_MAX ? RANGE_MAX : share;
     if (!item->whole && range->end - range->begin > most) range->end = range->begin + most;
     return true;
 }

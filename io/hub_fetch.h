@@ -20,7 +20,7 @@ typedef struct ft_hub_item {
     int lock;
     int64_t next;           // bytes before it were handed out or are there
     int active;             // requests that run
-    bool located;           // its address is known: more requests may follow the first
+    bool located;           // bytes have come: more requests may follow the first
     bool whole;             // the host does not answer with ranges
     int again;              // times that it was begun anew after a wrong hash
     double due_s;           // ELSEWHERE: when to look again

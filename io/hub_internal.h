@@ -57,7 +57,7 @@ typedef struct ft_hub_request {
     char *url;                // of the present hop
     int64_t done;             // bytes from begin that have arrived
     int hops, attempts;
-    bool located;             // past the redirects: bytes come from here
+    bool located;             // past the redirects: bytes have come
     bool running;
     double due_s;             // when to go on, if it is not running
 } ft_hub_request;

@@ -61,8 +61,7 @@ ft_status ft_hub_request_begin(ft_hub_request *r)
 {
     char **link = link_of(r);
     FT_ALLOC_CHECK(r->address);
-    r->located = link && *link;
-    FT_TRY(set_url(r, ft_strdup(r->located ? *link : r->address)));
+    FT_TRY(set_url(r, ft_strdup(link && *link ? *link : r->address)));
     return start(r);
 }
 
@@ -93,7 +92,6 @@ static ft_status follow(ft_hub_request *r)
     if (link && !at_endpoint(r)) {
         ft_free(*link);
         *link = ft_strdup(r->url);
-        r->located = true;
     }
     return start(r);
 }

@@ -64,19 +64,19 @@ static ft_status read_info(model_info *info, const char *directory)
 
 enum { MAX_HEADER_BYTES = 100 << 20 };
 
-// Tensors of an index.
-static int count_indexed(const char *directory)
+// Tensors of an index, and their bytes if it tells them.
+static void read_index(model_info *info, const char *directory)
 {
     char *path = ft_path_join(directory, "model.safetensors.index.json");
-    json_t *index = path ? json_load_file(path, 0, NULL) : NULL;
-    int n = (int)json_object_size(json_object_get(index, "weight_map"));
+    json_t *index = path ? json_load_file(path, 0, NULL) : NULL, *total = json_object_get(json_object_get(index, "metadata"), "total_size");
+    info->tensors = (int)json_object_size(json_object_get(index, "weight_map"));
+    if (json_is_number(total)) info->file_bytes = (int64_t)json_number_value(total);
     json_decref(index);
     ft_free(path);
-    return n;
 }
 
-// Tensors of the header alone: 8 bytes of its length, and its JSON.
-static ft_status count_in_header(const ft_hub_listing *listing, const ft_hub_file *file, int *n)
+// Of one file without an index, from its header: 8 bytes of its length, and its JSON.
+static ft_status read_header(model_info *info, const ft_hub_listing *listing, const ft_hub_file *file)
 {
     uint64_t bytes = 0;
     if (file->bytes < 8) return FT_OK;
@@ -88,7 +88,8 @@ static ft_status count_in_header(const ft_hub_listing *listing, const ft_hub_fil
     ft_status status = ft_hub_read(listing, file, 8, text, (int64_t)bytes, &ft_stop_requested);
     json_t *header = status == FT_OK ? json_loadb(text, bytes, 0, NULL) : NULL;
     json_object_del(header, "__metadata__");
-    *n = (int)json_object_size(header);
+    info->tensors = (int)json_object_size(header);
+    info->file_bytes = file->bytes - 8 - (int64_t)bytes;
     json_decref(header);
     ft_free(text);
     return status;
@@ -103,8 +104,8 @@ static ft_status read_weights(model_info *info, const ft_hub_listing *listing, c
         info->files++;
         info->file_bytes += file->bytes;
     }
-    info->tensors = count_indexed(directory);
-    return single && info->tensors == 0 ? count_in_header(listing, single, &info->tensors) : FT_OK;
+    read_index(info, directory);
+    return single && info->tensors == 0 ? read_header(info, listing, single) : FT_OK;
 }
 
 static ft_status read_listing(model_info *info, const ft_hub_listing *listing)

@@ -88,7 +88,7 @@ static body_fault choose_fault(hub_request *r, int64_t bytes)
     hub_server *server = r->server;
     body_fault fault = {-1, -1, false};
     if (bytes <= SMALL_BODY || r->head) return fault;
-    int64_t middle = server->options.drop_after && server->options.drop_after < bytes ? server->options.drop_after : bytes / 2;
+    int64_t middle = r->options.drop_after && r->options.drop_after < bytes ? r->options.drop_after : bytes / 2;
     if (hub_take(server, &server->options.drops)) fault.stop_at = middle;
     else if (hub_take(server, &server->options.hangs)) fault = (body_fault){middle, -1, true};
     else if (hub_take(server, &server->options.wrongs)) fault.flip_at = middle;
@@ -110,10 +110,10 @@ static void end_sending(hub_server *server, int64_t bytes)
     pthread_mutex_unlock(&server->lock);
 }
 
-static void keep_to_rate(const hub_server *server, double start_s, int64_t sent)
+static void keep_to_rate(int64_t slow, double start_s, int64_t sent)
 {
-    if (server->options.slow <= 0) return;
-    double ahead_s = (double)sent / (double)server->options.slow - (ft_now_s() - start_s);
+    if (slow <= 0) return;
+    double ahead_s = (double)sent / (double)slow - (ft_now_s() - start_s);
     if (ahead_s > 0) nanosleep(&(struct timespec){(time_t)ahead_s, (long)((ahead_s - (double)(time_t)ahead_s) * 1e9)}, NULL);
 }
 
@@ -130,7 +130,7 @@ static int64_t send_body(hub_request *r, int file, int64_t offset, int64_t n, co
     static _Thread_local char piece[PIECE];
     double start_s = ft_now_s();
     int64_t sent = 0, end = fault->stop_at >= 0 ? fault->stop_at : n;
-    size_t most = r->server->options.slow ? PIECE / 8 : PIECE;
+    size_t most = r->options.slow ? PIECE / 8 : PIECE;
     while (sent < end) {
         size_t want = (int64_t)most < end - sent ? most : (size_t)(end - sent);
         ssize_t got = pread(file, piece, want, offset + sent);
@@ -138,7 +138,7 @@ static int64_t send_body(hub_request *r, int file, int64_t offset, int64_t n, co
         if (fault->flip_at >= sent && fault->flip_at < sent + got) piece[fault->flip_at - sent] ^= 0x20;
         if (!send_all(r->fd, piece, (size_t)got)) break;
         sent += got;
-        keep_to_rate(r->server, start_s, sent);
+        keep_to_rate(r->options.slow, start_s, sent);
     }
     if (sent < n) r->close = true;
     if (fault->hang) hang(r);
@@ -148,7 +148,7 @@ static int64_t send_body(hub_request *r, int file, int64_t offset, int64_t n, co
 // The range asked for, within the file; false if it lies outside.
 static bool choose_range(const hub_request *r, int64_t bytes, int64_t *begin, int64_t *end)
 {
-    bool whole = r->range_begin < 0 || r->server->options.ignore_range;
+    bool whole = r->range_begin < 0 || r->options.ignore_range;
     *begin = whole ? 0 : r->range_begin;
     *end = whole || r->range_end < 0 || r->range_end >= bytes ? bytes : r->range_end + 1;
     return whole || *begin < bytes;
@@ -226,7 +226,7 @@ static void answer(hub_request *r)
     if (hub_take(server, &server->options.busy)) {
         hub_send_error(r, 503, NULL, "Service Unavailable");
     } else if (hub_take(server, &server->options.refused)) {
-        snprintf(headers, sizeof headers, "Retry-After: %d\r\n", server->options.retry_after_s);
+        snprintf(headers, sizeof headers, "Retry-After: %d\r\n", r->options.retry_after_s);
         hub_send_text(r, 429, headers, "");
     } else if (r->host == HUB) {
         hub_answer(r);
@@ -258,6 +258,7 @@ static void serve(hub_request *r)
     size_t have = 0, head;
     while (read_head(r->fd, buffer, &have, &head)) {
         if (!parse(r, buffer)) return;
+        r->options = hub_server_get(r->server);
         answer(r);
         if (r->close) return;
         memmove(buffer, buffer + head, have - head);
@@ -372,6 +373,21 @@ const char *hub_server_endpoint(const hub_server *server)
 hub_server_options *hub_server_faults(hub_server *server)
 {
     return &server->options;
+}
+
+hub_server_options hub_server_get(hub_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    hub_server_options options = server->options;
+    pthread_mutex_unlock(&server->lock);
+    return options;
+}
+
+void hub_server_set(hub_server *server, const hub_server_options *options)
+{
+    pthread_mutex_lock(&server->lock);
+    server->options = *options;
+    pthread_mutex_unlock(&server->lock);
 }
 
 void hub_server_count(hub_server *server, hub_server_counts *counts)

@@ -38,7 +38,7 @@ static bool is_guarded(const address *a, const char *how)
 // Whether the caller may see the repository; answers if not. A gated one's listing is open.
 static bool allowed(hub_request *r, const address *a, bool files)
 {
-    const char *valid = r->server->options.token;
+    const char *valid = r->options.token;
     bool good = valid && strcmp(r->token, valid) == 0;
     if (r->token[0] && valid && !good) {
         hub_send_error(r, 401, NULL, "Invalid credentials in Authorization header");
@@ -56,7 +56,7 @@ static bool open_repository(hub_request *r, const address *a, bool files, served
 {
     bool found;
     if (!allowed(r, a, files)) return false;
-    if (served_repository_read(repository, r->server->options.directory, a->kind, a->name, a->revision, &found)) return true;
+    if (served_repository_read(repository, r->options.directory, a->kind, a->name, a->revision, &found)) return true;
     hub_send_error(r, found ? 404 : r->token[0] ? 404 : 401, found ? "RevisionNotFound" : "RepoNotFound", found ? "Invalid rev id" : "Repository not found");
     return false;
 }
@@ -99,7 +99,7 @@ static void add_folders(json_t *entries, const served_repository *repository)
 static void answer_tree(hub_request *r, const address *a)
 {
     served_repository repository;
-    const hub_server_options *options = &r->server->options;
+    const hub_server_options *options = &r->options;
     if (!open_repository(r, a, false, &repository)) return;
     const char *cursor = strstr(r->query, "cursor=");
     int begin = cursor ? atoi(cursor + 7) : 0, page = options->page ? options->page : 1000;
@@ -133,13 +133,13 @@ static void redirect(hub_request *r, const served_repository *repository, const 
 {
     char headers[4096];
     hub_server *server = r->server;
-    bool once_more = server->options.relative && strstr(r->query, "again") == NULL;
+    bool once_more = r->options.relative && strstr(r->query, "again") == NULL;
     int n = snprintf(headers, sizeof headers, "X-Repo-Commit: %s\r\nX-Linked-Etag: \"%s\"\r\nX-Linked-Size: %lld\r\n", repository->commit, file->sha256,
                      (long long)file->bytes);
     if (once_more) snprintf(headers + n, sizeof headers - (size_t)n, "Location: %.*s?again=1\r\n", (int)strcspn(r->target, "?"), r->target);
     else
         snprintf(headers + n, sizeof headers - (size_t)n, "Location: http://127.0.0.1:%d%s/%s?signature=%d\r\n", server->port[CDN],
-                 repository->directory + strlen(server->options.directory), file->path, new_link(server));
+                 repository->directory + strlen(r->options.directory), file->path, new_link(server));
     hub_send_text(r, once_more ? 307 : 302, headers, "Found. Redirecting.");
 }
 
@@ -151,7 +151,7 @@ static void answer_resolve(hub_request *r, const address *a)
     const served_file *file = served_repository_find(&repository, a->path);
     if (file == NULL) {
         hub_send_error(r, 404, "EntryNotFound", "Entry not found");
-    } else if (file->large && !r->server->options.direct) {
+    } else if (file->large && !r->options.direct) {
         redirect(r, &repository, file);
     } else {
         char *path = ft_path_join(repository.directory, file->path);
@@ -204,7 +204,7 @@ static bool link_holds(hub_request *r)
     if (link >= sizeof server->links / sizeof server->links[0]) return false;
     pthread_mutex_lock(&server->lock);
     server->counts.links++;
-    bool holds = server->options.link_uses == 0 || server->links[link]++ < server->options.link_uses;
+    bool holds = r->options.link_uses == 0 || server->links[link]++ < r->options.link_uses;
     pthread_mutex_unlock(&server->lock);
     return holds;
 }
@@ -212,7 +212,7 @@ static bool link_holds(hub_request *r)
 void hub_answer_cdn(hub_request *r)
 {
     int64_t bytes;
-    char *path = ft_format("%s%s", r->server->options.directory, r->path);
+    char *path = ft_format("%s%s", r->options.directory, r->path);
     if (!link_holds(r)) hub_send_error(r, 403, NULL, "Request has expired");
     else if (strstr(r->path, "/../") || ft_path_size(path, &bytes) != FT_OK) hub_send_error(r, 404, NULL, "no such key");
     else hub_send_file(r, path, bytes, "ETag: \"d41d8cd98f00b204\"\r\nX-Cache: Hit\r\n");

@@ -31,6 +31,7 @@ struct hub_server {
 typedef struct {
     hub_server *server;
     int fd, host;
+    hub_server_options options;  // as they were when the request came
     bool head, close;         // of the request; after the answer
     char target[2048];        // as sent
     char path[2048];          // decoded, without the query
