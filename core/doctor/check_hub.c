@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -13,6 +12,7 @@
 #include "common/text.h"
 #include "doctor/check.h"
 #include "doctor/mount.h"
+#include "io/hub_internal.h"
 
 void ft_check_curl(ft_doctor *doctor)
 {
@@ -26,55 +26,42 @@ void ft_check_curl(ft_doctor *doctor)
 
 // ---- token
 
-static const char *variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
-// $HF_HOME, else $XDG_CACHE_HOME/huggingface, else $HOME/.cache/huggingface. Heap.
-static char *hub_home(void)
-{
-    const char *home = variable("HF_HOME"), *cache = variable("XDG_CACHE_HOME");
-    if (home) return ft_strdup(home);
-    if (cache) return ft_path_join(cache, "huggingface");
-    return ft_path_join(variable("HOME") ? variable("HOME") : "", ".cache/huggingface");
-}
-
+// The file it is read from where no variable holds one (ft_hub_token). Heap.
 static char *token_path(void)
 {
-    if (variable("HF_TOKEN_PATH")) return ft_strdup(variable("HF_TOKEN_PATH"));
-    char *home = hub_home(), *path = home ? ft_path_join(home, "token") : NULL;
-    ft_free(home);
-    return path;
+    if (ft_hub_variable("HF_TOKEN_PATH")) return ft_strdup(ft_hub_variable("HF_TOKEN_PATH"));
+    if (ft_hub_variable("HF_HOME")) return ft_path_join(ft_hub_variable("HF_HOME"), "token");
+    if (ft_hub_variable("XDG_CACHE_HOME")) return ft_path_join(ft_hub_variable("XDG_CACHE_HOME"), "huggingface/token");
+    return ft_path_join(ft_hub_variable("HOME") ? ft_hub_variable("HOME") : "", ".cache/huggingface/token");
+}
+
+static void say_token(ft_doctor *doctor, const char *path)
+{
+    struct stat is;
+    bool in_variable = ft_hub_variable("HF_TOKEN") || ft_hub_variable("HUGGING_FACE_HUB_TOKEN");
+    if (in_variable) ft_check_ok(doctor, NULL, "in the environment");
+    else if (stat(path, &is) == 0 && is.st_mode & 077) ft_check_note(doctor, NULL, "chmod 600 the file", "in %s, which others can read", path);
+    else ft_check_ok(doctor, NULL, "in %s", path);
 }
 
 void ft_check_token(ft_doctor *doctor)
 {
-    struct stat is = {0};
-    char *path = token_path();
-    if (variable("HF_TOKEN")) ft_check_ok(doctor, NULL, "in HF_TOKEN");
-    else if (path == NULL || stat(path, &is) != 0 || is.st_size == 0)
+    char *token = NULL, *path = token_path();
+    ft_status status = ft_hub_token(&token);
+    if (status != FT_OK) ft_check_error(doctor, NULL, false, "hf auth login, or set HF_TOKEN to a token of the hub's settings page");
+    else if (token == NULL || path == NULL)
         ft_check_ok(doctor, NULL, "none: gated models need one (HF_TOKEN, or hf auth login), public ones do not");
-    else if (is.st_mode & 077) ft_check_note(doctor, NULL, "chmod 600 the file", "in %s, which others can read", path);
-    else ft_check_ok(doctor, NULL, "in %s", path);
+    else say_token(doctor, path);
+    ft_free(token);
     ft_free(path);
 }
 
 // ---- cache
 
-static char *cache_path(void)
-{
-    if (variable("HF_HUB_CACHE")) return ft_strdup(variable("HF_HUB_CACHE"));
-    char *home = hub_home(), *path = home ? ft_path_join(home, "hub") : NULL;
-    ft_free(home);
-    return path;
-}
-
 void ft_check_hub_cache(ft_doctor *doctor)
 {
     struct statvfs fs;
-    char *path = cache_path(), part[PATH_MAX], room[FT_HUMAN_BYTES];
+    char *path = ft_hub_cache_directory(), part[PATH_MAX], room[FT_HUMAN_BYTES];
     if (path == NULL) return;
     ft_mount_existing(path, part);
     if (!ft_mount_writable(part))

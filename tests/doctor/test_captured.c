@@ -2,6 +2,7 @@
 #include "captured.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 static void a_plain_machine_has_no_notes_about_it(void **state)
 {
@@ -145,6 +146,33 @@ static void a_low_limit_of_locked_memory_is_a_note(void **state)
     json_decref(report);
 }
 
+// Whether there is a token is said, and who can read it; never what it is.
+static void a_token_is_never_printed(void **state)
+{
+    put_memory();
+    put("/home/token", "hf_secretsecret\n");
+    unsetenv("HF_TOKEN");
+    unsetenv("HUGGING_FACE_HUB_TOKEN");
+    setenv("HF_TOKEN_PATH", full_path("/home/token"), 1);
+    assert_int_equal(chmod(full_path("/home/token"), 0644), 0);
+    json_t *report = examine("");
+    expect_row(report, "token", "note", "which others can read");
+    char *text = json_dumps(report, 0);
+    assert_null(strstr(text, "secret"));
+    free(text);
+    json_decref(report);
+    put("/home/token", "two words\n");
+    report = examine("");
+    expect_row(report, "token", "note", "");
+    json_decref(report);
+    setenv("HF_TOKEN", "hf_secretsecret", 1);
+    report = examine("");
+    expect_row(report, "token", "ok", "in the environment");
+    json_decref(report);
+    unsetenv("HF_TOKEN");
+    unsetenv("HF_TOKEN_PATH");
+}
+
 static void unreadable_memory_is_a_failure(void **state)
 {
     put("/proc/cpuinfo", "processor\t: 0\n");
@@ -162,7 +190,7 @@ int main(void)
         ROOT_TEST(a_plain_machine_has_no_notes_about_it), ROOT_TEST(limits_of_cgroup_2_are_notes), ROOT_TEST(limits_of_cgroup_1_are_notes),
         ROOT_TEST(settings_that_cost_speed_are_notes), ROOT_TEST(clocks_that_hardware_chooses_are_fine),
         ROOT_TEST(reserved_pages_that_plans_do_not_count_are_a_note), ROOT_TEST(numa_nodes_have_their_devices),
-        ROOT_TEST(unreadable_memory_is_a_failure), ROOT_TEST(a_low_limit_of_locked_memory_is_a_note),
+        ROOT_TEST(a_token_is_never_printed), ROOT_TEST(unreadable_memory_is_a_failure), ROOT_TEST(a_low_limit_of_locked_memory_is_a_note),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
