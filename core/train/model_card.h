@@ -23,6 +23,8 @@ typedef struct {
 } ft_model_card;
 
 ft_status ft_model_card_make(const ft_model_card *card, ft_text *out);
+// Its last section: the keys that somebody set and that decide the result, as a config file.
+ft_status ft_model_card_config(const ft_settings *settings, ft_text *out);
 
 // The card of a merged model. `trained`: text of the adapter's card, of which the part about the training is taken over; NULL = none.
 typedef struct {

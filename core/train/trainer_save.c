@@ -44,10 +44,11 @@ static ft_status make_card(const trainer *t, const char *name, ft_text *text)
 {
     const ft_run_state *state = &t->state;
     double loss = t->step_s > 0 ? t->loss : NAN;  // a resumed run may have had no step left
+    double first = t->options->resume_from ? NAN : t->result->first_eval_loss;
     const ft_model_card card = {
         .name = name, .settings = t->settings, .adapter = &t->session.adapter, .data = &t->data, .device = ft_device_get_info(t->session.device)->name,
         .steps = state->step, .tokens = state->tokens, .trainable_tokens = state->trainable_tokens, .skipped = state->skipped, .seconds = state->elapsed_s,
-        .train_loss = loss, .first_eval_loss = t->result->first_eval_loss, .last_eval_loss = t->result->last_eval_loss,
+        .train_loss = loss, .first_eval_loss = first, .last_eval_loss = t->result->last_eval_loss,
         .best_eval_loss = state->best_eval_loss};
     return ft_model_card_make(&card, text);
 }

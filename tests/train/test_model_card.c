@@ -135,6 +135,19 @@ static void the_config_reads_back(void **state)
     free_subject(&s);
 }
 
+static void what_was_derived_is_left_to_be_derived_again(void **state)
+{
+    subject s = make_subject(MODEL, DATA);
+    assert_ok(ft_settings_derive(&s.settings, "sequence_len", "1024", "the model's"));
+    assert_ok(ft_settings_derive(&s.settings, "tokenizer_config", MODEL, "in the cache"));
+    ft_text text = make_card(&s);
+    has(&text, "| sequence_len | 1024 |\n");
+    lacks(&text, "\nsequence_len: ");
+    has(&text, "\ntokenizer_config: meta-llama/Llama-3.1-8B\n");
+    ft_text_free(&text);
+    free_subject(&s);
+}
+
 static void save(const char *card)
 {
     ft_shape shape = tiny_shape();
@@ -236,6 +249,7 @@ int main(void)
         cmocka_unit_test(what_was_trained_is_said),
         cmocka_unit_test(nothing_of_the_machine_is_said),
         SCRATCH_TEST(the_config_reads_back),
+        cmocka_unit_test(what_was_derived_is_left_to_be_derived_again),
         SCRATCH_TEST(an_edited_card_is_kept),
         SCRATCH_TEST(an_adapter_names_a_base_of_the_hub_by_its_id),
         cmocka_unit_test(a_merged_model_takes_over_the_training),
