@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "common/file.h"
 #include "common/memory.h"
 
 ft_store_hub_calls ft_store_hub = {ft_hub_list, ft_hub_download, ft_hub_fetch_file, ft_hub_read};
@@ -48,42 +47,43 @@ static ft_status find_commit(hub_preparation *p)
     return ft_store_hub.download(&p->listing, &small, p->cancel, &p->snapshot);
 }
 
-// In messages the files are the repository's, not the outline's.
-static ft_status name_source(const hub_preparation *p, ft_store_source *source)
+// The outline under the repository's name.
+static ft_status open_source(const hub_preparation *p, ft_store_source *source)
 {
+    char *name = ft_format("%s@%s", p->listing.repository, p->listing.commit);
+    FT_ALLOC_CHECK(name);
+    ft_status status = ft_store_source_open_as(source, p->scratch.model, name, p->options->format);
+    ft_free(name);
     source->listing = &p->listing;
     source->revision = p->revision;
-    ft_free(source->directory);
-    FT_ALLOC_CHECK(source->directory = ft_format("%s@%s", p->listing.repository, p->listing.commit));
-    for (int i = 0; i < source->files.n_files; i++) {
-        ft_safetensors *file = &source->files.files[i];
-        char *path = ft_format("%s/%s", p->listing.repository, ft_path_base(file->path));
-        FT_ALLOC_CHECK(path);
-        ft_free(file->path);
-        file->path = path;
-    }
-    return FT_OK;
+    return status;
 }
 
 static ft_status build_store(hub_preparation *p, ft_store_build *build, char id[FT_HASH_TEXT])
 {
     bool made;
-    ft_base_format format = p->options->format;
-    FT_TRY(ft_store_source_open(&build->source, p->scratch.model, format));
-    FT_TRY(name_source(p, &build->source));
-    FT_TRY(ft_store_source_id(&build->source, format, id));
+    FT_TRY(open_source(p, &build->source));
+    FT_TRY(ft_store_source_id(&build->source, p->options->format, id));
     build->scratch = p->scratch.shards;
     FT_TRY(ft_store_build_run(build, id, &made));
     return made ? FT_OK : ft_store_adopt(build);
 }
 
-static ft_status stream(hub_preparation *p, char id[FT_HASH_TEXT])
+static ft_status outline_and_build(hub_preparation *p, char id[FT_HASH_TEXT])
 {
     FT_TRY(ft_store_outline(&p->listing, p->snapshot, p->scratch.model, p->options->quiet, p->cancel));
     ft_store_build *build = ft_store_build_new(p->options, p->cancel);
     FT_ALLOC_CHECK(build);
     ft_status status = build_store(p, build, id);
     ft_store_build_free(build);
+    return status;
+}
+
+static ft_status stream(hub_preparation *p, char id[FT_HASH_TEXT])
+{
+    FT_TRY(ft_store_scratch_open(&p->scratch, p->scratch_parent, p->options, p->listing.commit));
+    ft_status status = outline_and_build(p, id);
+    ft_store_scratch_close(&p->scratch, status == FT_OK);
     return status;
 }
 
@@ -104,13 +104,9 @@ static void drop_leftovers(hub_preparation *p)
 static ft_status prepare(hub_preparation *p, char id[FT_HASH_TEXT])
 {
     FT_TRY(find_commit(p));
-    if (ft_store_find_snapshot(p->snapshot, p->options, id) == FT_OK) {
-        drop_leftovers(p);
-        return check_opens(p, id);
-    }
-    FT_TRY(ft_store_scratch_open(&p->scratch, p->scratch_parent, p->options, p->listing.commit));
-    ft_status status = stream(p, id);
-    ft_store_scratch_close(&p->scratch, status == FT_OK);
+    ft_status status = ft_store_find_snapshot(p->snapshot, p->options, id);
+    if (status == FT_OK) drop_leftovers(p);
+    if (status == FT_E_NOT_FOUND) status = stream(p, id);
     return status == FT_OK ? check_opens(p, id) : status;
 }
 

@@ -41,7 +41,7 @@ typedef struct {
 } ft_store_origin;
 
 typedef struct {
-    char *directory;  // absolute; from the hub ORG/NAME@COMMIT
+    char *directory;  // its name: absolute path, or of the hub ORG/NAME@COMMIT
     char *config;     // config.json verbatim
     ft_shape shape;
     ft_model_files files;
@@ -52,6 +52,8 @@ typedef struct {
 
 // Opens the model and checks that every tensor of the shape is there with its shape and a dtype we read.
 ft_status ft_store_source_open(ft_store_source *source, const char *directory, ft_base_format format);
+// What messages and the manifest call it (NULL: the directory) is `name`.
+ft_status ft_store_source_open_as(ft_store_source *source, const char *directory, const char *name, ft_base_format format);
 void ft_store_source_close(ft_store_source *source);
 ft_status ft_store_source_id(const ft_store_source *source, ft_base_format format, char id[FT_HASH_TEXT]);
 // The source tensor of a role; it exists for every role a record of the layout contains.

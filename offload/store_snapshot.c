@@ -1,5 +1,6 @@
 // Stores and unfinished builds of a commit of the hub, found again on the drives.
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +11,13 @@
 // CACHE/models--ORG--NAME/snapshots/COMMIT (io/hub_cache.h), wherever the cache is.
 bool ft_store_is_snapshot(const char *directory, const char *repository, const char *commit)
 {
-    char real[PATH_MAX];
+    char real[PATH_MAX], end[PATH_MAX];
     if (realpath(directory, real) == NULL) return false;
     const char *slash = strchr(repository, '/');
     int organisation = slash != NULL ? (int)(slash - repository) : 0;
-    char *end = ft_format("/models--%.*s%s%s/snapshots/%s", organisation, repository, slash != NULL ? "--" : "", slash != NULL ? slash + 1 : repository, commit);
-    bool is = end != NULL && ft_name_ends_with(real, end);
-    ft_free(end);
-    return is;
+    snprintf(end, sizeof end, "/models--%.*s%s%s/snapshots/%s", organisation, repository, slash != NULL ? "--" : "",
+             slash != NULL ? slash + 1 : repository, commit);
+    return ft_name_ends_with(real, end);
 }
 
 // What of the directories of nvme is there.

@@ -42,25 +42,43 @@ static ft_form source_form(void *context, ft_role role, int64_t layer)
     return (ft_form){dtype, dtype == FT_DTYPE_F8_E4M3 ? source->shape.quantization.kind : FT_SCALE_NONE};
 }
 
-static ft_status open_parts(ft_store_source *source, const char *directory, ft_base_format format)
+// In messages a file is NAME/FILE.
+static ft_status name_files(ft_model_files *files, const char *name)
+{
+    for (int i = 0; i < files->n_files; i++) {
+        char *path = ft_path_join(name, ft_path_base(files->files[i].path));
+        FT_ALLOC_CHECK(path);
+        ft_free(files->files[i].path);
+        files->files[i].path = path;
+    }
+    return FT_OK;
+}
+
+static ft_status open_parts(ft_store_source *source, const char *directory, const char *name, ft_base_format format)
 {
     char absolute[PATH_MAX];
     if (realpath(directory, absolute) == NULL) return ft_error_errno(FT_E_INPUT, errno, "model directory %s", directory);
-    source->directory = ft_strdup(absolute);
+    source->directory = ft_strdup(name != NULL ? name : absolute);
     FT_ALLOC_CHECK(source->directory);
-    FT_TRY(ft_shape_read_text(&source->shape, source->directory, &source->config));
+    FT_TRY(ft_shape_read_text(&source->shape, absolute, &source->config));
     FT_TRY(ft_base_format_check(&source->shape, format, source->directory));
-    FT_TRY(ft_model_files_open(&source->files, source->directory));
+    FT_TRY(ft_model_files_open(&source->files, absolute));
+    if (name != NULL) FT_TRY(name_files(&source->files, name));
     FT_TRY(ft_store_source_check(source));
     return ft_layout_make(&source->layout, &source->shape, format, source_form, source);
 }
 
-ft_status ft_store_source_open(ft_store_source *source, const char *directory, ft_base_format format)
+ft_status ft_store_source_open_as(ft_store_source *source, const char *directory, const char *name, ft_base_format format)
 {
     *source = (ft_store_source){0};
-    ft_status status = open_parts(source, directory, format);
+    ft_status status = open_parts(source, directory, name, format);
     if (status != FT_OK) ft_store_source_close(source);
     return status;
+}
+
+ft_status ft_store_source_open(ft_store_source *source, const char *directory, ft_base_format format)
+{
+    return ft_store_source_open_as(source, directory, NULL, format);
 }
 
 void ft_store_source_close(ft_store_source *source)

@@ -94,10 +94,12 @@ static ft_status open_store(ft_session *session, const ft_config *config, const 
     FT_TRY(store_options(session, config, session_options, &options));
     for (int i = 0; i < config->nvme.n; i++) FT_TRY(ft_make_directory(config->nvme.items[i]));
     // A store made from the hub's commit needs none of its weight files, and they may not be here.
-    if (ft_store_find_snapshot(config->base_model, &options, session->store_id) != FT_OK) {
+    ft_status status = ft_store_find_snapshot(config->base_model, &options, session->store_id);
+    if (status == FT_E_NOT_FOUND) {
         FT_TRY(ft_store_id(config->base_model, options.format, session->store_id));
-        FT_TRY(ft_store_prepare(config->base_model, &options, session_options->stop));
+        status = ft_store_prepare(config->base_model, &options, session_options->stop);
     }
+    FT_TRY(status);
     FT_TRY(ft_store_open(&session->store, config->base_model, session->store_id, &options));
     session->layout = session->store->layout;
     return FT_OK;

@@ -1,4 +1,5 @@
 // The hub's calls replaced by ones that read a model directory: counted, across processes too, and with faults at chosen places.
+// They run on the build's threads, so they assert nothing that memory could be short for.
 #ifndef FT_TESTS_OFFLOAD_LOCAL_HUB_H
 #define FT_TESTS_OFFLOAD_LOCAL_HUB_H
 
@@ -30,23 +31,33 @@ typedef struct {
 static local_hub *hub;
 static const char *hub_model, *hub_cache;  // the directory behind it; the cache
 
-static inline char *hub_hash(const char *path, char hash[65])
-{
-    size_t bytes;
-    char *data = site_read_file(path, &bytes);
-    ft_hash128_text(ft_hash128_of(data, bytes), hash);
-    ft_free(data);
-    return hash;
-}
-
-static inline void hub_add(ft_hub_listing *listing, const char *name)
+// A file of the directory, from malloc.
+static inline char *hub_file_bytes(const char *name, size_t *bytes)
 {
     char path[700];
-    ft_hub_file *file = &listing->files[listing->n_files++];
+    struct stat info;
     snprintf(path, sizeof path, "%s/%s", hub_model, name);
-    *file = (ft_hub_file){.path = ft_strdup(name), .large = true};
-    assert_ok(ft_path_size(path, &file->bytes));
-    hub_hash(path, file->hash);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &info) != 0) abort();
+    char *data = malloc((size_t)info.st_size + 1);
+    *bytes = (size_t)info.st_size;
+    if (data == NULL || pread(fd, data, *bytes, 0) != info.st_size) abort();
+    close(fd);
+    return data;
+}
+
+static inline ft_status hub_add(ft_hub_listing *listing, const char *name)
+{
+    size_t bytes;
+    ft_hub_file *file = &listing->files[listing->n_files];
+    FT_ALLOC_CHECK(file->path = ft_strdup(name));
+    listing->n_files++;
+    file->large = true;
+    char *data = hub_file_bytes(name, &bytes);
+    file->bytes = (int64_t)bytes;
+    ft_hash128_text(ft_hash128_of(data, bytes), file->hash);
+    free(data);
+    return FT_OK;
 }
 
 static inline int hub_by_path(const void *a, const void *b)
@@ -54,46 +65,56 @@ static inline int hub_by_path(const void *a, const void *b)
     return strcmp(((const ft_hub_file *)a)->path, ((const ft_hub_file *)b)->path);
 }
 
-static inline ft_status hub_list(ft_hub_listing *listing, ft_hub_kind kind, const char *id, const char *revision, const volatile int *cancel)
+static inline ft_status hub_fill(ft_hub_listing *listing, const char *id, const char *revision)
 {
     size_t repository = strcspn(id, "@");
     bool is_commit = revision != NULL && strlen(revision) == 40;
+    FT_ALLOC_CHECK(listing->repository = ft_strndup(id, repository));
+    FT_ALLOC_CHECK(listing->revision = ft_strdup(id[repository] ? id + repository + 1 : revision != NULL ? revision : "main"));
+    FT_ALLOC_CHECK(listing->commit = ft_strdup(is_commit ? revision : hub->commit));
+    FT_ALLOC_CHECK(listing->files = FT_NEW_ARRAY(ft_hub_file, HUB_FILES));
+    ft_status status = FT_OK;
     DIR *stream = opendir(hub_model);
-    assert_non_null(stream);
-    atomic_fetch_add(&hub->lists, 1);
-    *listing = (ft_hub_listing){.kind = kind, .repository = ft_strndup(id, repository), .files = FT_NEW_ARRAY(ft_hub_file, HUB_FILES)};
-    listing->revision = ft_strdup(id[repository] ? id + repository + 1 : revision != NULL ? revision : "main");
-    listing->commit = ft_strdup(is_commit ? revision : hub->commit);
-    for (struct dirent *item; (item = readdir(stream)) != NULL;)
-        if (item->d_name[0] != '.') hub_add(listing, item->d_name);
+    for (struct dirent *item; status == FT_OK && (item = readdir(stream)) != NULL;)
+        if (item->d_name[0] != '.') status = hub_add(listing, item->d_name);
     closedir(stream);
     qsort(listing->files, (size_t)listing->n_files, sizeof *listing->files, hub_by_path);
-    return FT_OK;
+    return status;
 }
 
-static inline ft_status hub_copy(const char *from, const char *to)
+static inline ft_status hub_list(ft_hub_listing *listing, ft_hub_kind kind, const char *id, const char *revision, const volatile int *cancel)
+{
+    atomic_fetch_add(&hub->lists, 1);
+    *listing = (ft_hub_listing){.kind = kind};
+    ft_status status = hub_fill(listing, id, revision);
+    if (status != FT_OK) ft_hub_listing_free(listing);
+    return status;
+}
+
+static inline ft_status hub_copy(const char *name, const char *to)
 {
     size_t bytes;
-    char *data = site_read_file(from, &bytes);
+    char *data = hub_file_bytes(name, &bytes);
     ft_status status = ft_file_write(to, data, bytes);
-    ft_free(data);
+    free(data);
     return status;
 }
 
 // The small files alone, as the globs ask for.
 static inline ft_status hub_download(const ft_hub_listing *listing, const ft_hub_options *options, const volatile int *cancel, char **snapshot)
 {
-    *snapshot = ft_format("%s/models--org--name/snapshots/%s", hub_cache, listing->commit);
-    assert_ok(ft_make_directories(*snapshot));
+    char to[700];
     assert_true(options->n_include > 0 && !options->all);
+    snprintf(to, sizeof to, "%s/models--org--name/snapshots/%s", hub_cache, listing->commit);
+    FT_TRY(ft_make_directories(to));
+    size_t end = strlen(to);
     for (int i = 0; i < listing->n_files; i++) {
-        char from[700], to[700];
         if (!ft_name_ends_with(listing->files[i].path, ".json")) continue;
-        snprintf(from, sizeof from, "%s/%s", hub_model, listing->files[i].path);
-        snprintf(to, sizeof to, "%s/%s", *snapshot, listing->files[i].path);
-        assert_ok(hub_copy(from, to));
+        snprintf(to + end, sizeof to - end, "/%s", listing->files[i].path);
+        FT_TRY(hub_copy(listing->files[i].path, to));
     }
-    return FT_OK;
+    *snapshot = ft_strndup(to, end);
+    return *snapshot != NULL ? FT_OK : FT_E_NOMEM;
 }
 
 static inline int64_t hub_directory_bytes(const char *path)
@@ -126,32 +147,26 @@ static inline void hub_measure(const char *path)
 static inline ft_status hub_fetch(const ft_hub_listing *listing, const ft_hub_file *file, const char *path, const ft_hub_options *options,
                                   const volatile int *cancel)
 {
-    char from[700], part[700];
+    char part[700];
     size_t bytes;
-    snprintf(from, sizeof from, "%s/%s", hub_model, file->path);
     snprintf(part, sizeof part, "%s.part", path);
-    char *data = site_read_file(from, &bytes);
     int n = atomic_fetch_add(&hub->fetches, 1) + 1;
-    if (*cancel) {
-        ft_free(data);
-        return ft_error(FT_E_STOPPED, "stopped");
-    }
-    if (n == atomic_load(&hub->die_at)) {
-        assert_ok(ft_file_write(part, data, bytes / 2));
-        raise(SIGKILL);
-    }
+    if (*cancel) return ft_error(FT_E_STOPPED, "stopped");
     if (atomic_load(&hub->wrong) > 0) {
         atomic_fetch_sub(&hub->wrong, 1);
-        ft_free(data);
         return ft_error(FT_E_CORRUPT, "%s: %s: its hash is not the hub's", listing->repository, file->path);
     }
+    char *data = hub_file_bytes(file->path, &bytes);
+    bool dies = n == atomic_load(&hub->die_at);
     if (atomic_load(&hub->swapped) > 0) {
         atomic_fetch_sub(&hub->swapped, 1);
         data[bytes - 1] ^= 1;  // in the last sample
     }
-    assert_ok(ft_file_write(part, data, bytes));
-    ft_free(data);
-    assert_int_equal(rename(part, path), 0);
+    ft_status status = ft_file_write(part, data, dies ? bytes / 2 : bytes);
+    free(data);
+    if (dies) raise(SIGKILL);
+    FT_TRY(status);
+    if (rename(part, path) != 0) abort();
     hub_measure(path);
     hub_count_whole(file->path);
     return FT_OK;
@@ -162,9 +177,9 @@ static inline ft_status hub_read(const ft_hub_listing *listing, const ft_hub_fil
 {
     char path[700];
     snprintf(path, sizeof path, "%s/%s", hub_model, file->path);
-    assert_true(offset >= 0 && bytes > 0 && offset + bytes <= file->bytes);
+    if (offset < 0 || bytes <= 0 || offset + bytes > file->bytes) abort();
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    assert_true(fd >= 0 && pread(fd, dst, (size_t)bytes, offset) == bytes);
+    if (fd < 0 || pread(fd, dst, (size_t)bytes, offset) != bytes) abort();
     close(fd);
     atomic_fetch_add(&hub->reads, 1);
     return FT_OK;

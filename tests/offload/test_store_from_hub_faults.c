@@ -1,4 +1,6 @@
 // A build from the hub that is killed, stopped, given wrong bytes or too little room.
+#include <math.h>
+
 #include "offload/local_hub.h"
 
 #define SHARDS 6
@@ -116,6 +118,29 @@ static void a_file_that_is_not_the_one_that_was_read_is_refused(void **state)
     close_reference(&r);
 }
 
+// What is wrong with the model is said of the repository, and before any weight file is fetched where the headers show it.
+static void what_is_wrong_names_the_repository(void **state)
+{
+    site s;
+    ft_test_model model = model_of();
+    site_open(&s, 1);
+    hub_open(&s);
+    model.misshape = "model.norm.weight";
+    assert_ok(ft_test_model_write(&model, s.model));
+    assert_fails(hub_prepare(&s), FT_E_INPUT, "tensor model.norm.weight is [129], config.json says [128]");
+    assert_non_null(strstr(ft_error_message(), "org/name@aaaa"));
+    assert_int_equal(atomic_load(&hub->fetches), 0);
+    model = model_of();
+    model.spoil = "model.layers.1.mlp.up_proj.weight";
+    model.spoil_index = 5;
+    model.spoil_value = INFINITY;
+    assert_ok(ft_test_model_write(&model, s.model));
+    memset(hub->commit, 'b', 40);
+    assert_fails(hub_prepare(&s), FT_E_NUMERIC, "org/name@bbbb");
+    assert_non_null(strstr(ft_error_message(), "model.layers.1.mlp.up_proj.weight"));
+    site_close(&s);
+}
+
 static volatile int stop;
 
 static ft_status stop_at_journal(const char *step)
@@ -216,6 +241,7 @@ int main(void)
         cmocka_unit_test(what_a_killed_run_left_behind_a_whole_store_goes),
         cmocka_unit_test(wrong_bytes_are_refused_and_fetched_by_the_next_run),
         cmocka_unit_test(a_file_that_is_not_the_one_that_was_read_is_refused),
+        cmocka_unit_test(what_is_wrong_names_the_repository),
         cmocka_unit_test(a_stopped_build_continues),
         cmocka_unit_test(a_build_whose_revision_moved_is_finished_at_its_commit),
         cmocka_unit_test(room_for_the_weight_files_is_asked_for),

@@ -1,14 +1,17 @@
-// Every allocation of prepare, open, read, list and remove fails once: FT_E_NOMEM, nothing leaks (address sanitizer), nothing
+// Every allocation of prepare, prepare from the hub, open, read, list and remove fails once: FT_E_NOMEM, nothing leaks (address sanitizer), nothing
 // breaks, and the next attempt succeeds.
-#include "offload/store_support.h"
-
-#include "offload/store_internal.h"
+#include "offload/local_hub.h"
 
 typedef ft_status (*attempt)(site *s);
 
 static ft_status prepare(site *s)
 {
     return ft_store_prepare(s->model, &s->options, NULL);
+}
+
+static ft_status prepare_from_hub(site *s)
+{
+    return hub_prepare(s);
 }
 
 static ft_status open_and_read(site *s)
@@ -110,6 +113,19 @@ static void prepare_from_nothing_survives_every_allocation_failing(void **state)
     site_close(&s);
 }
 
+// With the hub's threads; what a failed attempt fetched is not fetched again.
+static void prepare_from_the_hub_survives_every_allocation_failing(void **state)
+{
+    site s;
+    ft_test_model model = nomem_model();
+    site_open(&s, 1);
+    assert_ok(ft_test_model_write(&model, s.model));
+    hub_open(&s);
+    fail_every_allocation(&s, prepare_from_hub);
+    assert_ok(open_and_read(&s));
+    site_close(&s);
+}
+
 static void reading_listing_and_removing_survive_every_allocation_failing(void **state)
 {
     site s;
@@ -130,6 +146,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(prepare_survives_every_allocation_failing),
         cmocka_unit_test(prepare_from_nothing_survives_every_allocation_failing),
+        cmocka_unit_test(prepare_from_the_hub_survives_every_allocation_failing),
         cmocka_unit_test(reading_listing_and_removing_survive_every_allocation_failing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
