@@ -15,9 +15,9 @@ typedef struct ft_http ft_http;
 // What is kept of an answer's head; "" and -1 = not there.
 typedef struct {
     char location[4096], link[2048];
-    char etag[160], linked_etag[160], commit[64];  // quotes and W/ removed
+    char etag[160], linked_etag[160];  // quotes and W/ removed
     char error_code[64], error_message[256];
-    int64_t content_length, linked_bytes;
+    int64_t linked_bytes;              // X-Linked-Size
     int64_t range_begin, range_total;  // of Content-Range
     double retry_after_s;
 } ft_http_head;

@@ -23,17 +23,15 @@ static const field fields[] = {
     FIELD("etag", TAG, etag),
     FIELD("x-linked-etag", TAG, linked_etag),
     FIELD("x-linked-size", BYTES, linked_bytes),
-    FIELD("x-repo-commit", TEXT, commit),
     FIELD("x-error-code", TEXT, error_code),
     FIELD("x-error-message", TEXT, error_message),
-    FIELD("content-length", BYTES, content_length),
     FIELD("content-range", RANGE, range_begin),
     FIELD("retry-after", SECONDS, retry_after_s),
 };
 
 void ft_http_head_clear(ft_http_head *head)
 {
-    *head = (ft_http_head){.content_length = -1, .linked_bytes = -1, .range_begin = -1, .range_total = -1, .retry_after_s = -1};
+    *head = (ft_http_head){.linked_bytes = -1, .range_begin = -1, .range_total = -1, .retry_after_s = -1};
 }
 
 // A text too long for its place is left out: half an address is worse than none.

@@ -51,7 +51,7 @@ static ft_status join(const ft_curl *curl, CURLU *url, const char *base, const c
     char *text = NULL;
     if (curl->url_set(url, CURLUPART_URL, base, 0) != CURLUE_OK || curl->url_set(url, CURLUPART_URL, location, 0) != CURLUE_OK ||
         curl->url_get(url, CURLUPART_URL, &text, 0) != CURLUE_OK)
-        return ft_error(FT_E_INPUT, "a redirect leads to what is no address");
+        return ft_error(FT_E_INPUT, "a redirect leads to what is no address: check HF_ENDPOINT and the proxy");
     *out = ft_strdup(text);
     curl->free(text);
     return *out ? FT_OK : FT_E_NOMEM;
@@ -61,7 +61,7 @@ static ft_status check_scheme(const char *base, const char *url)
 {
     bool secure = strncasecmp(url, "https://", 8) == 0;
     if (secure || (strncasecmp(url, "http://", 7) == 0 && strncasecmp(base, "https://", 8) != 0)) return FT_OK;
-    return ft_error(FT_E_INPUT, "a redirect leads away from https");
+    return ft_error(FT_E_INPUT, "a redirect leads away from https, refused: check HF_ENDPOINT and the proxy");
 }
 
 ft_status ft_url_join(const char *base, const char *location, char **url)

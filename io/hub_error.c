@@ -99,8 +99,8 @@ static ft_status refuse_network(const ft_hub_request *r)
     char name[512];
     name_subject(&r->subject, name, sizeof name);
     char *origin = ft_url_origin(r->url);
-    ft_status status = ft_error(FT_E_IO, "%s: %s: %s; check the network (https_proxy, HF_ENDPOINT) and run it again: what has arrived is kept", name,
-                                origin ? origin : "", r->transfer.message);
+    ft_status status = ft_error(FT_E_IO, "%s: %s: %s; check the network (https_proxy, HF_ENDPOINT%s) and run it again: what has arrived is kept", name,
+                                origin ? origin : "", r->transfer.message, r->transfer.final ? ", CURL_CA_BUNDLE" : "");
     ft_free(origin);
     return status;
 }

@@ -165,7 +165,8 @@ static ft_status begin_slot(fetch *f, slot *s, ft_hub_item *item, ft_extent rang
 {
     *s = (slot){.f = f, .item = item, .recorded = range.begin, .state = FT_HUB_RUNNING};
     s->request = (ft_hub_request){.client = f->listing->client, .subject = ft_hub_subject_of(f->listing, item->part.file),
-                                  .file = (int)(item->part.file - f->listing->files), .address = ft_hub_resolve_address(f->listing, item->part.file),
+                                  .file = (int)(item->part.file - f->listing->files), .entry = item->part.file,
+                                  .address = ft_hub_resolve_address(f->listing, item->part.file),
                                   .begin = range.begin, .end = range.end, .sink = on_bytes, .user = s};
     item->next = range.end;
     item->active++;

@@ -48,6 +48,7 @@ typedef struct ft_hub_request {
     ft_hub_client *client;
     ft_hub_subject subject;
     int file;                 // of the listing: its link is used and kept; -1 = none
+    const ft_hub_file *entry; // the same: what an answer says of itself is held against it; NULL = none
     char *address;            // at the endpoint; heap, taken over
     int64_t begin, end;       // range; end 0 = the whole
     // Bytes from `offset` of the file on. offset == begin comes again if the whole is asked for again.

@@ -31,7 +31,7 @@ ft_status ft_hub_read(const ft_hub_listing *listing, const ft_hub_file *file, in
     FT_ASSERT(offset >= 0 && bytes >= 0 && offset + bytes <= file->bytes, "outside of %s", file->path);
     if (bytes == 0) return FT_OK;
     target t = {dst, offset};
-    ft_hub_request r = {.client = listing->client, .subject = ft_hub_subject_of(listing, file), .file = (int)(file - listing->files),
+    ft_hub_request r = {.client = listing->client, .subject = ft_hub_subject_of(listing, file), .file = (int)(file - listing->files), .entry = file,
                         .address = ft_hub_resolve_address(listing, file), .begin = offset, .end = offset + bytes, .sink = copy, .user = &t};
     ft_status status = ft_hub_request_run(&r, cancel);
     ft_hub_request_end(&r);

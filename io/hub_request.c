@@ -81,6 +81,19 @@ static bool is_redirect(const ft_http_transfer *t)
     return t->status == FT_OK && t->code >= 300 && t->code < 400 && t->head.location[0];
 }
 
+// The hub names what it sends: X-Linked-Etag and -Size with a redirect, ETag without one. A copy elsewhere has tags of its own.
+static ft_status check_identity(const ft_hub_request *r)
+{
+    const ft_http_head *head = &r->transfer.head;
+    const char *hash = head->linked_etag[0] ? head->linked_etag : at_endpoint(r) ? head->etag : "";
+    if (r->entry == NULL || r->transfer.code >= 400) return FT_OK;
+    bool other = strlen(hash) == strlen(r->entry->hash) && strcmp(hash, r->entry->hash) != 0;
+    bool longer = (head->linked_bytes >= 0 && head->linked_bytes != r->entry->bytes) || (head->range_total >= 0 && head->range_total != r->entry->bytes);
+    if (!other && !longer) return FT_OK;
+    return ft_error(FT_E_CORRUPT, "%s: %s: what the hub sends is not the file that it lists (%s); run it again", r->subject.repository, r->subject.path,
+                    other ? "another hash" : "another length");
+}
+
 static ft_status follow(ft_hub_request *r)
 {
     char *url;
@@ -137,6 +150,7 @@ ft_status ft_hub_request_step(ft_hub_request *r, ft_hub_state *state)
     if (!r->running) return start(r);
     r->running = false;
     if (t->code) r->client->answered = true;
+    FT_TRY(check_identity(r));
     if (is_redirect(t)) return follow(r);
     if (t->status != FT_OK && t->status != FT_E_IO) return t->status;  // of the sink, with its message
     if (t->status == FT_E_IO && t->message[0] == 0) return t->status;

@@ -1,4 +1,4 @@
-// What hub_server.c (connections and HTTP) and hub_server_answers.c (the hub's own paths) share.
+// What hub_server.c (connections and HTTP), hub_server_answers.c (the hub's own paths) and hub_server_body.c share.
 #ifndef FT_TESTS_SUPPORT_HUB_SERVER_INTERNAL_H
 #define FT_TESTS_SUPPORT_HUB_SERVER_INTERNAL_H
 
@@ -47,6 +47,11 @@ bool hub_take(hub_server *server, int *countdown);
 void hub_send_text(hub_request *request, int code, const char *headers, const char *text);
 // An error as the hub says it; `error`: X-Error-Code, or NULL.
 void hub_send_error(hub_request *request, int code, const char *error, const char *message);
+// Counts and logs a request that was answered with `bytes` of a file.
+void hub_note(hub_request *request, int code, int64_t bytes);
+// False if the connection is gone.
+bool hub_send_bytes(int fd, const char *bytes, size_t n);
+bool hub_send_head(hub_request *request, int code, int64_t bytes, const char *headers);
 // Sends the file, or the range asked for, with the faults that are due.
 void hub_send_file(hub_request *request, const char *path, int64_t bytes, const char *headers);
 
