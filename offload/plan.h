@@ -141,8 +141,7 @@ typedef struct {
     double optimizer_seconds, step_seconds, tokens_per_s;
     ft_resource binding;
     double crossover_tokens;     // tokens per sweep and device above which streaming is free
-    int64_t suggested_accumulation;  // reaches it, 0 = already there or nothing is streamed
-    double suggested_tokens_per_s;
+    int64_t suggested_accumulation;  // reaches it if all of it fits into a sweep, 0 = already there or nothing is streamed
     // schedule: first sweep from cold, then the repeated one; [mode][2 * layers or layers]
     ft_visit *cold[FT_SWEEP_MODES], *steady[FT_SWEEP_MODES];
     int64_t n_visits[FT_SWEEP_MODES];
@@ -161,6 +160,13 @@ int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource);
 double ft_plan_step_seconds(const ft_plan *plan, ft_resource resource);
 // `count` indices of 0..n-1 spread evenly (Bresenham); marks them in `chosen`. Skips entries already marked.
 void ft_plan_spread(uint8_t *chosen, int64_t n, int64_t count);
+
+// The accumulation above the plan's, up to the crossover's, whose plan is the fastest (plan_suggest.c); 0 = none is faster.
+typedef struct {
+    int64_t accumulation;
+    double tokens_per_s;
+} ft_plan_suggestion;
+ft_status ft_plan_suggest(const ft_plan *plan, ft_plan_suggestion *suggestion);
 
 ft_status ft_plan_print(const ft_plan *plan, ft_text *out);  // the table people read
 json_t *ft_plan_json(const ft_plan *plan);                   // new reference; NULL when out of memory

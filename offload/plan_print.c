@@ -106,6 +106,20 @@ static ft_status print_step(const ft_plan *plan, ft_text *out)
     return ft_text_printf(out, "\n");
 }
 
+// Whether streaming is hidden, and which batch would be faster where it is not.
+static ft_status print_crossover(const ft_plan *plan, ft_text *out)
+{
+    ft_plan_suggestion more;
+    if (plan->crossover_tokens <= 0) return FT_OK;
+    if (plan->suggested_accumulation == 0)
+        return ft_text_printf(out, "Streaming is free here: the crossover is at %.0f tokens a sweep\n", plan->crossover_tokens);
+    FT_TRY(ft_plan_suggest(plan, &more));
+    FT_TRY(ft_text_printf(out, "Streaming is free above %.0f tokens a sweep: ", plan->crossover_tokens));
+    if (more.accumulation == 0) return ft_text_printf(out, "no larger batch was found that is faster\n");
+    return ft_text_printf(out, "with gradient_accumulation_steps %lld the plan is %.0f tokens/s (the batch is yours: nothing is changed)\n",
+                          (long long)more.accumulation, more.tokens_per_s);
+}
+
 static ft_status print_time(const ft_plan *plan, ft_text *out)
 {
     FT_TRY(ft_text_printf(out, "\nSeconds a sweep"));
@@ -116,13 +130,7 @@ static ft_status print_time(const ft_plan *plan, ft_text *out)
     if (plan->request.train) FT_TRY(print_phase("backward", &plan->backward, out));
     FT_TRY(print_step(plan, out));
     FT_TRY(ft_text_printf(out, "Step %.3f s, %.0f tokens/s, bound by %s\n", plan->step_seconds, plan->tokens_per_s, ft_resource_name(plan->binding)));
-    if (plan->suggested_accumulation > 0)
-        return ft_text_printf(out, "Streaming is free above %.0f tokens a sweep: gradient_accumulation_steps %lld would reach it, for about %.0f tokens/s "
-                              "(the batch is yours: nothing is changed)\n",
-                              plan->crossover_tokens, (long long)plan->suggested_accumulation, plan->suggested_tokens_per_s);
-    if (plan->crossover_tokens > 0)
-        return ft_text_printf(out, "Streaming is free here: the crossover is at %.0f tokens a sweep\n", plan->crossover_tokens);
-    return FT_OK;
+    return print_crossover(plan, out);
 }
 
 ft_status ft_plan_print(const ft_plan *plan, ft_text *out)
@@ -180,17 +188,19 @@ static json_t *layers_json(const ft_plan *plan)
 json_t *ft_plan_json(const ft_plan *plan)
 {
     const ft_plan_request *request = &plan->request;
+    ft_plan_suggestion more;
+    if (ft_plan_suggest(plan, &more) != FT_OK) return NULL;
     json_t *run = json_pack("{s:I, s:I, s:I, s:i, s:I, s:I, s:I}", "sequence_len", (json_int_t)request->sequence_len, "micro_batch_size",
                             (json_int_t)request->micro_batch_size, "gradient_accumulation_steps", (json_int_t)request->accumulation, "gpus",
                             request->gpus, "lora_r", (json_int_t)request->lora_r, "micro_batches_per_sweep", (json_int_t)plan->micro_batches,
                             "sweeps", (json_int_t)plan->sweeps);
     json_t *slots = json_pack("{s:I, s:I, s:I, s:I}", "device", (json_int_t)plan->slots, "host", (json_int_t)plan->host_slots,
                               "bytes", (json_int_t)plan->slot_bytes, "prefetch_depth", (json_int_t)plan->prefetch_depth);
-    return json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:I}", "machine", plan->machine.name, "run", run,
+    return json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:s, s:f, s:I, s:f}", "machine", plan->machine.name, "run", run,
                      "lora_parameters", (json_int_t)plan->lora_parameters, "memory", tiers_json(plan), "layers", layers_json(plan), "slots", slots,
                      "forward", phase_json(&plan->forward), "backward", phase_json(&plan->backward), "step", step_json(plan),
                      "embed_seconds", plan->embed_seconds, "head_seconds", plan->head_seconds,
                      "optimizer_seconds", plan->optimizer_seconds, "step_seconds", plan->step_seconds, "tokens_per_s", plan->tokens_per_s,
                      "binding", ft_resource_name(plan->binding), "crossover_tokens", plan->crossover_tokens, "suggested_accumulation",
-                     (json_int_t)plan->suggested_accumulation);
+                     (json_int_t)more.accumulation, "suggested_tokens_per_s", more.tokens_per_s);
 }

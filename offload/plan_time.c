@@ -120,8 +120,6 @@ static void crossover(ft_plan *plan, double form_seconds)
     plan->crossover_tokens = (slowest - form_seconds) / per_token;
     if (tokens >= plan->crossover_tokens) return;
     plan->suggested_accumulation = (int64_t)ceil(plan->crossover_tokens / (double)plan->micro_batch_tokens);
-    double compute = plan->forward.seconds[FT_RESOURCE_COMPUTE] + plan->backward.seconds[FT_RESOURCE_COMPUTE] + plan->head_seconds;
-    plan->suggested_tokens_per_s = tokens * plan->request.gpus / compute;
 }
 
 // AdamW's bytes and the gradient norm's are of the op table; zeroing the gradients is 4 more a parameter.

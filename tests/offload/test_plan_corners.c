@@ -39,7 +39,6 @@ static void check_times(const ft_plan *plan)
     check_phase(&plan->forward);
     check_phase(&plan->backward);
     a_time("crossover", plan->crossover_tokens);
-    a_time("suggested rate", plan->suggested_tokens_per_s);
     a_time("rate", plan->tokens_per_s);
     a_time("optimizer", plan->optimizer_seconds);
     assert_true(plan->step_seconds > 0 && plan->suggested_accumulation >= 0);

@@ -172,6 +172,10 @@ static void crossover_is_where_the_link_and_the_gemms_meet(void **state)
     ok(ft_plan_make(&more, &request));
     assert_int_equal(more.forward.binding, FT_RESOURCE_COMPUTE);
     assert_int_equal(more.suggested_accumulation, 0);
+    ft_plan_suggestion suggestion;
+    ok(ft_plan_suggest(&plan, &suggestion));
+    assert_int_equal(suggestion.accumulation, plan.suggested_accumulation);
+    assert_true(suggestion.tokens_per_s == more.tokens_per_s && more.tokens_per_s > plan.tokens_per_s);
     ft_plan_free(&plan);
     ft_plan_free(&more);
 }

@@ -250,6 +250,25 @@ static void targets_are_within_reach(void **state)
     assert_true(speed(&fp8) >= 380);
 }
 
+// Where a sweep of the crossover's batch does not fit, a smaller one that is faster is suggested, at the speed of its own plan.
+static void a_suggested_batch_is_as_fast_as_said(void **state)
+{
+    ft_plan plan;
+    ft_plan_suggestion best;
+    ft_machine faster = machine;
+    ft_plan_request request = request_of(&large, FT_COMPUTE_BF16, 1, 4);
+    faster.nvme_read = 6e9;
+    request.machine = &faster;
+    ok(ft_plan_make(&plan, &request));
+    ok(ft_plan_suggest(&plan, &best));
+    request.accumulation = best.accumulation;
+    assert_true(best.accumulation > 4 && best.accumulation < plan.suggested_accumulation);
+    assert_true(best.tokens_per_s == speed(&request) && best.tokens_per_s > plan.tokens_per_s);
+    request.accumulation = plan.suggested_accumulation;
+    assert_true(best.tokens_per_s > speed(&request));
+    ft_plan_free(&plan);
+}
+
 // Milliseconds; the limit leaves room for a build with sanitizers on a busy machine.
 static void the_search_is_quick(void **state)
 {
@@ -266,7 +285,7 @@ int main(void)
         cmocka_unit_test(wishes_only_slow_down), cmocka_unit_test(layer_inputs_live_in_both_tiers),
         cmocka_unit_test(a_third_slot_where_the_link_is_the_bound), cmocka_unit_test(large_layers_are_pinned_and_size_no_slot),
         cmocka_unit_test(tiles_keep_less_and_compute_more), cmocka_unit_test(aliases_are_said), cmocka_unit_test(targets_are_within_reach),
-        cmocka_unit_test(the_search_is_quick),
+        cmocka_unit_test(a_suggested_batch_is_as_fast_as_said), cmocka_unit_test(the_search_is_quick),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
