@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "common/file.h"
 #include "common/memory.h"
 
 ft_store_hub_calls ft_store_hub = {ft_hub_list, ft_hub_download, ft_hub_fetch_file, ft_hub_read};
@@ -23,12 +24,12 @@ typedef struct {
 // An unfinished build goes on at its commit, wherever the revision points now.
 static ft_status follow_unfinished(hub_preparation *p)
 {
-    char *commit;
+    char *commit, id[FT_HASH_TEXT];
     ft_hub_listing older;
-    FT_TRY(ft_store_find_unfinished(&p->listing, p->options, &commit));
+    FT_TRY(ft_store_find_unfinished(&p->listing, p->options, id, &commit));
     if (commit == NULL) return FT_OK;
-    ft_info("%s: %s has moved from %.12s to %.12s since this store was begun: it is finished from %.12s (`ft-single store remove ID` starts over)",
-            p->listing.repository, p->revision, commit, p->listing.commit, commit);
+    ft_info("%s: %s has moved from %.12s to %.12s since this store was begun: it is finished from the former (to start over: `ft-single store "
+            "remove %s` first)", p->listing.repository, p->revision, commit, p->listing.commit, id);
     ft_status status = ft_store_hub.list(&older, FT_HUB_MODEL, p->listing.repository, commit, p->cancel);
     ft_free(commit);
     if (status == FT_OK) {
@@ -47,13 +48,14 @@ static ft_status find_commit(hub_preparation *p)
     return ft_store_hub.download(&p->listing, &small, p->cancel, &p->snapshot);
 }
 
-// The outline under the repository's name.
+// The outline under the repository's name. One that cannot be used is read anew by the next run: nothing checked what was read.
 static ft_status open_source(const hub_preparation *p, ft_store_source *source)
 {
     char *name = ft_format("%s@%s", p->listing.repository, p->listing.commit);
     FT_ALLOC_CHECK(name);
     ft_status status = ft_store_source_open_as(source, p->scratch.model, name, p->options->format);
     ft_free(name);
+    if (status != FT_OK) ft_remove_tree(p->scratch.model);
     source->listing = &p->listing;
     source->revision = p->revision;
     return status;

@@ -90,8 +90,8 @@ int64_t ft_shards_bytes(const ft_store_source *source);           // and in all
 
 // --- store_snapshot.c, store_adopt.c ----------------------------------------------------------------------------------------
 
-// An unfinished build of the repository at this revision and format, but of another commit: its commit, heap; NULL = none.
-ft_status ft_store_find_unfinished(const ft_hub_listing *listing, const ft_store_options *options, char **commit);
+// An unfinished build of the repository at this revision and format, but of another commit: its id and its commit, heap; NULL = none.
+ft_status ft_store_find_unfinished(const ft_hub_listing *listing, const ft_store_options *options, char id[FT_HASH_TEXT], char **commit);
 // Whether `directory` is the snapshot of the commit.
 bool ft_store_is_snapshot(const char *directory, const char *repository, const char *commit);
 // Writes the commit into the manifests of a complete store of the same files that does not name it.

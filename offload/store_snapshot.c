@@ -60,7 +60,7 @@ static bool is_older_build(const ft_store_entry *entry, const ft_hub_listing *li
            strcmp(entry->revision, listing->revision) == 0 && strcmp(entry->commit, listing->commit) != 0;
 }
 
-ft_status ft_store_find_unfinished(const ft_hub_listing *listing, const ft_store_options *options, char **commit)
+ft_status ft_store_find_unfinished(const ft_hub_listing *listing, const ft_store_options *options, char id[FT_HASH_TEXT], char **commit)
 {
     const char *nvme[FT_MAX_DRIVES];
     ft_store_entry *entries;
@@ -70,6 +70,7 @@ ft_status ft_store_find_unfinished(const ft_hub_listing *listing, const ft_store
     ft_status status = FT_OK;
     for (int i = 0; i < n && *commit == NULL && status == FT_OK; i++) {
         if (!is_older_build(&entries[i], listing, options->format)) continue;
+        memcpy(id, entries[i].id, sizeof entries[i].id);
         *commit = ft_strdup(entries[i].commit);
         status = *commit != NULL ? FT_OK : FT_E_NOMEM;
     }

@@ -118,6 +118,19 @@ static void a_file_that_is_not_the_one_that_was_read_is_refused(void **state)
     close_reference(&r);
 }
 
+// Parts of a file have no hash: a header that makes no sense is not kept.
+static void a_header_that_was_read_wrong_is_read_again_by_the_next_run(void **state)
+{
+    reference_site r;
+    open_remembered(&r);
+    atomic_store(&hub->spoiled, 1);
+    assert_fails(hub_prepare(&r.s), FT_E_INPUT, "the header is not");
+    atomic_store(&hub->spoiled, 0);
+    assert_ok(hub_prepare(&r.s));
+    check_whole(&r);
+    close_reference(&r);
+}
+
 // What is wrong with the model is said of the repository, and before any weight file is fetched where the headers show it.
 static void what_is_wrong_names_the_repository(void **state)
 {
@@ -241,6 +254,7 @@ int main(void)
         cmocka_unit_test(what_a_killed_run_left_behind_a_whole_store_goes),
         cmocka_unit_test(wrong_bytes_are_refused_and_fetched_by_the_next_run),
         cmocka_unit_test(a_file_that_is_not_the_one_that_was_read_is_refused),
+        cmocka_unit_test(a_header_that_was_read_wrong_is_read_again_by_the_next_run),
         cmocka_unit_test(what_is_wrong_names_the_repository),
         cmocka_unit_test(a_stopped_build_continues),
         cmocka_unit_test(a_build_whose_revision_moved_is_finished_at_its_commit),
