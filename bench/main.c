@@ -4,6 +4,7 @@
 
 #include "bench/probes.h"
 #include "cli/program.h"
+#include "cli/verbs.h"
 #include "common/threads.h"
 
 #define JSON {"json", FT_FLAG_SWITCH, NULL, "print results as JSON objects", 0, 0}
@@ -150,7 +151,7 @@ static const ft_verb calibrate = {"calibrate", NULL, "[CONFIG.yaml] --geometry N
 static const ft_verb attention = {"attention", NULL, "[--geometry NAME] [--sequence-len N] [--packed] [--json]", "attention forward and backward", attention_flags, false, run_attention, 0};
 static const ft_verb ops = {"ops", NULL, "[--geometry NAME] [--bytes SIZE] [--json]", "ops that memory bounds, beside a copy", op_flags, false, run_ops, 0};
 static const ft_verb table = {"table", NULL, "RESULT.json ...", "print result files as the tables of BENCHMARKS.md", NULL, false, run_table, 64};
-static const ft_verb *const verbs[] = {&io, &offload, &step, &gemm, &attention, &ops, &calibrate, &model, &table, NULL};
+static const ft_verb *const verbs[] = {&io, &offload, &step, &gemm, &attention, &ops, &calibrate, &model, &table, &ft_verb_completion, NULL};
 
 int main(int argc, char **argv)
 {

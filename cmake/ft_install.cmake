@@ -2,7 +2,6 @@
 # Manual pages and completions are written by the programs themselves, from the tables they work by.
 set(ft_manual ${CMAKE_BINARY_DIR}/manual)
 set(ft_completions ${CMAKE_BINARY_DIR}/completions)
-set(ft_completion_files ${ft_completions}/ft-single ${ft_completions}/_ft-single ${ft_completions}/ft-single.fish)
 
 add_custom_command(OUTPUT ${ft_manual}/stamp
   COMMAND ${CMAKE_COMMAND} -E rm -rf ${ft_manual}
@@ -10,12 +9,16 @@ add_custom_command(OUTPUT ${ft_manual}/stamp
   COMMAND ft-bench --manual ${ft_manual}
   COMMAND ${CMAKE_COMMAND} -E touch ${ft_manual}/stamp
   DEPENDS ft-single ft-bench VERBATIM)
-add_custom_command(OUTPUT ${ft_completion_files}
-  COMMAND ${CMAKE_COMMAND} -E make_directory ${ft_completions}
-  COMMAND ft-single completion bash > ${ft_completions}/ft-single
-  COMMAND ft-single completion zsh > ${ft_completions}/_ft-single
-  COMMAND ft-single completion fish > ${ft_completions}/ft-single.fish
-  DEPENDS ft-single VERBATIM)
+foreach(program ft-single ft-bench)
+  set(scripts ${ft_completions}/bash/${program} ${ft_completions}/zsh/_${program} ${ft_completions}/fish/${program}.fish)
+  add_custom_command(OUTPUT ${scripts}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${ft_completions}/bash ${ft_completions}/zsh ${ft_completions}/fish
+    COMMAND ${program} completion bash > ${ft_completions}/bash/${program}
+    COMMAND ${program} completion zsh > ${ft_completions}/zsh/_${program}
+    COMMAND ${program} completion fish > ${ft_completions}/fish/${program}.fish
+    DEPENDS ${program} VERBATIM)
+  list(APPEND ft_completion_files ${scripts})
+endforeach()
 add_custom_target(ft_product ALL DEPENDS ${ft_manual}/stamp ${ft_completion_files})
 
 # A build tree has the shape of a prefix: bin/ft-single finds share/ft-single/configs beside itself.
@@ -44,9 +47,9 @@ install(PROGRAMS scripts/plot-loss DESTINATION ${CMAKE_INSTALL_DATADIR}/ft-singl
 install(FILES LICENSE README.md BENCHMARKS.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
 install(DIRECTORY ${ft_manual}/man1 ${ft_manual}/man5 DESTINATION ${CMAKE_INSTALL_MANDIR})
-install(FILES ${ft_completions}/ft-single DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-install(FILES ${ft_completions}/_ft-single DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-install(FILES ${ft_completions}/ft-single.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+install(DIRECTORY ${ft_completions}/bash/ DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+install(DIRECTORY ${ft_completions}/zsh/ DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+install(DIRECTORY ${ft_completions}/fish/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 
 string(TOLOWER ${CMAKE_SYSTEM_NAME} ft_system)
 set(CPACK_GENERATOR TGZ)

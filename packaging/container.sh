@@ -72,10 +72,12 @@ check_manual() {
 
 # A shell that is not installed is not asked.
 check_completions() {
-    local share=$prefix/share
-    bash -c 'source "$1" && complete -p ft-single >/dev/null' - "$share/bash-completion/completions/ft-single" || fail "bash does not take its completion"
-    ! command -v zsh >/dev/null || zsh -n "$share/zsh/site-functions/_ft-single" || fail "zsh does not take its completion"
-    ! command -v fish >/dev/null || fish -n "$share/fish/vendor_completions.d/ft-single.fish" || fail "fish does not take its completion"
+    local share=$prefix/share program
+    for program in ft-single ft-bench; do
+        bash -c 'source "$1" && complete -p "$2" >/dev/null' - "$share/bash-completion/completions/$program" $program || fail "bash: no completion of $program"
+        ! command -v zsh >/dev/null || zsh -n "$share/zsh/site-functions/_$program" || fail "zsh: no completion of $program"
+        ! command -v fish >/dev/null || fish -n "$share/fish/vendor_completions.d/$program.fish" || fail "fish: no completion of $program"
+    done
 }
 
 step_check() {

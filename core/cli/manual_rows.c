@@ -69,6 +69,7 @@ const ft_manual_verb ft_manual_verbs[] = {
     {"ft-bench", "calibrate", NULL, {{"ft-bench calibrate --model DIR --nvme /scratch", "Measures this machine for the plans of a model:"}}},
     {"ft-bench", "model", NULL, {{"ft-bench model --output DIR --hidden 256 --layers 4", "A small random model:"}}},
     {"ft-bench", "table", NULL, {{"ft-bench table bench/results/*.json", "Result files as tables:"}}},
+    {"ft-bench", "completion", NULL, {{"source <(ft-bench completion bash)", "Completion in this bash:"}}},
     {0},
 };
 

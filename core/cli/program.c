@@ -8,6 +8,17 @@
 #include "cli/version.h"
 
 static const char *program_name;
+static const ft_verb *const *program_verbs;
+
+const char *ft_program_name(void)
+{
+    return program_name;
+}
+
+const ft_verb *const *ft_program_verbs(void)
+{
+    return program_verbs;
+}
 
 static int fail(ft_status status)
 {
@@ -51,15 +62,16 @@ static bool asks_for_help(const char *argument)
 }
 
 // For the build, which installs the pages; no help names it.
-static int write_manual(const ft_verb *const *verbs, int argc, char **argv)
+static int write_manual(int argc, char **argv)
 {
-    ft_status status = argc == 3 ? ft_manual_write(program_name, verbs, argv[2]) : ft_error(FT_E_USAGE, "--manual: give the directory to write the pages to");
+    ft_status status = argc == 3 ? ft_manual_write(program_name, program_verbs, argv[2]) : ft_error(FT_E_USAGE, "--manual: give the directory to write the pages to");
     return status == FT_OK ? 0 : fail(status);
 }
 
 int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, char **argv)
 {
     program_name = name;
+    program_verbs = verbs;
     ft_signals_install();
     if (argc < 2 || asks_for_help(argv[1])) {
         const ft_verb *asked;
@@ -72,7 +84,7 @@ int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, cha
         ft_text text = {0};
         return print(ft_version(&text), &text, stdout);
     }
-    if (strcmp(argv[1], "--manual") == 0) return write_manual(verbs, argc, argv);
+    if (strcmp(argv[1], "--manual") == 0) return write_manual(argc, argv);
     const ft_verb *verb;
     ft_status status = ft_verb_find(&verb, verbs, argv[1]);
     if (status != FT_OK) return fail(status);

@@ -6,5 +6,8 @@
 #include "cli/args.h"
 
 int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, char **argv);
+// What it was called with, for verbs that speak of the program they belong to.
+const char *ft_program_name(void);
+const ft_verb *const *ft_program_verbs(void);
 
 #endif

@@ -5,5 +5,6 @@
 #include "cli/args.h"
 
 extern const ft_verb *const ft_verbs[];  // NULL-terminated, in the order of --help
+extern const ft_verb ft_verb_completion;  // ft-bench has it too
 
 #endif

@@ -13,7 +13,7 @@ prefix="$work/other place/prefix"
 allowed='bin/ft-(single|bench)|lib[^/]*/(.*/)?ft-single/lib[a-z]+\.so\.[0-9]+'
 allowed+='|share/ft-single/(plot-loss|configs/.+)|share/doc/ft-single/((LICENSE|(README|BENCHMARKS)\.md)|docs/[a-z0-9-]+\.(md|svg))'
 allowed+='|share/man/man(1/ft-(bench|single(-[a-z-]+)?)\.1|5/ft-single-config\.5)'
-allowed+='|share/bash-completion/completions/ft-single|share/zsh/site-functions/_ft-single|share/fish/vendor_completions\.d/ft-single\.fish'
+allowed+='|share/bash-completion/completions/ft-(single|bench)|share/zsh/site-functions/_ft-(single|bench)|share/fish/vendor_completions\.d/ft-(single|bench)\.fish'
 others=$(cd "$prefix" && find . ! -type d -printf '%P\n' | grep -Evx "$allowed" || true)
 [ -z "$others" ] || fail "installed too: $others"
 
