@@ -9,135 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/file.h"
-#include "common/log.h"
 #include "common/memory.h"
-#include "io/commit.h"
-#include "io/hub_check.h"
+#include "io/hub_fetch_internal.h"
 
 enum { RANGE_MIN = 1 << 20, RANGE_MAX = 32 << 20, RANGES_EACH = 4, JOURNAL = 8 << 20, OPEN_AT_ONCE = 64 };
-static const double slice_s = 0.1, look_again_s = 0.2;
-
-typedef struct fetch fetch;
-
-typedef struct {
-    ft_hub_request request;  // first: a transfer that has ended is its slot
-    fetch *f;
-    ft_hub_item *item;       // NULL = free
-    int64_t recorded;        // of the range, in the journal up to here
-    ft_hub_state state;
-} slot;
-
-struct fetch {
-    const ft_hub_listing *listing;
-    ft_hub_item *items;
-    int n, connections;
-    slot *slots;
-    ft_hub_checkers checkers;
-    int first, last;         // items before first are done, those from last on not begun
-    int n_open, n_done;
-    int64_t bytes, total;    // arrived, of all
-    bool quiet, told;        // told: that another process is waited for
-    ft_progress progress;
-};
-
-void ft_hub_item_free(ft_hub_item *item)
-{
-    ft_unlock_file(item->lock);
-    item->lock = -1;
-    ft_hub_part_free(&item->part);
-    ft_free(item->lock_path);
-    ft_free(item->target);
-}
-
-// ---- items
-
-static void set_window(fetch *f)
-{
-    while (f->first < f->last && f->items[f->first].state == FT_HUB_ITEM_DONE) f->first++;
-    ft_hub_checkers_window(&f->checkers, f->first, f->last);
-}
-
-static void set_state(fetch *f, ft_hub_item *item, ft_hub_item_state state)
-{
-    pthread_mutex_lock(&f->checkers.lock);
-    f->n_open += (state == FT_HUB_ITEM_OPEN) - (item->state == FT_HUB_ITEM_OPEN);
-    item->state = state;
-    pthread_mutex_unlock(&f->checkers.lock);
-}
-
-static void set_done(fetch *f, ft_hub_item *item)
-{
-    set_state(f, item, FT_HUB_ITEM_DONE);
-    ft_unlock_file(item->lock);
-    item->lock = -1;
-    f->n_done++;
-    set_window(f);
-}
-
-// It turned up whole, made by another process.
-static ft_status adopt(fetch *f, ft_hub_item *item)
-{
-    f->bytes += item->part.file->bytes - ft_hub_part_bytes(&item->part);
-    FT_TRY(item->finish(item));
-    set_done(f, item);
-    return FT_OK;
-}
-
-static void wait_for_other(fetch *f, ft_hub_item *item)
-{
-    if (!f->told) ft_info("%s: another process downloads %s; waiting for it", f->listing->repository, item->part.file->path);
-    f->told = true;
-    set_state(f, item, FT_HUB_ITEM_ELSEWHERE);
-    item->due_s = ft_now_s() + look_again_s;
-}
-
-static ft_status open_item(fetch *f, ft_hub_item *item)
-{
-    if (item->lock_path) {
-        ft_status status = ft_lock_file(item->lock_path, &item->lock);
-        if (status == FT_E_BUSY) wait_for_other(f, item);
-        if (status != FT_OK) return status == FT_E_BUSY ? FT_OK : status;
-    }
-    if (item->lock_path && ft_path_exists(item->target)) return adopt(f, item);
-    int64_t before = ft_hub_part_bytes(&item->part);
-    FT_TRY(ft_hub_part_open(&item->part));
-    f->bytes += ft_hub_part_bytes(&item->part) - before;
-    item->next = 0;
-    set_state(f, item, FT_HUB_ITEM_OPEN);
-    return FT_OK;
-}
-
-// A wrong hash: what was left by others may be to blame, or a host in the middle. Once more, all of it.
-static ft_status begin_anew(fetch *f, ft_hub_item *item)
-{
-    if (item->again++ > 0)
-        return ft_error(FT_E_CORRUPT, "%s: %s; nothing of it was kept: try again later, or through another network", f->listing->repository, item->message);
-    ft_warn("%s: %s; it is fetched again from its start", f->listing->repository, item->message);
-    pthread_mutex_lock(&f->checkers.lock);  // no checker looks at it while it changes
-    f->bytes -= item->part.file->bytes;
-    ft_status status = ft_hub_part_reset(&item->part);
-    item->next = 0;
-    item->checked = false;
-    pthread_mutex_unlock(&f->checkers.lock);
-    return status;
-}
-
-static ft_status settle_item(fetch *f, ft_hub_item *item)
-{
-    ft_status verdict;
-    if (item->state != FT_HUB_ITEM_OPEN || item->active > 0 || !ft_hub_checkers_verdict(&f->checkers, item, &verdict)) return FT_OK;
-    if (verdict == FT_OK) set_done(f, item);
-    else if (verdict == FT_E_CORRUPT) FT_TRY(begin_anew(f, item));
-    else return ft_error_adopt(verdict, item->message);
-    return FT_OK;
-}
+static const double slice_s = 0.1;
 
 // ---- slots
 
 static ft_status on_bytes(void *user, int64_t offset, const void *data, size_t n)
 {
-    slot *s = user;
+    ft_hub_slot *s = user;
     FT_TRY(ft_hub_part_write(&s->item->part, offset, data, n));
     s->f->bytes += (int64_t)n;
     int64_t end = offset + (int64_t)n;
@@ -149,7 +31,7 @@ static ft_status on_bytes(void *user, int64_t offset, const void *data, size_t n
     return FT_OK;
 }
 
-static ft_status end_slot(slot *s)
+static ft_status end_slot(ft_hub_slot *s)
 {
     ft_hub_item *item = s->item;
     int64_t end = s->request.begin + s->request.done;
@@ -161,9 +43,9 @@ static ft_status end_slot(slot *s)
     return status;
 }
 
-static ft_status begin_slot(fetch *f, slot *s, ft_hub_item *item, ft_extent range)
+static ft_status begin_slot(ft_hub_fetch_state *f, ft_hub_slot *s, ft_hub_item *item, ft_extent range)
 {
-    *s = (slot){.f = f, .item = item, .recorded = range.begin, .state = FT_HUB_RUNNING};
+    *s = (ft_hub_slot){.f = f, .item = item, .recorded = range.begin, .state = FT_HUB_RUNNING};
     s->request = (ft_hub_request){.client = f->listing->client, .subject = ft_hub_subject_of(f->listing, item->part.file),
                                   .file = (int)(item->part.file - f->listing->files), .entry = item->part.file,
                                   .address = ft_hub_resolve_address(f->listing, item->part.file),
@@ -174,14 +56,14 @@ static ft_status begin_slot(fetch *f, slot *s, ft_hub_item *item, ft_extent rang
 }
 
 // The first request of an item finds its address and whether it comes in ranges; the others wait for that.
-static void look_at_answer(slot *s)
+static void look_at_answer(ft_hub_slot *s)
 {
     const ft_http_transfer *t = &s->request.transfer;
     s->item->located = s->item->located || s->request.located;
     if (t->code == 200 && t->arrived > 0 && t->bytes < s->item->part.file->bytes) s->item->whole = true;
 }
 
-static bool next_range(fetch *f, ft_hub_item *item, ft_extent *range)
+static bool next_range(ft_hub_fetch_state *f, ft_hub_item *item, ft_extent *range)
 {
     if (item->state != FT_HUB_ITEM_OPEN || (item->active > 0 && (!item->located || item->whole))) return false;
     if (!ft_hub_part_hole(&item->part, item->next, range)) return false;
@@ -191,16 +73,16 @@ static bool next_range(fetch *f, ft_hub_item *item, ft_extent *range)
 }
 
 // The next item that is not begun, if more may be open.
-static ft_status advance(fetch *f, bool *advanced)
+static ft_status advance(ft_hub_fetch_state *f, bool *advanced)
 {
     *advanced = f->last < f->n && f->n_open < OPEN_AT_ONCE;
     if (!*advanced) return FT_OK;
-    ft_status status = open_item(f, &f->items[f->last++]);
-    set_window(f);
+    ft_status status = ft_hub_item_open(f, &f->items[f->last++]);
+    ft_hub_items_window(f);
     return status;
 }
 
-static ft_status assign(fetch *f, slot *s)
+static ft_status assign(ft_hub_fetch_state *f, ft_hub_slot *s)
 {
     ft_extent range;
     for (;;) {
@@ -212,7 +94,7 @@ static ft_status assign(fetch *f, slot *s)
     }
 }
 
-static ft_status step_slot(slot *s)
+static ft_status step_slot(ft_hub_slot *s)
 {
     FT_TRY(ft_hub_request_step(&s->request, &s->state));
     look_at_answer(s);
@@ -221,20 +103,20 @@ static ft_status step_slot(slot *s)
 
 // ---- the loop
 
-static ft_status settle(fetch *f)
+static ft_status settle(ft_hub_fetch_state *f)
 {
     for (int i = f->first; i < f->last; i++) {
         ft_hub_item *item = &f->items[i];
-        if (item->state == FT_HUB_ITEM_ELSEWHERE && ft_now_s() >= item->due_s) FT_TRY(open_item(f, item));
-        FT_TRY(settle_item(f, item));
+        if (item->state == FT_HUB_ITEM_ELSEWHERE && ft_now_s() >= item->due_s) FT_TRY(ft_hub_item_open(f, item));
+        FT_TRY(ft_hub_item_settle(f, item));
     }
     return FT_OK;
 }
 
-static ft_status assign_all(fetch *f)
+static ft_status assign_all(ft_hub_fetch_state *f)
 {
     for (int i = 0; i < f->connections; i++) {
-        slot *s = &f->slots[i];
+        ft_hub_slot *s = &f->slots[i];
         if (s->item && s->state == FT_HUB_RUNNING) look_at_answer(s);
         if (s->item == NULL) FT_TRY(assign(f, s));
         else if (s->state == FT_HUB_WAITING && ft_now_s() >= s->request.due_s) FT_TRY(step_slot(s));
@@ -242,22 +124,22 @@ static ft_status assign_all(fetch *f)
     return FT_OK;
 }
 
-static ft_status move(fetch *f)
+static ft_status move(ft_hub_fetch_state *f)
 {
     ft_http_transfer *ended;
     double wait_s = slice_s;
     for (int i = f->first; i < f->last && wait_s == slice_s; i++)
         if (f->items[i].state == FT_HUB_ITEM_OPEN && f->items[i].active == 0) wait_s = 0.005;  // a checker's verdict is near
     FT_TRY(ft_http_wait(f->listing->client->http, wait_s, &ended));
-    return ended ? step_slot((slot *)(void *)ended) : FT_OK;
+    return ended ? step_slot((ft_hub_slot *)(void *)ended) : FT_OK;
 }
 
-static void show(fetch *f)
+static void show(ft_hub_fetch_state *f)
 {
     if (!f->quiet) ft_progress_note(&f->progress, (double)f->bytes, "%d/%d files", f->n_done, f->n);
 }
 
-static ft_status loop(fetch *f, const volatile int *cancel)
+static ft_status loop(ft_hub_fetch_state *f, const volatile int *cancel)
 {
     while (f->n_done < f->n) {
         if (ft_hub_cancelled(cancel)) return ft_error(FT_E_STOPPED, "%s: stopped; what has arrived is kept, the same command goes on from there", f->listing->repository);
@@ -269,9 +151,9 @@ static ft_status loop(fetch *f, const volatile int *cancel)
     return FT_OK;
 }
 
-static ft_status begin(fetch *f)
+static ft_status begin(ft_hub_fetch_state *f)
 {
-    f->slots = FT_NEW_ARRAY(slot, f->connections);
+    f->slots = FT_NEW_ARRAY(ft_hub_slot, f->connections);
     FT_ALLOC_CHECK(f->slots);
     for (int i = 0; i < f->n; i++) {
         f->items[i].lock = -1;
@@ -283,7 +165,7 @@ static ft_status begin(fetch *f)
 }
 
 // What runs is cut off, and what it brought is recorded.
-static void stop(fetch *f)
+static void stop(ft_hub_fetch_state *f)
 {
     for (int i = 0; i < f->connections; i++)
         if (f->slots[i].item) end_slot(&f->slots[i]);
@@ -291,7 +173,7 @@ static void stop(fetch *f)
 
 ft_status ft_hub_fetch(const ft_hub_listing *listing, ft_hub_item *items, int n, const ft_hub_options *options, const volatile int *cancel)
 {
-    fetch f = {.listing = listing, .items = items, .n = n, .quiet = options && options->quiet,
+    ft_hub_fetch_state f = {.listing = listing, .items = items, .n = n, .quiet = options && options->quiet,
                .connections = options && options->connections > 0 ? options->connections : FT_HUB_CONNECTIONS};
     char message[FT_ERROR_MESSAGE_BYTES];
     ft_status status = begin(&f);

@@ -130,6 +130,7 @@ static int by_path(const void *a, const void *b)
 static ft_status find_files(ft_hub_listing *listing, const volatile int *cancel)
 {
     char *address = api_address(listing, "tree", listing->commit, "?recursive=true&expand=false");
+    FT_ALLOC_CHECK(address);
     for (int page = 0; address; page++) {
         json_t *json = NULL;
         char *next = NULL;
