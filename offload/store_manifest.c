@@ -199,7 +199,8 @@ ft_status ft_manifest_write(const ft_manifest *manifest, const char *path)
     char hash[FT_HASH64_TEXT];
     char *text = NULL;
     json_t *object = manifest_json(manifest);
-    if (object != NULL && add_hub(object, &manifest->hub) && ft_manifest_hash(object, hash) && json_object_set_new(object, "hash", json_string(hash)) == 0)
+    bool made = object != NULL && add_hub(object, &manifest->hub);
+    if (made && ft_manifest_hash(object, hash) && json_object_set_new(object, "hash", json_string(hash)) == 0)
         text = json_dumps(object, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(object);
     if (text == NULL) return ft_error(FT_E_NOMEM, "%s could not be composed: memory is short, or a path is not UTF-8", path);

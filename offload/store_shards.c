@@ -106,7 +106,8 @@ static ft_status compare(const ft_safetensors *outline, const ft_safetensors *fi
         FT_TRY(ft_store_hash_samples(file, &found));
     }
     if (same && ft_hash128_equal(expected, found)) return FT_OK;
-    return ft_error(FT_E_CORRUPT, "%s: the file that was fetched does not agree with what was read of it before: run the same command again", outline->path);
+    return ft_error(FT_E_CORRUPT, "%s: the file that was fetched does not agree with what was read of it before: run the same command again",
+                    outline->path);
 }
 
 // A pair that does not agree is of no use to the next run; which of the two is wrong is not known.

@@ -56,8 +56,9 @@ ft_status ft_store_find_snapshot(const char *directory, const ft_store_options *
 // Unfinished in these directories: a store some of whose drives are not named is none.
 static bool is_older_build(const ft_store_entry *entry, const ft_hub_listing *listing, ft_base_format format)
 {
-    return !entry->complete && entry->found_drives == entry->n_drives && entry->format == format && entry->commit != NULL && strcmp(entry->repository, listing->repository) == 0 &&
-           strcmp(entry->revision, listing->revision) == 0 && strcmp(entry->commit, listing->commit) != 0;
+    bool unfinished = !entry->complete && entry->found_drives == entry->n_drives && entry->format == format && entry->commit != NULL;
+    return unfinished && strcmp(entry->repository, listing->repository) == 0 && strcmp(entry->revision, listing->revision) == 0 &&
+           strcmp(entry->commit, listing->commit) != 0;
 }
 
 ft_status ft_store_find_unfinished(const ft_hub_listing *listing, const ft_store_options *options, char id[FT_HASH_TEXT], char **commit)

@@ -40,8 +40,9 @@ static ft_status prepare_directory(const char *model, const ft_store_options *op
 
 static ft_status prepare_from_hub(const char *model, const char *scratch, const ft_store_options *options, char id[FT_HASH_TEXT])
 {
-    if (!ft_hub_is_id(model)) return ft_error(FT_E_USAGE, "prepare: %s is not the id of a repository; --from-hub takes ORG/NAME or ORG/NAME@REVISION", model);
+    if (!ft_hub_is_id(model)) return ft_error(FT_E_USAGE, "prepare: %s is not the id of a repository; --from-hub takes ORG/NAME[@REVISION]", model);
     if (ft_path_exists(model)) return ft_error(FT_E_USAGE, "prepare: %s is a path here; leave out --from-hub to prepare it", model);
+    if (ft_hub_offline() && is_there(model, options, id)) return FT_OK;
     return ft_store_prepare_hub(model, scratch, options, &ft_stop_requested, id);
 }
 

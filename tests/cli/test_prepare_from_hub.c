@@ -97,6 +97,15 @@ static void a_second_prepare_asks_for_no_weights(void **state)
     program_free(&p);
     hub_server_count(server, &counts);
     assert_int_equal(counts.links, 0);
+    hub_server_reset(server);
+    OFFLINE(&p, "prepare", "org/name", "--from-hub", "--nvme", drive);
+    ended_well(&p);
+    program_free(&p);
+    ONLINE(&p, "prepare", "org/name", "--nvme", drive);
+    ended_well(&p);
+    program_free(&p);
+    hub_server_count(server, &counts);
+    assert_int_equal(counts.requests, 0);
 }
 
 // The losses of the steps, in order.
