@@ -41,11 +41,11 @@ typedef struct {
     int lock;
 } ft_store_scratch;
 
-// PARENT/.hub-COMMIT-FORMAT, heap.
-char *ft_store_scratch_path(const char *parent, const char *commit, ft_base_format format);
 // Names, makes and locks it; `parent` NULL = the ft-store of the first drive (by path). FT_E_BUSY names the holder of the lock.
 ft_status ft_store_scratch_open(ft_store_scratch *scratch, const char *parent, const ft_store_options *options, const char *commit);
 void ft_store_scratch_close(ft_store_scratch *scratch, bool remove);  // what it holds stays for the next run unless `remove`
+// Removes that of a build which nobody continues, if it is below `parent`. FT_E_BUSY if somebody does.
+ft_status ft_store_scratch_remove(const char *parent, const char *commit, ft_base_format format);
 
 // --- store_outline.c --------------------------------------------------------------------------------------------------------
 

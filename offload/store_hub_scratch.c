@@ -8,7 +8,7 @@
 #include "common/memory.h"
 #include "offload/store_hub.h"
 
-char *ft_store_scratch_path(const char *parent, const char *commit, ft_base_format format)
+static char *scratch_path(const char *parent, const char *commit, ft_base_format format)
 {
     return ft_format("%s/.hub-%s-%s", parent, commit, ft_base_format_name(format));
 }
@@ -26,7 +26,7 @@ static ft_status default_parent(const ft_store_options *options, char **parent)
 
 static ft_status make(ft_store_scratch *scratch, const char *parent, const ft_store_options *options, const char *commit)
 {
-    FT_ALLOC_CHECK(scratch->path = ft_store_scratch_path(parent, commit, options->format));
+    FT_ALLOC_CHECK(scratch->path = scratch_path(parent, commit, options->format));
     FT_ALLOC_CHECK(scratch->model = ft_path_join(scratch->path, "model"));
     FT_ALLOC_CHECK(scratch->shards = ft_path_join(scratch->path, "shards"));
     FT_ALLOC_CHECK(scratch->lock_path = ft_format("%s.lock", scratch->path));
@@ -44,6 +44,27 @@ ft_status ft_store_scratch_open(ft_store_scratch *scratch, const char *parent, c
     if (status == FT_OK) status = make(scratch, parent != NULL ? parent : drive, options, commit);
     ft_free(drive);
     if (status != FT_OK) ft_store_scratch_close(scratch, false);
+    return status;
+}
+
+static ft_status remove_locked(const char *path)
+{
+    int lock = -1;
+    char *lock_path = ft_format("%s.lock", path);
+    FT_ALLOC_CHECK(lock_path);
+    ft_status status = ft_store_lock(lock_path, &lock);
+    if (status == FT_OK) status = ft_remove_tree(path);
+    ft_store_unlock(lock_path, &lock);
+    ft_free(lock_path);
+    return status;
+}
+
+ft_status ft_store_scratch_remove(const char *parent, const char *commit, ft_base_format format)
+{
+    char *path = scratch_path(parent, commit, format);
+    FT_ALLOC_CHECK(path);
+    ft_status status = ft_path_exists(path) ? remove_locked(path) : FT_OK;
+    ft_free(path);
     return status;
 }
 

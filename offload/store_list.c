@@ -187,14 +187,10 @@ static ft_status remove_scratch(const ft_store_directory *directory)
 {
     ft_manifest manifest;
     ft_status status = read_any_manifest(&manifest, directory->building);
-    if (status == FT_E_NOMEM) return status;
-    if (status == FT_OK && manifest.hub.commit != NULL) {
-        char *scratch = ft_store_scratch_path(directory->root, manifest.hub.commit, manifest.format);
-        status = scratch != NULL ? ft_remove_tree(scratch) : FT_E_NOMEM;
-        ft_free(scratch);
-    }
+    if (status != FT_OK) return status == FT_E_NOMEM ? status : FT_OK;
+    if (manifest.hub.commit != NULL) status = ft_store_scratch_remove(directory->root, manifest.hub.commit, manifest.format);
     ft_manifest_free(&manifest);
-    return status == FT_OK || status == FT_E_NOMEM ? status : FT_OK;
+    return status;
 }
 
 // Under its building name a half-removed part is never mistaken for a store, and the next remove or prepare clears it.

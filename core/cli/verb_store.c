@@ -34,7 +34,8 @@ static void print_entry(const ft_store_entry *entry)
 {
     char bytes[FT_HUMAN_BYTES];
     printf("%s  %-4s  %10s  %d of %d drive%s  %-14s  %s", entry->id, entry->format == FT_BASE_FP8 ? "fp8" : "bf16",
-           ft_human_bytes(bytes, (double)entry->bytes), entry->found_drives, entry->n_drives, entry->n_drives == 1 ? "" : "s", state_of(entry), entry->source ? entry->source : "?");
+           ft_human_bytes(bytes, (double)entry->bytes), entry->found_drives, entry->n_drives, entry->n_drives == 1 ? "" : "s",
+           state_of(entry), entry->source ? entry->source : "?");
     if (entry->commit) printf("  (hub: %s, %s)", entry->repository, entry->revision);
     printf("\n");
 }
