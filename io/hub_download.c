@@ -5,18 +5,18 @@
 //     blobs/HASH.partial.incomplete    while it is not whole, with HASH.partial.incomplete.ranges (hub_part.h)
 //     snapshots/COMMIT/PATH            link to ../../blobs/HASH, with ../ for each folder in PATH
 //     refs/REVISION                    text: the commit, written when everything that was wanted is there
-//     .unfinished/COMMIT               stands while it is not
+//     .unfinished/COMMIT               stands while it is not, unless a part was asked for by name
 //   CACHE/.locks/models--ORG--NAME/HASH.lock   flock(2), as huggingface_hub holds it
 // A plain HASH.incomplete is another tool's, whole from its start: its bytes are taken over. Ours has a name of its own because it
 // has holes, and a tool that goes on from a file's length would take them for bytes.
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/file.h"
-#include "common/log.h"
 #include "common/memory.h"
 #include "io/commit.h"
 #include "io/hub_fetch.h"
@@ -184,18 +184,36 @@ static ft_status make_folders(const download *d)
     FT_TRY(make_folder(d->repository, ".unfinished"));
     FT_TRY(ft_make_directories(d->snapshot));
     FT_TRY(ft_make_directories(d->locks));
-    FT_TRY(tag_cache(d));
-    return ft_file_write(d->unfinished, "", 0);
+    return tag_cache(d);
+}
+
+static bool takes_part(const download *d)
+{
+    return d->options && d->options->n_include > 0;
+}
+
+static ft_status mark_unfinished(const download *d)
+{
+    return takes_part(d) ? FT_OK : ft_file_write(d->unfinished, "", 0);
+}
+
+static ft_status mark_finished(const download *d)
+{
+    if (takes_part(d) || unlink(d->unfinished) == 0 || errno == ENOENT) return FT_OK;
+    return ft_error_errno(FT_E_IO, errno, "%s: cannot be removed", d->unfinished);
 }
 
 // Whole before it is seen; a revision may have slashes. A commit needs no reference.
 static ft_status write_reference(const download *d)
 {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;  // a commit's temporary file is named by the process
     if (strcmp(d->listing->revision, d->listing->commit) == 0) return FT_OK;
     char *path = ft_format("%s/refs/%s", d->repository, d->listing->revision);
     FT_ALLOC_CHECK(path);
     ft_status status = make_parent(path);
+    pthread_mutex_lock(&one_at_a_time);
     if (status == FT_OK) status = ft_commit_file(path, d->listing->commit, strlen(d->listing->commit));
+    pthread_mutex_unlock(&one_at_a_time);
     ft_free(path);
     return status;
 }
@@ -212,13 +230,13 @@ static ft_status run(download *d, const volatile int *cancel)
 {
     FT_TRY(make_paths(d));
     FT_TRY(make_folders(d));
+    FT_TRY(mark_unfinished(d));
     FT_TRY(choose_files(d));
     FT_TRY(ft_hub_check_room(d->items, d->n, d->repository, d->listing->repository));
     if (d->n) FT_TRY(ft_hub_fetch(d->listing, d->items, d->n, d->options, cancel));
     FT_TRY(link_all(d));
     FT_TRY(write_reference(d));
-    if (unlink(d->unfinished) != 0 && errno != ENOENT) return ft_error_errno(FT_E_IO, errno, "%s: cannot be removed", d->unfinished);
-    return FT_OK;
+    return mark_finished(d);
 }
 
 ft_status ft_hub_download(const ft_hub_listing *listing, const ft_hub_options *options, const volatile int *cancel, char **snapshot)

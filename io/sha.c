@@ -1,5 +1,6 @@
 #include "io/sha.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static uint32_t left(uint32_t x, int n)
@@ -104,10 +105,16 @@ ft_sha_compress ft_sha_variant(ft_sha_kind kind, int index)
     return index == 0 ? compress_256 : index == 1 ? ft_sha256_native() : NULL;
 }
 
+// Asked for once: CPUID is slow where a hypervisor answers it. Threads that race here store the same value.
 static ft_sha_compress best(ft_sha_kind kind)
 {
-    ft_sha_compress native = kind == FT_SHA256 ? ft_sha256_native() : NULL;
-    return native ? native : ft_sha_variant(kind, 0);
+    static _Atomic(ft_sha_compress) best_256;
+    if (kind == FT_SHA1) return compress_1;
+    ft_sha_compress found = atomic_load_explicit(&best_256, memory_order_relaxed);
+    if (found) return found;
+    found = ft_sha256_native() ? ft_sha256_native() : compress_256;
+    atomic_store_explicit(&best_256, found, memory_order_relaxed);
+    return found;
 }
 
 // ---- streams

@@ -42,6 +42,7 @@ static int setup(void **state)
     done(ft_make_directories(model));
     done(ft_test_model_write(&sharded, model));
     for (size_t i = 0; i < sizeof tokenizer / sizeof tokenizer[0]; i++) copy_file(at("configs/demo/%s", tokenizer[i]), at("%s/%s", model, tokenizer[i]));
+    unsetenv("HF_HUB_OFFLINE");
     options = (hub_server_options){.directory = hub};
     server = hub_server_start(&options);
     assert_non_null(server);

@@ -183,6 +183,34 @@ static void what_is_partly_here_is_completed(void **state)
     ft_free(snapshot);
 }
 
+// A data set without some of its files would go unseen.
+static void an_interrupted_data_set_is_completed_first(void **state)
+{
+    static const char *const readme[] = {"README.md"};
+    volatile int stop = 1;
+    char *directory;
+    assert_ok(ft_hub_obtain(FT_HUB_DATASET, "org/rows", NULL, NULL, &directory));
+    ft_hub_listing listing;
+    assert_ok(ft_hub_list(&listing, FT_HUB_DATASET, "org/rows", NULL, NULL));
+    assert_ok(ft_remove_tree(hub_path("%s", "home/hub/datasets--org--rows/blobs")));
+    assert_ok(ft_remove_tree(directory));  // else the links that lead nowhere would tell
+    char *snapshot;
+    assert_int_equal(ft_hub_download(&listing, &(ft_hub_options){.quiet = true}, &stop, &snapshot), FT_E_STOPPED);
+    assert_ok(ft_hub_download(&listing, &(ft_hub_options){.include = readme, .n_include = 1, .quiet = true}, NULL, &snapshot));
+    ft_hub_listing_free(&listing);
+    ft_free(snapshot);
+    ft_free(directory);
+    setenv("HF_HUB_OFFLINE", "1", 1);
+    assert_int_not_equal(ft_hub_obtain(FT_HUB_DATASET, "org/rows", NULL, NULL, &directory), FT_OK);
+    assert_message_has(ft_error_message(), "ft-single download --dataset org/rows");
+    unsetenv("HF_HUB_OFFLINE");
+    assert_ok(ft_hub_obtain(FT_HUB_DATASET, "org/rows", NULL, NULL, &directory));
+    char *rows = ft_path_join(directory, "data/train.jsonl");
+    assert_true(ft_path_exists(rows));
+    ft_free(rows);
+    ft_free(directory);
+}
+
 static void offline_asks_nobody(void **state)
 {
     char *snapshot;
@@ -234,6 +262,7 @@ int main(void)
         hub_test(the_token_stays_with_the_hub),
         hub_test(the_token_may_lie_in_a_file),
         hub_test(what_is_partly_here_is_completed),
+        hub_test(an_interrupted_data_set_is_completed_first),
         hub_test(offline_asks_nobody),
         hub_test(another_tools_unfinished_file_is_continued),
     };

@@ -62,6 +62,7 @@ static void *get_main(void *argument)
 {
     char *snapshot = NULL;
     *(ft_status *)argument = hub_get("org/model", &(ft_hub_options){.connections = 3, .quiet = true}, &snapshot);
+    if (snapshot == NULL) print_error("%s\n", ft_error_message());
     ft_free(snapshot);
     return NULL;
 }
