@@ -97,6 +97,7 @@ static ft_status find_endpoint(char **endpoint)
     if (text == NULL) text = "https://huggingface.co";
     if (strncasecmp(text, "https://", 8) != 0 && strncasecmp(text, "http://", 7) != 0)
         return ft_error(FT_E_USAGE, "HF_ENDPOINT: an address that begins with https:// is needed");
+    if (strchr(text, '@')) return ft_error(FT_E_USAGE, "HF_ENDPOINT: a name or a password does not belong there; the token goes into HF_TOKEN");
     *endpoint = ft_strdup(text);
     FT_ALLOC_CHECK(*endpoint);
     for (size_t n = strlen(*endpoint); n > 0 && (*endpoint)[n - 1] == '/'; n--) (*endpoint)[n - 1] = 0;

@@ -8,7 +8,7 @@
 #include "io/http_url.h"
 #include "io/hub_internal.h"
 
-enum { ATTEMPTS = 6, ATTEMPTS_UNREACHABLE = 2 };
+enum { ATTEMPTS = 6, ATTEMPTS_UNREACHABLE = 1 };
 static const double first_wait_s = 0.5, longest_wait_s = 30, longest_asked_s = 300;
 
 // ---- again
@@ -18,7 +18,7 @@ static bool passes(int code)
     return code == 408 || code == 429 || code == 500 || code == 502 || code == 503 || code == 504;
 }
 
-// FT_HTTP_RETRIES in a row without a byte, else six; fewer where no host was ever reached.
+// FT_HTTP_RETRIES in a row without a byte, else six; one where no host was ever reached.
 static int attempts_allowed(const ft_hub_request *r)
 {
     const char *text = ft_hub_variable("FT_HTTP_RETRIES");

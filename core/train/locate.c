@@ -85,8 +85,10 @@ static ft_status locate_config(ft_settings *settings, const char *model)
     const char *revision = settings->values.revision_of_model;
     char *directory = NULL;
     ft_status status = ft_hub_locate(FT_HUB_MODEL, model, revision, &directory);
-    if (status == FT_E_NOT_FOUND && ft_hub_is_id(model) && !ft_hub_offline())
+    if (status == FT_E_NOT_FOUND && ft_hub_is_id(model) && !ft_hub_offline()) {
+        ft_info("base_model: %s is not in the Hugging Face cache; asking the hub for its config.json", model);
         status = ft_hub_obtain_files(FT_HUB_MODEL, model, revision, &(ft_hub_options){.include = names, .n_include = 1, .quiet = true}, NULL, &directory);
+    }
     if (status != FT_OK) return ft_error_prefix(status, "base_model");
     return set_located(settings, "base_model", model, directory);
 }

@@ -152,6 +152,16 @@ static void a_token_with_a_line_break_is_no_token(void **state)
     assert_int_equal(hub_counts().requests, 0);
 }
 
+static void an_endpoint_holds_no_password(void **state)
+{
+    char *snapshot;
+    setenv("HF_ENDPOINT", "https://me:secret@hub.example", 1);
+    ft_status status = hub_get("org/model", NULL, &snapshot);
+    setenv("HF_ENDPOINT", hub_server_endpoint(hub), 1);
+    assert_int_equal(status, FT_E_USAGE);
+    assert_null(strstr(ft_error_message(), "secret"));
+}
+
 static void a_full_drive_is_told_before_the_start(void **state)
 {
     ft_hub_listing listing;
@@ -182,6 +192,7 @@ int main(void)
         hub_test(retries_end),
         hub_test(refusals_say_what_to_do),
         hub_test(a_token_with_a_line_break_is_no_token),
+        hub_test(an_endpoint_holds_no_password),
         hub_test(a_full_drive_is_told_before_the_start),
     };
     return cmocka_run_group_tests(tests, hub_set_up, hub_tear_down);

@@ -43,8 +43,8 @@ static void lengths_around_a_block_equal_the_systems_programs(void **state)
     } kinds[] = {{FT_SHA1, "sha1sum"}, {FT_SHA256, "sha256sum"}};
     static const size_t lengths[] = {1, 55, 56, 63, 64, 65, 119, 120, 1000003};
     char *directory = support_directory(), *path = ft_path_join(directory, "bytes"), ours[FT_SHA_TEXT], theirs[FT_SHA_TEXT];
-    uint8_t *bytes = aligned_buffer(1000448);
-    stamp(bytes, 1000448, 3, 0, 1);
+    uint8_t *bytes = aligned_buffer(1003520);
+    stamp(bytes, 1003520, 3, 0, 1);
     for (size_t i = 0; i < 2 * sizeof lengths / sizeof lengths[0]; i++) {
         size_t n = lengths[i / 2], piece = 1 + n / 7;
         ft_sha sha;
