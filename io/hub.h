@@ -41,7 +41,8 @@ const ft_hub_file *ft_hub_listing_find(const ft_hub_listing *listing, const char
 void ft_hub_set_cancel(const volatile int *cancel);
 
 typedef struct {
-    const char *const *include;  // globs of paths, [n_include]; * and ? match / too; none = of a model what training reads (docs/hub.md), of a data set everything
+    // Globs of paths, [n_include]; * and ? match / too. None = of a model what training reads (docs/hub.md), of a data set all.
+    const char *const *include;
     int n_include;
     bool all;                    // every file of the repository
     int connections;             // 0 = 8

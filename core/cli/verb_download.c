@@ -12,7 +12,7 @@ static const ft_flag flags[] = {
     {"revision", FT_FLAG_TEXT, "REV", "branch, tag or commit (default main); the same as REPO@REV", 0, 0},
     {"include", FT_FLAG_TEXT, "GLOB[,GLOB...]", "these files alone; * matches / too", 0, 0},
     {"all", FT_FLAG_SWITCH, NULL, "every file, also weights in other formats", 0, 0},
-    {"connections", FT_FLAG_INT, "N", "at once (default 8)", 1, 64},
+    {"connections", FT_FLAG_INT, "N", "connections at once (default 8)", 1, 64},
     {"dry-run", FT_FLAG_SWITCH, NULL, "list the files and bytes instead", 0, 0},
     {NULL},
 };
