@@ -136,6 +136,17 @@ static ft_status probe_cpu(ft_machine *machine, ft_device *device)
     return FT_OK;
 }
 
+// A directory that is not there is made by the run that uses it: what counts is where.
+static ft_status look_at_drive(const char *directory, struct statvfs *fs)
+{
+    if (statvfs(directory, fs) == 0) return FT_OK;
+    int error = errno;
+    char *parent = error == ENOENT ? ft_path_parent(directory) : NULL;
+    bool found = parent && statvfs(parent, fs) == 0;
+    ft_free(parent);
+    return found ? FT_OK : ft_error_errno(FT_E_INPUT, error, "%s: cannot be used as a drive directory", directory);
+}
+
 // Free space of the drive directories; directories on one file system count once.
 static ft_status free_space(ft_machine *machine, const char *const *nvme, int n_nvme)
 {
@@ -143,8 +154,7 @@ static ft_status free_space(ft_machine *machine, const char *const *nvme, int n_
     int n_seen = 0;
     for (int i = 0; i < n_nvme && n_seen < 64; i++) {
         struct statvfs fs;
-        if (statvfs(nvme[i], &fs) != 0)
-            return ft_error_errno(FT_E_INPUT, errno, "%s: cannot be used as a drive directory", nvme[i]);
+        FT_TRY(look_at_drive(nvme[i], &fs));
         bool known = false;
         for (int k = 0; k < n_seen; k++) known |= seen[k] == fs.f_fsid;
         seen[n_seen++] = fs.f_fsid;

@@ -85,12 +85,17 @@ ft_status ft_make_directories(const char *path)
     return status;
 }
 
-ft_status ft_make_directory(const char *path)
+char *ft_path_parent(const char *path)
 {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/') length--;
     while (length > 0 && path[length - 1] != '/') length--;
-    char *parent = length > 0 ? ft_strndup(path, length) : ft_strdup(".");
+    return length > 0 ? ft_strndup(path, length) : ft_strdup(".");
+}
+
+ft_status ft_make_directory(const char *path)
+{
+    char *parent = ft_path_parent(path);
     FT_ALLOC_CHECK(parent);
     ft_status status = FT_OK;
     if (!ft_path_is_directory(parent))

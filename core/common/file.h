@@ -5,6 +5,7 @@
 #include "common/status.h"
 
 char *ft_path_join(const char *directory, const char *name);  // heap string, NULL when out of memory
+char *ft_path_parent(const char *path);                       // what the last component lies in, "." for a bare name; heap
 const char *ft_path_base(const char *path);                   // last component, points into path (trailing slashes stay)
 bool ft_name_ends_with(const char *name, const char *end);      // and is longer than it
 bool ft_path_exists(const char *path);

@@ -5,6 +5,8 @@
 #ifndef FT_DOCTOR_CHECK_H
 #define FT_DOCTOR_CHECK_H
 
+#include <limits.h>
+
 #include "doctor/doctor.h"
 #include "train/trainer.h"
 
@@ -38,6 +40,9 @@ void ft_check_fail(ft_doctor *doctor, const char *subject, const char *remedy, c
 void ft_check_error(ft_doctor *doctor, const char *subject, bool fails, const char *remedy);
 // Something hosts are compared by.
 void ft_check_fact(ft_doctor *doctor, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+// The i-th directory of --nvme, or what it would be made in where it is not there: a run makes it. NULL where neither is there.
+const char *ft_check_drive_place(const ft_doctor *doctor, int i, char place[PATH_MAX]);
 
 // A run takes the CPU device where `auto` finds no GPU it can use; asked for cuda, it fails there.
 #define FT_CHECK_CAPABILITY 90  // of the GPUs that the kernels are made for (device/device_cuda.c)

@@ -26,7 +26,8 @@
 #define SLOW 0.6                        // of the fastest drive's rate: it holds the others up
 
 typedef struct {
-    const char *name;    // directory
+    const char *name;      // as it was given
+    char place[PATH_MAX];  // the directory that is measured
     ft_drive *drive;
     int file;
     int64_t bytes;
@@ -57,8 +58,8 @@ static ft_status open_file(probed *p, const ft_config *config)
     char name[64], path[PATH_MAX];
     const ft_drive_options options = {.engine = config->io_engine, .depth = (int)config->io_depth, .chunk_bytes = (uint32_t)config->io_chunk};
     snprintf(name, sizeof name, ".ft-doctor-%d", (int)getpid());
-    snprintf(path, sizeof path, "%s/%s", p->name, name);
-    FT_TRY(ft_drive_open(&p->drive, p->name, &options));
+    if (snprintf(path, sizeof path, "%s/%s", p->place, name) >= (int)sizeof path) return ft_error(FT_E_INPUT, "%s: path too long", p->name);
+    FT_TRY(ft_drive_open(&p->drive, p->place, &options));
     FT_TRY(ft_drive_open_file(p->drive, name, true, &p->file));
     unlink(path);
     return FT_OK;
@@ -66,7 +67,7 @@ static ft_status open_file(probed *p, const ft_config *config)
 
 static ft_status write_file(probed *p, void *buffer)
 {
-    int64_t limit = file_limit(p->name);
+    int64_t limit = file_limit(p->place);
     if (limit < PIECE) return ft_error(FT_E_IO, "too little room for a probe; make room");
     double begin = ft_now_s();
     for (; p->bytes < limit && ft_now_s() - begin < WRITE_SECONDS; p->bytes += PIECE)
@@ -142,7 +143,7 @@ static bool is_drive(const ft_doctor *doctor, const probed *p)
 {
     char real[PATH_MAX];
     ft_mount mount;
-    bool memory = realpath(p->name, real) && ft_mount_find(&mount, doctor->options->root, real) && mount.behind == FT_BEHIND_MEMORY;
+    bool memory = realpath(p->place, real) && ft_mount_find(&mount, doctor->options->root, real) && mount.behind == FT_BEHIND_MEMORY;
     return !memory && strstr(ft_drive_engine(p->drive), "+direct") != NULL;
 }
 
@@ -153,7 +154,7 @@ static int open_drives(ft_doctor *doctor, probed *drives, void *buffer)
     for (int i = 0; i < doctor->config->nvme.n && n < FT_MAX_DRIVES; i++) {
         probed *p = &drives[n];
         *p = (probed){.name = doctor->config->nvme.items[i]};
-        if (!ft_path_is_directory(p->name)) continue;
+        if (ft_check_drive_place(doctor, i, p->place) == NULL) continue;
         if (open_file(p, doctor->config) != FT_OK) {
             ft_drive_close(p->drive);
         } else if (!is_drive(doctor, p)) {

@@ -23,6 +23,15 @@ static const char *drive(const ft_doctor *doctor, int i)
     return doctor->config->nvme.items[i];
 }
 
+const char *ft_check_drive_place(const ft_doctor *doctor, int i, char place[PATH_MAX])
+{
+    const char *directory = drive(doctor, i);
+    char *parent = ft_path_exists(directory) ? ft_strdup(directory) : ft_path_parent(directory);
+    bool usable = parent && ft_path_is_directory(parent) && snprintf(place, PATH_MAX, "%s", parent) < PATH_MAX;
+    ft_free(parent);
+    return usable ? place : NULL;
+}
+
 // ---- bytes there and back
 
 static ft_status transfer(const char *path, int fd, char *buffer, bool write)
@@ -53,7 +62,6 @@ static ft_status try_directory(const char *directory, bool *direct)
 {
     char path[PATH_MAX];
     void *buffer = NULL;
-    if (!ft_path_is_directory(directory)) return ft_error(FT_E_NOT_FOUND, "%s: no such directory; mkdir -p it on a fast drive", directory);
     snprintf(path, sizeof path, "%s/.ft-doctor-%d", directory, (int)getpid());
     int fd = ft_io_open_file(path, O_RDWR | O_CREAT | O_EXCL, direct);
     if (fd < 0) return fd;
@@ -64,22 +72,28 @@ static ft_status try_directory(const char *directory, bool *direct)
     return status;
 }
 
+static void check_drive(ft_doctor *doctor, int i)
+{
+    bool direct = false;
+    char at[PATH_MAX];
+    const char *name = drive(doctor, i), *place = ft_check_drive_place(doctor, i, at), *made = "";
+    if (place && strcmp(place, name) != 0) made = "not there yet, a run makes it; where it would be: ";
+    ft_status status = place ? try_directory(place, &direct) : ft_error(FT_E_NOT_FOUND, "%s: no such directory; mkdir -p it on a fast drive", name);
+    if (status != FT_OK) ft_check_error(doctor, name, true, "make it writable for this user (chown, mount -o remount,rw), or name another directory");
+    else if (direct) ft_check_ok(doctor, name, "%swritten and read back with O_DIRECT", made);
+    else
+        ft_check_note(doctor, name, "ext4 and xfs on a drive have O_DIRECT; without it reads go through the page cache, and cost memory and CPU time",
+                      "%swritten and read back, no O_DIRECT", made);
+}
+
 void ft_check_drives(ft_doctor *doctor)
 {
     ft_text usable = {0};
     if (doctor->config->nvme.n == 0)
         ft_check_note(doctor, NULL, "name the directories for base stores and spills: --nvme DIR[,DIR...], one on each drive", "none named");
     for (int i = 0; i < doctor->config->nvme.n; i++) {
-        bool direct = false;
-        const char *name = drive(doctor, i);
-        if (try_directory(name, &direct) != FT_OK)
-            ft_check_error(doctor, name, true, "make it writable for this user (chown, mount -o remount,rw), or name another directory");
-        else if (!direct)
-            ft_check_note(doctor, name, "ext4 and xfs on a drive have O_DIRECT; without it reads go through the page cache, and cost memory and CPU time",
-                          "written and read back, no O_DIRECT");
-        else
-            ft_check_ok(doctor, name, "written and read back with O_DIRECT");
-        ft_text_printf(&usable, "%s%s", i ? "," : "", name);
+        check_drive(doctor, i);
+        ft_text_printf(&usable, "%s%s", i ? "," : "", drive(doctor, i));
     }
     if (usable.length) ft_check_fact(doctor, "drives", "%s", usable.data);
     ft_text_free(&usable);
@@ -87,11 +101,12 @@ void ft_check_drives(ft_doctor *doctor)
 
 // ---- devices
 
-// false of a directory that is not there: its own row says so.
+// false of a directory that cannot be: its own row says so.
 static bool find(const ft_doctor *doctor, int i, ft_mount *mount)
 {
-    char real[PATH_MAX];
-    return realpath(drive(doctor, i), real) && ft_mount_find(mount, doctor->options->root, real);
+    char real[PATH_MAX], at[PATH_MAX];
+    const char *place = ft_check_drive_place(doctor, i, at);
+    return place && realpath(place, real) && ft_mount_find(mount, doctor->options->root, real);
 }
 
 static const char *remedy_of(const ft_mount *mount)
@@ -148,7 +163,9 @@ void ft_check_drive_space(ft_doctor *doctor)
     for (int i = 0; i < doctor->config->nvme.n; i++) {
         struct statvfs fs;
         char free_text[FT_HUMAN_BYTES], all_text[FT_HUMAN_BYTES];
-        if (statvfs(drive(doctor, i), &fs) != 0) continue;  // the row of the directory says so
+        char at[PATH_MAX];
+        const char *place = ft_check_drive_place(doctor, i, at);
+        if (place == NULL || statvfs(place, &fs) != 0) continue;  // the row of the directory says so
         int64_t room = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize, all = (int64_t)fs.f_blocks * (int64_t)fs.f_frsize;
         ft_human_bytes(free_text, (double)room);
         ft_human_bytes(all_text, (double)all);

@@ -77,14 +77,22 @@ static void a_usable_drive_is_written_and_left_empty(void **state)
 static void directories_that_no_run_could_use_fail(void **state)
 {
     write_text(at("%s/file", v.root), "x");
-    json_t *report = examine(2, "--nvme", at("%s/missing,%s/file,%s", v.root, v.root, v.nvme));
-    expect(report, at("drive %s/missing", v.root), "FAIL", "no such directory");
+    json_t *report = examine(2, "--nvme", at("%s/missing/deep,%s/file,%s", v.root, v.root, v.nvme));
+    expect(report, at("drive %s/missing/deep", v.root), "FAIL", "no such directory");
     expect(report, at("drive %s/file", v.root), "FAIL", "no such directory");
     contains(text_of(find_row(report, at("drive %s", v.nvme)), "found"), "written");
     assert_string_equal(text_of(report, "verdict"), "FAIL");
     json_decref(report);
     report = examine(2, "--nvme", "/proc");  // where nobody can create a file
     expect(report, "drive /proc", "FAIL", "/proc");
+    json_decref(report);
+}
+
+static void a_directory_that_a_run_would_make_passes(void **state)
+{
+    json_t *report = examine(0, "--nvme", at("%s/new", v.root));
+    expect(report, at("drive %s/new", v.root), "ok", "a run makes it");
+    contains(text_of(find_row(report, at("space %s/new", v.root)), "found"), "free");
     json_decref(report);
 }
 
@@ -207,7 +215,7 @@ static void the_remote_program_can_be_named(void **state)
 // Arguments reach the host as they were typed, whatever is in them; the flags about hosts do not.
 static void arguments_are_quoted_on_their_way(void **state)
 {
-    const char *odd = "/tmp/a b'c\"$HOME;echo *";
+    const char *odd = "/nowhere/a b'c\"$HOME;echo *";
     json_t *report = examine(2, "--nvme", odd, "--hostfile", hostfile("good1\n"), "--ssh", fake_ssh());
     expect(host_of(report, "good1"), at("drive %s", odd), "FAIL", "no such directory");
     json_decref(report);
@@ -223,7 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_usable_drive_is_written_and_left_empty), cmocka_unit_test(directories_that_no_run_could_use_fail),
-        cmocka_unit_test(memory_is_no_drive), cmocka_unit_test(the_plan_of_a_named_run_is_a_row), cmocka_unit_test(flags_of_hosts_need_a_hostfile),
+        cmocka_unit_test(a_directory_that_a_run_would_make_passes), cmocka_unit_test(memory_is_no_drive), cmocka_unit_test(the_plan_of_a_named_run_is_a_row), cmocka_unit_test(flags_of_hosts_need_a_hostfile),
         cmocka_unit_test(equal_hosts_are_alike), cmocka_unit_test(differences_are_named_with_their_hosts),
         cmocka_unit_test(a_host_that_is_not_reached_is_a_failure_and_hangs_nothing), cmocka_unit_test(the_remote_program_can_be_named),
         cmocka_unit_test(arguments_are_quoted_on_their_way),
