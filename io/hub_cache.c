@@ -291,13 +291,3 @@ char *ft_hub_repository_id(const char *path)
     ft_free(revision);
     return found ? ft_strdup(id.repository) : NULL;
 }
-
-char *ft_hub_repository_name(const char *path)
-{
-    ft_hub_kind kind = FT_HUB_MODEL;
-    const char *name = repository_component(path, &kind);
-    size_t bytes = name ? strcspn(name, "/") : 0;
-    for (size_t i = 0; i + 2 < bytes; i++)
-        if (name[i] == '-' && name[i + 1] == '-') return ft_strndup(name + i + 2, bytes - i - 2);
-    return bytes ? ft_strndup(name, bytes) : NULL;
-}

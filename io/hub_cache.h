@@ -20,9 +20,7 @@ bool ft_hub_is_id(const char *text);
 // FT_E_NOT_FOUND, with the command that downloads it, if an id is not in the cache or not whole (the file that makes it whole is
 // missing, or a link leads nowhere); and for a path that does not exist, with the command if it lies in a hub cache.
 ft_status ft_hub_locate(ft_hub_kind kind, const char *path_or_id, const char *revision, char **directory);
-// "NAME" of a path with a component models--ORG--NAME or datasets--ORG--NAME; heap. NULL if there is none or no memory.
-char *ft_hub_repository_name(const char *path);
-// "ORG/NAME" of such a path, likewise.
+// "ORG/NAME" of a path with a component models--ORG--NAME or datasets--ORG--NAME; heap. NULL if there is none or no memory.
 char *ft_hub_repository_id(const char *path);
 
 #endif

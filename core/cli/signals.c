@@ -18,7 +18,7 @@ static void on_signal(int number)
 {
     if (ft_stop_requested) _exit(128 + number);
     ft_stop_requested = 1;
-    say("\nstopping: the last finished step is being committed (once more to quit at once)\n");
+    say("\nstopping: what is finished is kept (once more to quit at once)\n");
 }
 
 void ft_signals_install(void)

@@ -14,7 +14,7 @@
 #define LIST(key, also, member, about) {ROW(key, also, member, LIST, ft_string_list, about)}
 
 const ft_config_key ft_dataset_keys[] = {
-    STRING(path, NULL, FT_KEY_PATH | FT_KEY_HUB, "data file or directory, or the hub id of a downloaded data set; required"),
+    STRING(path, NULL, FT_KEY_PATH | FT_KEY_HUB, "data file or directory, or a hub id; required"),
     STRING(revision, NULL, 0, "branch, tag or commit of path where that is a hub id; unset = main"),
     STRING(type, NULL, 0, "record format: alpaca, chat_template, sharegpt, completion, input_output or tokens; unset = detected"),
     STRING(split, NULL, 0, "part of a directory to read; unset = train"),

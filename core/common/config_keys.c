@@ -39,7 +39,7 @@
 const ft_config_key ft_config_keys[] = {
 #define GROUP "Model"
     STRING(base_model, "model", NULL, HUB | CHANGE,
-           "model directory (config.json, safetensors, tokenizer.json), or the hub id of a downloaded model"),
+           "model directory (config.json, safetensors, tokenizer.json), or a hub id"),
     STRING(revision_of_model, NULL, NULL, CHANGE, "branch, tag or commit of base_model where that is a hub id; unset = main"),
     STRING(tokenizer_config, "tokenizer", NULL, HUB | CHANGE, "directory or hub id of another tokenizer; unset = base_model"),
     CHOICE(base_format, NULL, "fp8|bf16", "fp8", 0, "how linear weights are kept on drives, in memory and on the device"),

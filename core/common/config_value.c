@@ -47,7 +47,7 @@ char *ft_value_resolve_path(const ft_config_key *key, const char *text, const ch
 {
     if (!(key->flags & FT_KEY_PATH) || directory == NULL || text[0] == '/') return ft_strdup(text);
     const char *name = strncmp(text, "./", 2) == 0 ? text + 2 : text;
-    char *joined = ft_path_join(directory, name);
+    char *joined = strcmp(name, ".") == 0 ? ft_strdup(directory) : ft_path_join(directory, name);
     if (joined == NULL || !(key->flags & FT_KEY_HUB) || ft_path_exists(joined)) return joined;
     ft_free(joined);
     return ft_strdup(text);

@@ -5,6 +5,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "io/public_name.h"
 
 #define QUIET_S 120      // a run that wrote nothing for this long, and
 #define QUIET_STEPS 10   // for the time of this many steps, is not running
@@ -89,14 +90,10 @@ static ft_status describe_model(const ft_report_run *run, ft_text *out)
 {
     const char *model = ft_config_lines_get(&run->config, "base_model");
     if (model == NULL) return ft_text_puts(out, "a model that is not named");
-    size_t n = strlen(model);
-    while (n > 1 && (model[n - 1] == '/' || (model[n - 1] == '.' && model[n - 2] == '/'))) n--;
-    char *trimmed = ft_strndup(model, n);
-    FT_ALLOC_CHECK(trimmed);
-    // A hub id has one slash and is named whole; of a path the last part says enough.
-    bool is_path = trimmed[0] == '/' || trimmed[0] == '.';
-    ft_status status = ft_text_puts(out, is_path ? ft_path_base(trimmed) : trimmed);
-    ft_free(trimmed);
+    char *name = ft_public_name(model);
+    FT_ALLOC_CHECK(name);
+    ft_status status = ft_text_puts(out, name);
+    ft_free(name);
     return status;
 }
 

@@ -7,7 +7,7 @@
 #include "common/memory.h"
 #include "train/adapter_file.h"
 #include "train/checkpoint.h"
-#include "train/public_name.h"
+#include "io/public_name.h"
 
 #define MAX_CONFIG ((size_t)16 << 20)
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "train/public_name.h"
+#include "io/public_name.h"
 #include "train/serve_check.h"
 
 #define TRAINING "\n## Training\n"

@@ -3,7 +3,7 @@
 
 #include "common/memory.h"
 #include "train/model_card.h"
-#include "train/public_name.h"
+#include "io/public_name.h"
 
 // Leaves the path as it is where there is no memory.
 static ft_status rename_path(char **path)

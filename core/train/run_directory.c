@@ -10,7 +10,7 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "io/commit.h"
-#include "io/hub_cache.h"
+#include "io/public_name.h"
 
 #define GEMM_TABLE "gemm.txt"
 
@@ -20,10 +20,8 @@ ft_status ft_run_directory_name(const ft_config *config, char **path)
         *path = ft_strdup(config->output_dir);
         return *path ? FT_OK : FT_E_NOMEM;
     }
-    char *repository = ft_hub_repository_name(config->base_model), *model = repository ? repository : ft_strdup(config->base_model);
+    char *model = ft_public_name(config->base_model);
     FT_ALLOC_CHECK(model);
-    // "DIR/" and "DIR/." are DIR.
-    for (size_t n = strlen(model); n > 1 && (model[n - 1] == '/' || (model[n - 1] == '.' && model[n - 2] == '/')); n--) model[n - 1] = 0;
     *path = NULL;
     for (int n = 1; *path == NULL || ft_path_exists(*path); n++) {
         ft_free(*path);

@@ -5,7 +5,7 @@
 #include "common/memory.h"
 #include "io/hub_cache.h"
 #include "tokenizer/tokenizer.h"
-#include "train/public_name.h"
+#include "io/public_name.h"
 #include "train/serve_check_internal.h"
 
 static const char *named_base(const ft_serve_subject *s)

@@ -215,15 +215,11 @@ static void a_path_into_a_cache_names_the_command_too(void **state)
 
 static void repositories_have_their_names_in_paths(void **state)
 {
-    char *name = ft_hub_repository_name("/a/models--meta-llama--Llama-3.1-8B/snapshots/" HASH);
-    assert_string_equal(name, "Llama-3.1-8B");
-    ft_free(name);
-    name = ft_hub_repository_name("models--gpt2/snapshots/x");
-    assert_string_equal(name, "gpt2");
-    ft_free(name);
-    assert_null(ft_hub_repository_name("/a/model"));
-    name = ft_hub_repository_id("/a/models--meta-llama--Llama-3.1-8B/snapshots/" HASH);
+    char *name = ft_hub_repository_id("/a/models--meta-llama--Llama-3.1-8B/snapshots/" HASH);
     assert_string_equal(name, "meta-llama/Llama-3.1-8B");
+    ft_free(name);
+    name = ft_hub_repository_id("models--gpt2/snapshots/x");
+    assert_string_equal(name, "gpt2");
     ft_free(name);
     assert_null(ft_hub_repository_id("/a/model"));
 }

@@ -56,7 +56,7 @@ static void names_stay_text(void **state)
     assert_non_null(strstr(page, "&lt;/script&gt;&lt;script&gt;alert(1)"));
     json_t *run = data_of(page);
     assert_string_equal(json_string_value(json_object_get(json_object_get(run, "plan"), "machine")), EVIL);
-    assert_string_equal(json_string_value(json_object_get(json_object_get(run, "summary"), "what")), "org/" EVIL " r &");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(run, "summary"), "what")), "script><!-- r &");  // the last part of what has slashes
     json_decref(run);
     ft_free(page);
     ft_report_free(&report);

@@ -4,7 +4,7 @@
 #include <math.h>
 
 #include "train/model_card.h"
-#include "train/public_name.h"
+#include "io/public_name.h"
 
 #define MODEL "/home/somebody/.cache/huggingface/hub/models--meta-llama--Llama-3.1-8B/snapshots/0123456789abcdef0123456789abcdef01234567"
 #define DATA "/home/somebody/.cache/huggingface/hub/datasets--yahma--alpaca-cleaned/snapshots/0123456789abcdef0123456789abcdef01234567"

@@ -1,7 +1,7 @@
 // What a file of this machine is called where others read of it: a repository's id where its path lies in a hub's cache, else the
 // last part of the path. Nothing else of a path goes into what is shared.
-#ifndef FT_TRAIN_PUBLIC_NAME_H
-#define FT_TRAIN_PUBLIC_NAME_H
+#ifndef FT_IO_PUBLIC_NAME_H
+#define FT_IO_PUBLIC_NAME_H
 
 // "ORG/NAME" of a path with a component models--ORG--NAME or datasets--ORG--NAME, or of such an id; heap. NULL if it is neither, or
 // without memory.
