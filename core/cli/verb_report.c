@@ -8,6 +8,7 @@
 
 #include "cli/verbs.h"
 #include "common/memory.h"
+#include "common/shell_word.h"
 #include "data/show.h"
 #include "io/commit.h"
 #include "report/report.h"
@@ -50,7 +51,10 @@ static ft_status print_json(const ft_report *report)
 static ft_status command_line(const ft_invocation *in, ft_text *out)
 {
     FT_TRY(ft_text_puts(out, "ft-single report"));
-    for (int i = 0; i < in->argc; i++) FT_TRY(ft_text_printf(out, " %s", in->argv[i]));
+    for (int i = 0; i < in->argc; i++) {
+        FT_TRY(ft_text_puts(out, " "));
+        FT_TRY(ft_text_add_word(out, in->argv[i]));
+    }
     return FT_OK;
 }
 

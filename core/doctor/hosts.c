@@ -10,6 +10,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "common/shell_word.h"
 #include "doctor/child.h"
 #include "doctor/cross_host.h"
 #include "doctor/route.h"
@@ -20,14 +21,6 @@ enum { AT_ONCE = 64, MOST_WORDS = 64 };
 
 // ---- the command
 
-// 'text', with every ' in it as '\''.
-static ft_status add_quoted(ft_text *out, const char *text)
-{
-    FT_TRY(ft_text_puts(out, "'"));
-    for (const char *c = text; *c; c++) FT_TRY(*c == '\'' ? ft_text_puts(out, "'\\''") : ft_text_add(out, c, 1));
-    return ft_text_puts(out, "'");
-}
-
 // This program; one that is several is told which to be.
 static ft_status add_own_path(ft_text *out)
 {
@@ -35,7 +28,7 @@ static ft_status add_own_path(ft_text *out)
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     if (n < 0) return ft_error(FT_E_IO, "doctor: /proc/self/exe cannot be read; give --remote PATH");
     path[n] = 0;
-    FT_TRY(add_quoted(out, path));
+    FT_TRY(ft_text_add_word(out, path));
     return strcmp(ft_path_base(path), "ft-multi") == 0 ? ft_text_puts(out, " ft-single") : FT_OK;
 }
 
@@ -45,7 +38,7 @@ static ft_status add_directory(ft_text *out)
     char directory[PATH_MAX];
     if (getcwd(directory, sizeof directory) == NULL) return FT_OK;
     FT_TRY(ft_text_puts(out, "cd "));
-    FT_TRY(add_quoted(out, directory));
+    FT_TRY(ft_text_add_word(out, directory));
     return ft_text_puts(out, " 2>/dev/null; ");
 }
 
@@ -60,10 +53,10 @@ static ft_status remote_command(const ft_doctor_hosts *options, ft_text *out)
     FT_TRY_GOTO(status, out, ft_text_puts(&inner, " doctor --json"));
     for (int i = 0; i < options->n_arguments; i++) {
         FT_TRY_GOTO(status, out, ft_text_puts(&inner, " "));
-        FT_TRY_GOTO(status, out, add_quoted(&inner, options->arguments[i]));
+        FT_TRY_GOTO(status, out, ft_text_add_word(&inner, options->arguments[i]));
     }
     FT_TRY_GOTO(status, out, ft_text_puts(out, "exec sh -c "));
-    FT_TRY_GOTO(status, out, add_quoted(out, inner.data));
+    FT_TRY_GOTO(status, out, ft_text_add_word(out, inner.data));
 out:
     ft_text_free(&inner);
     return status;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/shell_word.h"
 #include "io/public_name.h"
 #include "train/serve_check.h"
 
@@ -57,8 +58,9 @@ static ft_status add_use(const char *directory, const char *name, const char *ba
 
 static ft_status add_merge(const char *directory, const char *base, ft_text *out)
 {
-    return ft_text_printf(out, "\nAs one set of weights, for llama.cpp, Ollama and others:\n\n```\nft-single merge --model %s --adapter %s --output merged\n```\n",
-                          base, directory);
+    FT_TRY(ft_text_puts(out, "\nAs one set of weights, for llama.cpp, Ollama and others:\n\n```\nft-single merge --model "));
+    FT_TRY(ft_text_add_word(out, base));
+    return ft_text_printf(out, " --adapter %s --output merged\n```\n", directory);
 }
 
 // --- Data ----------------------------------------------------------------------------------------------------------------------

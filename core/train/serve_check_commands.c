@@ -4,6 +4,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/shell_word.h"
 #include "train/serve_check.h"
 
 // MaxLoRARanks of vLLM's config/lora.py.
@@ -55,23 +56,14 @@ char *ft_serve_name(const char *directory)
     return copy;
 }
 
-// Within single quotes where the shell, or a Python string made of the same text, would not take it as it is.
-static ft_status add_quoted(ft_text *out, const char *text)
-{
-    if (text[strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./@:=+,")] == 0 && text[0]) return ft_text_puts(out, text);
-    FT_TRY(ft_text_puts(out, "'"));
-    for (; *text; text++) FT_TRY(*text == '\'' ? ft_text_puts(out, "'\\''") : ft_text_add(out, text, 1));
-    return ft_text_puts(out, "'");
-}
-
 ft_status ft_serve_command(ft_text *out, const char *directory, const char *name, const char *base, int64_t rank)
 {
     FT_TRY(ft_text_puts(out, "vllm serve "));
-    FT_TRY(add_quoted(out, base ? base : directory));
+    FT_TRY(ft_text_add_word(out, base ? base : directory));
     if (base == NULL) return ft_text_printf(out, " --served-model-name %s", name);
     FT_TRY(ft_text_printf(out, " --enable-lora --max-lora-rank %lld --lora-modules ", (long long)ft_serve_lora_rank(rank)));
     char *module = ft_format("%s=%s", name, directory);
-    ft_status status = module ? add_quoted(out, module) : FT_E_NOMEM;
+    ft_status status = module ? ft_text_add_word(out, module) : FT_E_NOMEM;
     ft_free(module);
     return status;
 }

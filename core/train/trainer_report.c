@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/shell_word.h"
 #include "train/trainer_internal.h"
 
 static void introduce_steps(const trainer *t)
@@ -44,14 +45,22 @@ static void introduce_saves(const trainer *t)
     ft_info("Saves    %s, the newest %lld kept; Ctrl-C commits the last finished step", when, (long long)config->save_total_limit);
 }
 
+static void introduce_output(const trainer *t)
+{
+    ft_text command = {0};
+    ft_info("Output   %s", t->output);
+    bool told = t->config->use_tensorboard && ft_text_puts(&command, "tensorboard --logdir ") == FT_OK && ft_text_add_word(&command, t->output) == FT_OK;
+    if (told) ft_info("         to watch: %s", command.data);
+    ft_text_free(&command);
+}
+
 void ft_trainer_introduce(const trainer *t)
 {
     introduce_steps(t);
     introduce_rate(t);
     introduce_evaluation(t);
     introduce_saves(t);
-    ft_info("Output   %s", t->output);
-    if (t->config->use_tensorboard) ft_info("         to watch: tensorboard --logdir %s", t->output);
+    introduce_output(t);
     fputc('\n', stderr);
 }
 

@@ -50,6 +50,19 @@ static void it_prints_writes_and_dumps(void **state)
     ft_free(text);
 }
 
+static void the_page_names_a_command_that_works(void **state)
+{
+    char *page;
+    size_t bytes;
+    ft_text lines = {0};
+    t_step(&lines, 1, 2);
+    t_metrics("my run", &lines);
+    expect("'my run' --html page.html", 0, "page.html: 1 run, ");
+    t_ok(ft_file_read(t_path("page.html"), 1 << 20, &page, &bytes));
+    if (strstr(page, "<code>ft-single report 'my run' --html page.html</code>") == NULL) fail_msg("%.4000s", page);
+    ft_free(page);
+}
+
 static void what_cannot_be_is_one_line(void **state)
 {
     expect("", 2, "give the OUTPUT directory of a run");
@@ -62,6 +75,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_prints_writes_and_dumps),
+        cmocka_unit_test(the_page_names_a_command_that_works),
         cmocka_unit_test(what_cannot_be_is_one_line),
     };
     return cmocka_run_group_tests(tests, t_setup, t_teardown);
