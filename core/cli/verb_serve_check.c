@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "cli/verbs.h"
+#include "common/json_text.h"
 #include "common/memory.h"
 #include "io/hub_cache.h"
 #include "train/serve_check.h"
@@ -68,8 +69,8 @@ static void print_text(const ft_serve_report *report, const commands *c)
 
 static json_t *finding_json(const ft_serve_finding *f)
 {
-    return json_pack("{s:s, s:s, s:s, s:s, s:s}", "rule", f->rule, "verdict", ft_serve_verdict_name(f->verdict), "message", f->message, "remedy",
-                     f->remedy, "source", f->source);
+    return json_pack("{s:s, s:s, s:o, s:o, s:s}", "rule", f->rule, "verdict", ft_serve_verdict_name(f->verdict), "message", ft_json_any_text(f->message),
+                     "remedy", ft_json_any_text(f->remedy), "source", f->source);
 }
 
 static void print_json(const ft_serve_report *report, const commands *c)
@@ -77,10 +78,10 @@ static void print_json(const ft_serve_report *report, const commands *c)
     bool loads = ft_serve_count(report, FT_SERVE_FAIL) == 0;
     json_t *findings = json_array();
     for (int i = 0; i < report->n_findings; i++) json_array_append_new(findings, finding_json(&report->findings[i]));
-    json_t *json = json_pack("{s:s, s:s, s:s?, s:I, s:b, s:i, s:o}", "path", report->directory, "kind", report->adapter ? "adapter" : "model",
-                             "base", report->base, "rank", (json_int_t)report->rank, "loads", loads, "notes",
+    json_t *json = json_pack("{s:o, s:s, s:o, s:I, s:b, s:i, s:o}", "path", ft_json_any_text(report->directory),
+                             "kind", report->adapter ? "adapter" : "model", "base", report->base ? ft_json_any_text(report->base) : json_null(), "rank", (json_int_t)report->rank, "loads", loads, "notes",
                              ft_serve_count(report, FT_SERVE_NOTE), "findings", findings);
-    if (loads) json_object_set_new(json, "commands", json_pack("{s:s, s:s}", "vllm", c->serve.data, "python", c->python.data));
+    if (loads) json_object_set_new(json, "commands", json_pack("{s:o, s:o}", "vllm", ft_json_any_text(c->serve.data), "python", ft_json_any_text(c->python.data)));
     json_dumpf(json, stdout, JSON_INDENT(1));
     printf("\n");
     json_decref(json);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json_text.h"
 #include "common/memory.h"
 
 enum { TEXT_BYTES = 1024 };
@@ -17,24 +18,13 @@ static void send_line(ft_doctor *doctor, json_t *line)
     json_decref(line);
 }
 
-// json_string refuses what is not UTF-8: names of devices, directories and other programs' words.
-static json_t *text_value(const char *text)
-{
-    json_t *value = json_string(text);
-    if (value) return value;
-    char ascii[TEXT_BYTES];
-    size_t n = 0;
-    for (; text[n] && n + 1 < sizeof ascii; n++) ascii[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
-    ascii[n] = 0;
-    return json_string(ascii);
-}
-
 static void send_row(ft_doctor *doctor, const char *subject, const char *verdict, const char *remedy, const char *found)
 {
     char name[TEXT_BYTES];
     snprintf(name, sizeof name, "%s%s%s", doctor->check->name, subject ? " " : "", subject ? subject : "");
-    json_t *row = json_pack("{s:s, s:o, s:o, s:s}", "group", doctor->check->group, "check", text_value(name), "found", text_value(found), "verdict", verdict);
-    if (row && remedy) json_object_set_new(row, "remedy", text_value(remedy));
+    json_t *row = json_pack("{s:s, s:o, s:o, s:s}", "group", doctor->check->group, "check", ft_json_any_text(name),
+                            "found", ft_json_any_text(found), "verdict", verdict);
+    if (row && remedy) json_object_set_new(row, "remedy", ft_json_any_text(remedy));
     send_line(doctor, row);
 }
 
@@ -86,7 +76,7 @@ void ft_check_error(ft_doctor *doctor, const char *subject, bool fails, const ch
 void ft_check_fact(ft_doctor *doctor, const char *name, const char *format, ...)
 {
     FORMATTED(value, format);
-    send_line(doctor, json_pack("{s:s, s:o}", "fact", name, "value", text_value(value)));
+    send_line(doctor, json_pack("{s:s, s:o}", "fact", name, "value", ft_json_any_text(value)));
 }
 
 bool ft_check_needs_gpu(const ft_doctor *doctor)

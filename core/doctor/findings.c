@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/json_text.h"
+
 json_t *ft_findings_new(const char *host)
 {
     return json_pack("{s:s, s:s, s:{}, s:[]}", "host", host, "verdict", "ok", "facts", "checks");
@@ -16,9 +18,7 @@ void ft_findings_row(json_t *report, const char *group, const char *check, const
     va_start(args, format);
     vsnprintf(found, sizeof found, format, args);
     va_end(args);
-    for (char *c = found; *c; c++)
-        if ((unsigned char)*c >= 0x80) *c = '?';
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "group", group, "check", check, "found", found, "verdict", verdict);
+    json_t *row = json_pack("{s:s, s:s, s:o, s:s}", "group", group, "check", check, "found", ft_json_any_text(found), "verdict", verdict);
     if (row && remedy) json_object_set_new(row, "remedy", json_string(remedy));
     json_array_append_new(json_object_get(report, "checks"), row);
 }

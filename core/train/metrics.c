@@ -10,6 +10,7 @@
 
 #include "common/file.h"
 #include "common/memory.h"
+#include "common/utf8.h"
 #include "train/metrics_events.h"
 
 #define LINE_BYTES 4096  // a step's numbers, and the longest part of a path that is kept
@@ -71,14 +72,18 @@ static double wall_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-// As much of the text as there is room for with what follows it, as the inside of a JSON string.
+// As many whole characters of the text as there is room for with what follows it, as the inside of a JSON string. A byte that is no
+// UTF-8, as names of files may have, is "?": it would make the line unreadable.
 static int write_escaped(char *out, size_t size, const char *text)
 {
-    size_t n = 0;
-    for (const unsigned char *c = (const unsigned char *)text; *c && n + 16 < size; c++) {
-        if (*c == '"' || *c == '\\') out[n++] = '\\';
-        if (*c < 0x20) n += (size_t)snprintf(out + n, 8, "\\u%04x", *c);
-        else out[n++] = (char)*c;
+    size_t n = 0, length = strlen(text);
+    for (size_t at = 0, bytes; at < length && n + 16 < size; at += bytes ? bytes : 1) {
+        bytes = ft_utf8_char(text + at, length - at);
+        unsigned char c = bytes ? (unsigned char)text[at] : '?';
+        if (c == '"' || c == '\\') out[n++] = '\\';
+        if (c < 0x20) n += (size_t)snprintf(out + n, 8, "\\u%04x", c);
+        else out[n++] = (char)c;
+        for (size_t i = 1; i < bytes; i++) out[n++] = text[at + i];
     }
     return (int)n;
 }

@@ -46,12 +46,30 @@ static void json_has_every_finding(void **state)
     json_decref(json);
 }
 
+// In JSON such bytes are U+FFFD.
+static void a_name_that_is_no_utf8_is_told(void **state)
+{
+    char directory[] = "/tmp/ft-serve-XXXXXX", here[512], name[64], target[1100];
+    assert_non_null(mkdtemp(directory));
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(name, sizeof name, "%s/b\xFC c", directory);
+    snprintf(target, sizeof target, "%s/" ADAPTER, here);
+    assert_int_equal(symlink(target, name), 0);
+    json_t *json = verbs_json(verbs_output("serve-check", name, "--model", BASE, "--json"));
+    assert_non_null(strstr(json_string_value(json_object_get(json, "path")), "/b\uFFFD c"));
+    assert_non_null(strstr(json_string_value(json_object_get(json_object_get(json, "commands"), "vllm")), "\uFFFD c'"));
+    json_decref(json);
+    unlink(name);
+    rmdir(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_loads_ends_with_the_commands),
         cmocka_unit_test(what_does_not_load_is_exit_code_2),
         cmocka_unit_test(json_has_every_finding),
+        cmocka_unit_test(a_name_that_is_no_utf8_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "train/event_reader.h"
 
 #include <dirent.h>
+#include <jansson.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,6 +110,27 @@ static void a_line_is_an_event(void **state)
     assert_string_equal(all.events[7].values[0].text, "non-finite gradient: step skipped");
     read_events_free(&all);
     ok(ft_metrics_events_remove(output));
+}
+
+// A directory of any bytes and any length leaves lines that are JSON.
+static void a_drive_of_any_name_leaves_json(void **state)
+{
+    char name[4200], line[8192], path[300];
+    ft_metrics *metrics = open_metrics(0);
+    ft_step_metrics m = step_metrics(1);
+    memcpy(name, "/\xFF \\ \" \t\xC3", 9);
+    for (size_t i = 9; i + 2 < sizeof name; i += 2) memcpy(name + i, "\xC3\xBC", 3);
+    m.stall_drive = name;
+    ok(ft_metrics_step(metrics, &m));
+    ok(ft_metrics_close(metrics));
+    snprintf(path, sizeof path, "%s/metrics.jsonl", output);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(line, sizeof line, file));
+    fclose(file);
+    json_t *json = json_loads(line, 0, NULL);
+    assert_true(strncmp(json_string_value(json_object_get(json, "stall_drive")), "/? \\ \" \t?\xC3\xBC", 11) == 0);
+    json_decref(json);
 }
 
 static void what_is_not_a_number_is_nan(void **state)
@@ -228,7 +250,8 @@ static void a_full_disk_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_line_is_an_event),         cmocka_unit_test(what_is_not_a_number_is_nan), cmocka_unit_test(a_resumed_run_has_every_step_once),
+        cmocka_unit_test(a_line_is_an_event),         cmocka_unit_test(a_drive_of_any_name_leaves_json),
+        cmocka_unit_test(what_is_not_a_number_is_nan), cmocka_unit_test(a_resumed_run_has_every_step_once),
         cmocka_unit_test(events_switched_on_later_are_complete), cmocka_unit_test(only_our_files_are_removed),
         cmocka_unit_test(a_step_allocates_nothing),   cmocka_unit_test(a_full_disk_is_an_error),
     };
