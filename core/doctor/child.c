@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,12 +24,12 @@ static void close_pair(int pair[2])
         if (pair[i] >= 0) close(pair[i]);
 }
 
-// The child must not outlive us, nor keep our handlers, which only set a flag.
+// The child must not outlive us, nor keep our handlers, which only set a flag, nor what we ignore: a program would ignore it as well.
 static void become_child(void)
 {
+    static const int signals[] = {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) signal(signals[i], SIG_DFL);
 }
 
 // In the child: no input, and what it writes goes to the pipes.
@@ -143,6 +144,19 @@ static void close_outputs(ft_child *child)
     }
 }
 
+// Takes what is left in the pipes of one that has ended, at most what pipes hold. A process of its own that lives on may keep them
+// open (ssh with ControlPersist does), and is not waited for.
+static void drain(ft_child *child)
+{
+    for (int which = 0; which < 2; which++)
+        for (int i = 0; i < 1024 && child->fd[which] >= 0; i++) {
+            struct pollfd pipe = {.fd = child->fd[which], .events = POLLIN};
+            if (poll(&pipe, 1, 0) <= 0) break;
+            take(child, which);
+        }
+    close_outputs(child);
+}
+
 static void give_up(ft_child *child)
 {
     child->timed_out = true;
@@ -153,16 +167,20 @@ static void give_up(ft_child *child)
     child->pid = 0;
 }
 
-// Ends those that are past their time, or whose outputs have ended (a process that closes both and lives on has its deadline).
+// Ends those that have ended or are past their time. Returns the seconds until one of the others may have to be looked at: soon
+// where it has closed its outputs, as it is about to end then (and has its deadline if it is not).
 static double settle(ft_child *children, int n)
 {
     double now = ft_now_s(), next = now + 3600;
     for (int i = 0; i < n; i++) {
         ft_child *child = &children[i];
-        if (is_running(child) && child->fd[0] < 0 && child->fd[1] < 0) collect(child, 0);
-        if (is_running(child) && now >= child->deadline_s) give_up(child);
-        if (is_running(child) && child->deadline_s < next) next = child->deadline_s;
-        if (is_running(child) && child->fd[0] < 0 && child->fd[1] < 0 && now + 0.005 < next) next = now + 0.005;
+        if (!is_running(child)) continue;
+        collect(child, 0);
+        if (!is_running(child)) drain(child);
+        else if (now >= child->deadline_s) give_up(child);
+        if (!is_running(child)) continue;
+        double look = now + (child->fd[0] < 0 && child->fd[1] < 0 ? 0.005 : 0.1);
+        next = fmin(next, fmin(look, child->deadline_s));
     }
     return next - now;
 }

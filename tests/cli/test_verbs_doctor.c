@@ -136,7 +136,7 @@ static void flags_of_hosts_need_a_hostfile(void **state)
 // ---- several hosts
 
 // Stands for ssh: runs the command here, as the hosts "good...", "old" (another version), "late" (its clock is ahead), "silent",
-// "closed" and "chatty" (prints before the report) would.
+// "closed", "chatty" (prints before the report) and "lingers" (leaves a process that holds stderr) would.
 static const char *fake_ssh(void)
 {
     const char *path = at("%s/ssh", v.root);
@@ -149,6 +149,8 @@ static const char *fake_ssh(void)
                      "  old) sh -c \"$*\" | sed 's/\"ft-single\": \"[^\"]*\"/\"ft-single\": \"0.0.1 (cpu)\"/' ;;\n"
                      "  late) sh -c \"$*\" | sed 's/\"time\": 1/\"time\": 2/' ;;\n"
                      "  chatty) echo 'Welcome!'; sh -c \"$*\" ;;\n"
+                     "  lingers) sleep 30 >/dev/null & sh -c \"$*\" ;;\n"
+                     "  strict) grep -q 'SigIgn:.*[13579bdf]...$' /proc/self/status || exec sh -c \"$*\" ;;\n"
                      "  *) exec sh -c \"$*\" ;;\n"
                      "esac\n");
     assert_int_equal(chmod(path, 0755), 0);
@@ -204,6 +206,15 @@ static void a_host_that_is_not_reached_is_a_failure_and_hangs_nothing(void **sta
     json_decref(report);
 }
 
+// ssh that shares its connection leaves such a process; what ssh is given to ignore it ignores, a broken pipe among it.
+static void a_host_is_done_when_its_command_is(void **state)
+{
+    double begin = ft_now_s();
+    json_t *report = examine(0, "--quick", "--hostfile", hostfile("lingers\nstrict\n"), "--ssh", fake_ssh(), "--timeout", "25");
+    assert_true(ft_now_s() - begin < 20);
+    json_decref(report);
+}
+
 static void the_remote_program_can_be_named(void **state)
 {
     json_t *report = examine(2, "--hostfile", hostfile("good1\n"), "--ssh", fake_ssh(), "--remote", "/nowhere/ft-single");
@@ -233,7 +244,8 @@ int main(void)
         cmocka_unit_test(a_usable_drive_is_written_and_left_empty), cmocka_unit_test(directories_that_no_run_could_use_fail),
         cmocka_unit_test(a_directory_that_a_run_would_make_passes), cmocka_unit_test(memory_is_no_drive), cmocka_unit_test(the_plan_of_a_named_run_is_a_row), cmocka_unit_test(flags_of_hosts_need_a_hostfile),
         cmocka_unit_test(equal_hosts_are_alike), cmocka_unit_test(differences_are_named_with_their_hosts),
-        cmocka_unit_test(a_host_that_is_not_reached_is_a_failure_and_hangs_nothing), cmocka_unit_test(the_remote_program_can_be_named),
+        cmocka_unit_test(a_host_that_is_not_reached_is_a_failure_and_hangs_nothing), cmocka_unit_test(a_host_is_done_when_its_command_is),
+        cmocka_unit_test(the_remote_program_can_be_named),
         cmocka_unit_test(arguments_are_quoted_on_their_way),
     };
     PROGRAM_SKIP();
