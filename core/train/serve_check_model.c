@@ -39,7 +39,7 @@ static char *fault_of(const ft_serve_subject *s, ft_role role, int64_t layer, in
     if (tensor == NULL) return ft_format("%s is missing", name);
     (*found)++;
     ft_shape_role(&s->shape, role, &rows, &cols);
-    if (tensor->elements == rows * cols && tensor->shape[tensor->rank - 1] == cols) return NULL;
+    if (tensor->rank > 0 && tensor->elements == rows * cols && tensor->shape[tensor->rank - 1] == cols) return NULL;
     return ft_format("%s has %lld elements, config.json makes it %lld x %lld", name, (long long)tensor->elements, (long long)rows, (long long)cols);
 }
 
