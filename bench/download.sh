@@ -42,7 +42,7 @@ start() {  # start [SERVER FLAG...]
 }
 
 timed() {  # timed COMMAND...: its GB/s in `rate`
-    rm -rf "$cache/home"
+    rm -rf "${cache:?}/home"
     begin=$(date +%s.%N)
     HF_HOME=$cache/home "$@" >/dev/null 2>"$cache/log" || { tail -n 1 "$cache/log" >&2; exit 1; }
     rate=$(echo "$total $begin $(date +%s.%N)" | awk '{printf "%.4f", $1 / ($3 - $2) / 1e9}')
