@@ -44,11 +44,34 @@ bool ft_mount_writable(const char *directory)
 
 // ---- mounts
 
+static bool is_octal(const char *digits)
+{
+    for (int i = 0; i < 3; i++)
+        if (digits[i] < '0' || digits[i] > '7') return false;
+    return true;
+}
+
+// White space and backslashes of a field stand there as three octal digits: "My\040Drive".
+static void unescape(char *field)
+{
+    char *to = field;
+    for (const char *from = field; *from; to++) {
+        bool escaped = *from == '\\' && is_octal(from + 1);
+        *to = escaped ? (char)((from[1] - '0') << 6 | (from[2] - '0') << 3 | (from[3] - '0')) : *from;
+        from += escaped ? 4 : 1;
+    }
+    *to = 0;
+}
+
 // A line of mountinfo: "ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAGS] - TYPE SOURCE OPTIONS".
 static bool parse_line(const char *line, char number[16], char point[PATH_MAX], ft_mount *mount)
 {
     const char *rest = strstr(line, " - ");
-    return rest && sscanf(line, "%*d %*d %15s %*s %4095s", number, point) == 2 && sscanf(rest, " - %31s %127s", mount->type, mount->source) == 2;
+    if (rest == NULL || sscanf(line, "%*d %*d %15s %*s %4095s", number, point) != 2) return false;
+    if (sscanf(rest, " - %31s %127s", mount->type, mount->source) != 2) return false;
+    unescape(point);
+    unescape(mount->source);
+    return true;
 }
 
 static bool holds(const char *point, const char *path)

@@ -13,7 +13,8 @@ static void put_mounts(void)
                                 "43 27 0:50 / /home rw - nfs4 server:/home rw\n"
                                 "44 27 0:51 / /merged rw - overlay overlay rw\n"
                                 "45 40 0:52 / /mnt/fast/ram rw - tmpfs tmpfs rw\n"
-                                "46 27 254:0 / /vm rw - ext4 /dev/vda rw\n");
+                                "46 27 254:0 / /vm rw - ext4 /dev/vda rw\n"
+                                "47 27 8:1 / /media/My\\040Drive rw - ext4 /dev/sda1 rw\n");
     put_link("/sys/dev/block/259:2", "../../devices/pci/nvme/nvme0/nvme0n1/nvme0n1p2");
     put_link("/sys/dev/block/259:1", "../../devices/pci/nvme/nvme1/nvme1n1");
     put_link("/sys/dev/block/8:1", "../../devices/pci/host0/sda/sda1");
@@ -44,7 +45,7 @@ static void the_deepest_mount_holds_a_path(void **state)
         {"/etc/x", "ext4", "nvme0n1", FT_BEHIND_NVME}, {"/mnt/fast/a/b", "xfs", "nvme1n1", FT_BEHIND_NVME}, {"/mnt/faster", "ext4", "nvme0n1", FT_BEHIND_NVME},
         {"/mnt/fast/ram/x", "tmpfs", "", FT_BEHIND_MEMORY}, {"/dev/shm", "tmpfs", "", FT_BEHIND_MEMORY}, {"/mnt/old", "ext4", "sda", FT_BEHIND_DISK},
         {"/mnt/raid/x", "ext4", "md0", FT_BEHIND_STACK}, {"/home/me", "nfs4", "", FT_BEHIND_NETWORK}, {"/merged", "overlay", "", FT_BEHIND_OVERLAY},
-        {"/vm", "ext4", "vda", FT_BEHIND_VIRTUAL},
+        {"/vm", "ext4", "vda", FT_BEHIND_VIRTUAL}, {"/media/My Drive/x", "ext4", "sda", FT_BEHIND_DISK},
     };
     put_mounts();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
