@@ -209,8 +209,8 @@ static void read_speed(ft_nvml_gpu *gpu)
 
 static void read_users(ft_nvml_gpu *gpu)
 {
-    process_info users[FT_NVML_MOST_USERS];
-    unsigned n = FT_NVML_MOST_USERS;
+    process_info users[256];  // nothing is told where they are too few
+    unsigned n = sizeof users / sizeof users[0];
     if (!nvml.nvmlDeviceGetComputeRunningProcesses_v3 || nvml.nvmlDeviceGetComputeRunningProcesses_v3(gpu->handle, &n, users) != 0) return;
     for (unsigned i = 0; i < n && i < FT_NVML_MOST_USERS; i++) {
         ft_nvml_user *user = &gpu->user[gpu->n_users++];
