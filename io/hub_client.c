@@ -45,7 +45,7 @@ bool ft_hub_offline(void)
 
 // ---- the token
 
-static char *token_path(void)
+char *ft_hub_token_path(void)
 {
     const char *path = ft_hub_variable("HF_TOKEN_PATH"), *home = ft_hub_variable("HF_HOME"), *xdg = ft_hub_variable("XDG_CACHE_HOME");
     if (path) return ft_strdup(path);
@@ -68,7 +68,7 @@ static ft_status clean_token(const char *text, const char *where, char **token)
 
 static ft_status token_of_file(char **token)
 {
-    char *path = token_path(), *text = NULL;
+    char *path = ft_hub_token_path(), *text = NULL;
     size_t bytes;
     FT_ALLOC_CHECK(path);
     ft_status status = ft_path_exists(path) ? ft_file_read(path, MAX_TOKEN_BYTES, &text, &bytes) : FT_E_NOT_FOUND;

@@ -26,15 +26,6 @@ void ft_check_curl(ft_doctor *doctor)
 
 // ---- token
 
-// The file it is read from where no variable holds one (ft_hub_token). Heap.
-static char *token_path(void)
-{
-    if (ft_hub_variable("HF_TOKEN_PATH")) return ft_strdup(ft_hub_variable("HF_TOKEN_PATH"));
-    if (ft_hub_variable("HF_HOME")) return ft_path_join(ft_hub_variable("HF_HOME"), "token");
-    if (ft_hub_variable("XDG_CACHE_HOME")) return ft_path_join(ft_hub_variable("XDG_CACHE_HOME"), "huggingface/token");
-    return ft_path_join(ft_hub_variable("HOME") ? ft_hub_variable("HOME") : "", ".cache/huggingface/token");
-}
-
 static void say_token(ft_doctor *doctor, const char *path)
 {
     struct stat is;
@@ -46,7 +37,7 @@ static void say_token(ft_doctor *doctor, const char *path)
 
 void ft_check_token(ft_doctor *doctor)
 {
-    char *token = NULL, *path = token_path();
+    char *token = NULL, *path = ft_hub_token_path();
     ft_status status = ft_hub_token(&token);
     if (status != FT_OK) ft_check_error(doctor, NULL, false, "hf auth login, or set HF_TOKEN to a token of the hub's settings page");
     else if (token == NULL || path == NULL)
