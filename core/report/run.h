@@ -57,6 +57,10 @@ typedef struct {
 ft_status ft_report_run_read(ft_report_run *run, const char *path);
 void ft_report_run_free(ft_report_run *run);  // also after a failed read
 
+// The number of a key, NaN if there is none; NaN as 0.
+double ft_report_number(const json_t *object, const char *key);
+double ft_report_known(double value);
+
 // Reads the lines of metrics.jsonl into an empty run (metrics_read.c).
 ft_status ft_report_metrics_read(ft_report_run *run, const char *text, size_t bytes);
 

@@ -54,7 +54,7 @@ static char *load(const char *path)
     return out.data;
 }
 
-static void write_page(const ft_report *report, const char *path)
+static void write_page(const ft_report *report, const char *path, const char *use)
 {
     ft_text page = {0}, watched = {0};
     t_ok(ft_report_page(report, "ft-single report", &page));
@@ -62,7 +62,8 @@ static void write_page(const ft_report *report, const char *path)
     t_ok(ft_text_add(&watched, page.data, (size_t)(body - page.data)));
     t_ok(ft_text_puts(&watched, WATCH));
     t_ok(ft_text_add(&watched, body, (size_t)(end - body)));
-    t_ok(ft_text_puts(&watched, USE "</body></html>"));
+    t_ok(ft_text_puts(&watched, use));
+    t_ok(ft_text_puts(&watched, "</body></html>"));
     t_ok(ft_file_write(path, watched.data, watched.length));
     ft_text_free(&page);
     ft_text_free(&watched);
@@ -82,23 +83,48 @@ static void make_runs(ft_report *report)
     t_read(report, "first", "second");
 }
 
-static void charts_are_drawn_and_controls_work(void **state)
+// Whether everything of `use` was done without an error.
+static void expect_used(const ft_report *report, const char *use)
 {
-    ft_report report;
-    make_runs(&report);
-    write_page(&report, t_path("page.html"));
+    write_page(report, t_path("page.html"), use);
     char *document = load(t_path("page.html"));
     const char *error = strstr(document, "data-error=\"");
     if (error) fail_msg("%.200s", error);
     assert_non_null(strstr(document, "data-ready=\"true\""));
     assert_non_null(strstr(document, "data-used=\"true\""));
     ft_free(document);
+}
+
+static void charts_are_drawn_and_controls_work(void **state)
+{
+    ft_report report;
+    make_runs(&report);
+    expect_used(&report, USE);
+    ft_report_free(&report);
+}
+
+// What another version wrote may lack what this one draws.
+static void half_a_plan_costs_no_chart(void **state)
+{
+    static const char *const names[] = {"no", "memory", "numbers"};
+    static const char *const plans[] = {"{}", "{\"memory\":{\"HBM\":{\"bytes\":5}}}", "{\"memory\":{\"HBM\":{}},\"slots\":{},\"run\":{}}"};
+    ft_report report;
+    ft_text lines = {0};
+    for (size_t i = 0; i < 3; i++) {
+        for (int step = 1; step <= 4; step++) t_step(&lines, step, 5 - step);
+        t_metrics(names[i], &lines);
+        t_write(names[i], "plan.json", plans[i]);
+    }
+    t_read(&report, "no", "memory", "numbers");
+    expect_used(&report, "<script>\"use strict\";\n"
+                         "for (const run of RUNS) view.setDetail(run.index);\n"
+                         "if (document.querySelector('#chart-loss .line')) document.documentElement.dataset.used = 'true';</script>");
     ft_report_free(&report);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(charts_are_drawn_and_controls_work)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(charts_are_drawn_and_controls_work), cmocka_unit_test(half_a_plan_costs_no_chart)};
     if (find_chromium() == NULL) return 77;
     return cmocka_run_group_tests(tests, t_setup, t_teardown);
 }

@@ -172,6 +172,22 @@ static void running_out_of_memory_is_an_error(void **state)
     assert_true(fails > 50);
 }
 
+// What a file says stands in one line and steers no terminal; a drive is the same in every step.
+static void words_of_a_file_are_plain(void **state)
+{
+    ft_report_run run;
+    ft_text lines = {0};
+    for (int step = 1; step <= 3; step++)
+        t_ok(ft_text_printf(&lines, "{\"kind\":\"step\",\"step\":%d,\"stall_drive\":\"/a\\u001bb\"}\n", step));
+    t_ok(ft_text_puts(&lines, "{\"kind\":\"note\",\"step\":3,\"note\":\"two\\nlines\\u001b[2J\"}\n"));
+    t_metrics("plain", &lines);
+    t_ok(ft_report_run_read(&run, t_path("plain")));
+    assert_int_equal(run.n_drives, 1);
+    assert_string_equal(run.drive[0], "/a b");
+    assert_string_equal(run.note[0].text, "two lines [2J");
+    ft_report_run_free(&run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -184,6 +200,7 @@ int main(void)
         cmocka_unit_test(the_state_tells_running_from_stopped_and_done),
         cmocka_unit_test(runs_of_one_name_are_told_apart),
         cmocka_unit_test(config_lines_keep_values_and_sources),
+        cmocka_unit_test(words_of_a_file_are_plain),
         cmocka_unit_test(running_out_of_memory_is_an_error),
     };
     return cmocka_run_group_tests(tests, t_setup, t_teardown);

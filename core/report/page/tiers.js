@@ -49,7 +49,7 @@ function tierBox(memory, most) {
 // Its lines, in the order of their kinds.
 function partsOf(memory) {
   const order = (line) => KINDS.indexOf(kindOf(line));
-  return Object.entries(memory.lines).filter(([, bytes]) => bytes > 0).sort((a, b) => order(a[0]) - order(b[0]));
+  return Object.entries(memory.lines || {}).filter(([, bytes]) => bytes > 0).sort((a, b) => order(a[0]) - order(b[0]));
 }
 
 function tierElement(tier, memory, most, summary) {
@@ -121,8 +121,9 @@ function slotsText(plan) {
 
 function drawTiers(run) {
   const container = document.getElementById("tiers"), plan = run.plan;
-  if (!plan || !plan.memory) {
-    container.replaceChildren(make("p", {class: "empty"}, `${run.name} has no plan.json.`));
+  const missing = plan ? ["memory", "slots", "run"].find((part) => !plan[part]) : "all";
+  if (missing) {
+    container.replaceChildren(make("p", {class: "empty"}, plan ? `The plan.json of ${run.name} has no ${missing}.` : `${run.name} has no plan.json.`));
     return;
   }
   const tiers = TIERS.filter((tier) => plan.memory[tier.key]), most = Math.max(1, ...tiers.map((tier) => plan.memory[tier.key].bytes));
