@@ -122,6 +122,19 @@ static void paths_are_told_apart(void **state)
     offers("ft-single train --lora-r ", "");
 }
 
+// A name that would be a pattern is a name.
+static void names_are_taken_as_they_are(void **state)
+{
+    done(ft_make_directories(at("%s/odd/d&1", folder)));
+    write_text(at("%s/odd/st*r", folder), "");
+    write_text(at("%s/odd/stir", folder), "");
+    char *text = completed(at("ft-single train --data %s/odd/st", folder));
+    const char *pattern = at("%s/odd/st*r", folder), *other = at("%s/odd/stir", folder);
+    if (!has_word(text, pattern) || !has_word(text, other) || strlen(text) != strlen(pattern) + 1 + strlen(other)) fail_msg("%s", text);
+    free(text);
+    offers(at("ft-single train --nvme /x&y,%s/odd/d", folder), at("/x&y,%s/odd/d&1", folder));
+}
+
 // After a switch comes the next argument, not its value; so it may after a key that is true or false, which can stand alone.
 static void a_switch_takes_no_value(void **state)
 {
@@ -165,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bash_registers_it), cmocka_unit_test(verbs_and_aliases_are_offered), cmocka_unit_test(own_flags_come_for_the_verb_alone),
         cmocka_unit_test(keys_are_flags_where_a_verb_takes_them), cmocka_unit_test(a_choice_offers_its_values), cmocka_unit_test(paths_are_told_apart),
+        cmocka_unit_test(names_are_taken_as_they_are),
         cmocka_unit_test(a_switch_takes_no_value), cmocka_unit_test(every_shell_gets_every_verb), cmocka_unit_test(other_shells_read_theirs),
         cmocka_unit_test(an_unknown_shell_is_refused),
     };
