@@ -5,19 +5,6 @@
 #include "train/model_card.h"
 #include "train/serve_check.h"
 
-#define MAX_CARD ((size_t)16 << 20)
-
-// NULL where the adapter has none: a checkpoint, or another trainer's.
-static ft_status read_trained(const char *adapter, char **text)
-{
-    size_t bytes;
-    char *path = ft_path_join(adapter, FT_MODEL_CARD);
-    FT_ALLOC_CHECK(path);
-    ft_status status = ft_path_exists(path) ? ft_file_read(path, MAX_CARD, text, &bytes) : FT_OK;
-    ft_free(path);
-    return status;
-}
-
 static ft_status write_card(const merge *m, const ft_text *text)
 {
     char *path = ft_commit_path(&m->commit, FT_MODEL_CARD);
@@ -30,9 +17,10 @@ static ft_status write_card(const merge *m, const ft_text *text)
 ft_status ft_merge_put_card(const merge *m)
 {
     char *trained = NULL, *name = ft_serve_name(m->options->output);
+    size_t bytes;
     ft_text text = {0};
     FT_ALLOC_CHECK(name);
-    ft_status status = read_trained(m->options->adapter, &trained);
+    ft_status status = ft_model_card_read(m->options->adapter, &trained, &bytes);  // none in a checkpoint, or another trainer's
     const ft_merged_card card = {.name = name, .base = m->options->model, .adapter = &m->adapter, .trained = trained};
     if (status == FT_OK) status = ft_merged_card_make(&card, &text);
     if (status == FT_OK) status = write_card(m, &text);

@@ -38,7 +38,9 @@ ft_status ft_merged_card_make(const ft_merged_card *card, ft_text *out);
 // Ends a card with its hash; whether a text ends with the hash of what stands before it.
 ft_status ft_model_card_seal(ft_text *card);
 bool ft_model_card_is_sealed(const char *text, size_t bytes);
-// The text of DIRECTORY/README.md if somebody wrote or edited it, heap; else *text is NULL.
+// The text of DIRECTORY/README.md, heap; *text is NULL where there is none.
+ft_status ft_model_card_read(const char *directory, char **text, size_t *bytes);
+// The same if somebody wrote or edited it; else *text is NULL.
 ft_status ft_model_card_edited(const char *directory, char **text, size_t *bytes);
 
 #endif

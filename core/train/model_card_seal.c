@@ -26,14 +26,20 @@ bool ft_model_card_is_sealed(const char *text, size_t bytes)
     return memcmp(seal, BEGIN, sizeof BEGIN - 1) == 0 && memcmp(seal + sizeof BEGIN - 1, hash, FT_HASH_TEXT - 1) == 0;
 }
 
-ft_status ft_model_card_edited(const char *directory, char **text, size_t *bytes)
+ft_status ft_model_card_read(const char *directory, char **text, size_t *bytes)
 {
     *text = NULL;
     char *path = ft_path_join(directory, FT_MODEL_CARD);
     FT_ALLOC_CHECK(path);
     ft_status status = ft_path_exists(path) ? ft_file_read(path, MAX_CARD, text, bytes) : FT_OK;
     ft_free(path);
-    if (status != FT_OK || *text == NULL || !ft_model_card_is_sealed(*text, *bytes)) return status;
+    return status;
+}
+
+ft_status ft_model_card_edited(const char *directory, char **text, size_t *bytes)
+{
+    FT_TRY(ft_model_card_read(directory, text, bytes));
+    if (*text == NULL || !ft_model_card_is_sealed(*text, *bytes)) return FT_OK;
     ft_free(*text);
     *text = NULL;
     return FT_OK;
