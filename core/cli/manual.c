@@ -90,7 +90,7 @@ static ft_status add_examples(ft_text *out, const manual *m, const ft_verb *verb
 
 // ---- pages
 
-// Commits `page` as DIRECTORY/manS/NAME.S and frees it.
+// Writes `page` as DIRECTORY/manS/NAME.S.
 static ft_status write_page(const manual *m, const char *name, int section, ft_text *page)
 {
     char *folder = ft_format("%s/man%d", m->directory, section), *path = ft_format("%s/man%d/%s.%d", m->directory, section, name, section);
