@@ -8,7 +8,7 @@
 #include "common/memory.h"
 #include "io/http_library.h"
 
-enum { BUFFER_BYTES = 512 << 10, CONNECT_S = 10 };
+enum { BUFFER_BYTES = 512 << 10, CONNECT_S = 10, MAX_ASIDE = 1 << 20 };
 
 struct ft_http {
     const ft_curl *curl;
@@ -68,10 +68,27 @@ void ft_http_close(ft_http *http)
 
 // ---- what arrives
 
+// A host that never comes to the point is left: its bytes keep the stall time away.
+static bool is_babble(ft_http_transfer *t, size_t bytes)
+{
+    t->aside += (int64_t)bytes;
+    if (t->aside <= MAX_ASIDE) return false;
+    t->status = FT_E_IO;
+    snprintf(t->message, sizeof t->message, "an answer without an end");
+    return true;
+}
+
+// All of a range, whatever the server announced beyond it.
+static bool is_complete(const ft_http_transfer *t)
+{
+    return t->status == FT_OK && t->bytes > 0 && t->arrived == t->bytes;
+}
+
 static size_t on_head(char *line, size_t size, size_t n, void *user)
 {
     ft_http_transfer *t = user;
     t->heard_s = ft_now_s();
+    if (is_babble(t, size * n)) return 0;
     if (size * n > 5 && strncmp(line, "HTTP/", 5) == 0) ft_http_head_clear(&t->head);  // of a proxy, or "100 Continue"
     ft_http_head_read(&t->head, line, size * n);
     return size * n;
@@ -102,7 +119,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *user)
     size_t bytes = size * n, all = bytes;
     t->heard_s = ft_now_s();
     if (t->code == 0 && (t->status = begin_body(t)) != FT_OK) return 0;
-    if (t->code != 200 && t->code != 206) return all;
+    if (t->code != 200 && t->code != 206) return is_babble(t, all) ? 0 : all;
     size_t skipped = (int64_t)bytes < t->skip ? bytes : (size_t)t->skip;
     t->skip -= (int64_t)skipped;
     data += skipped;
@@ -148,7 +165,6 @@ static void set_options(ft_http *http, ft_http_transfer *t)
 {
     const ft_curl *curl = http->curl;
     CURL *easy = t->easy;
-    curl->easy_reset(easy);
     curl->easy_setopt(easy, CURLOPT_URL, t->url);
     curl->easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl->easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -171,7 +187,7 @@ ft_status ft_http_start(ft_http *http, ft_http_transfer *t)
     FT_ASSERT(http->n_idle > 0, "more transfers than connections");
     t->http = http;
     t->code = 0;
-    t->arrived = t->skip = 0;
+    t->arrived = t->skip = t->aside = 0;
     t->status = FT_OK;
     t->final = t->unreachable = false;
     t->message[0] = t->error[0] = 0;
@@ -191,6 +207,7 @@ ft_status ft_http_start(ft_http *http, ft_http_transfer *t)
 void ft_http_cancel(ft_http *http, ft_http_transfer *t)
 {
     http->curl->multi_remove_handle(http->multi, t->easy);
+    http->curl->easy_reset(t->easy);  // it points into the transfer
     http->curl->slist_free_all(t->list);
     http->idle[http->n_idle++] = t->easy;
     t->easy = t->list = NULL;
@@ -220,9 +237,8 @@ static void check_length(ft_http_transfer *t)
 
 static void end(ft_http *http, ft_http_transfer *t, CURLcode result)
 {
-    bool enough = result == CURLE_WRITE_ERROR && t->status == FT_OK && t->bytes > 0 && t->arrived == t->bytes;
     t->code = (int)code_of(t);
-    if (result != CURLE_OK && !enough && t->status == FT_OK) {
+    if (result != CURLE_OK && !is_complete(t) && t->status == FT_OK) {
         t->status = FT_E_IO;
         t->final = never_helps(result);
         t->unreachable = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST || (result == CURLE_OPERATION_TIMEDOUT && t->code == 0);
@@ -246,6 +262,17 @@ static ft_http_transfer *take_ended(ft_http *http)
     return NULL;
 }
 
+static void end_stalled(ft_http *http, ft_http_transfer *t)
+{
+    t->code = (int)code_of(t);
+    if (!is_complete(t)) {
+        t->status = FT_E_IO;
+        t->unreachable = t->code == 0;
+        snprintf(t->message, sizeof t->message, "nothing has come for %.0f s", http->stall_s);
+    }
+    ft_http_cancel(http, t);
+}
+
 // One from which nothing has come for too long. (libcurl's own limit is an average over several seconds.)
 static ft_http_transfer *take_stalled(ft_http *http)
 {
@@ -253,11 +280,7 @@ static ft_http_transfer *take_stalled(ft_http *http)
     for (int i = 0; i < http->n_running; i++) {
         ft_http_transfer *t = http->running[i];
         if (now_s - t->heard_s < http->stall_s) continue;
-        t->code = (int)code_of(t);
-        t->status = FT_E_IO;
-        t->unreachable = t->code == 0;
-        snprintf(t->message, sizeof t->message, "nothing has come for %.0f s", http->stall_s);
-        ft_http_cancel(http, t);
+        end_stalled(http, t);
         return t;
     }
     return NULL;

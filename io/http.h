@@ -1,7 +1,7 @@
 // HTTP GETs, several at a time over connections that are kept: libcurl's multi interface, one thread per client.
 //
 // A transfer is one request and one answer: redirects are not followed and nothing is repeated, that is the caller's
-// (hub_request.h). HTTP/1.1 only: over HTTP/2 all transfers to a host would share one connection and its window. A transfer ends
+// (hub_request.c). HTTP/1.1 only: over HTTP/2 all transfers to a host would share one connection and its window. A transfer ends
 // with an error when no byte has come for the stall time, however long it takes in all. Proxies come from the environment as
 // curl's do (https_proxy, no_proxy), certificates of authorities from CURL_CA_BUNDLE, SSL_CERT_FILE or REQUESTS_CA_BUNDLE where
 // one is set.
@@ -14,7 +14,8 @@ typedef struct ft_http ft_http;
 
 // What is kept of an answer's head; "" and -1 = not there.
 typedef struct {
-    char location[4096], link[2048];
+    char location[8192], link[2048];
+    bool link_cut;                     // there was one, too long for its place
     char etag[160], linked_etag[160];  // quotes and W/ removed
     char error_code[64], error_message[256];
     int64_t linked_bytes;              // X-Linked-Size
@@ -43,6 +44,7 @@ typedef struct ft_http_transfer {
     char error[256];            // libcurl's own words
     double heard_s;             // when something came last
     int64_t skip;               // bytes before the range that the server sends
+    int64_t aside;              // bytes that came and are none of a file: heads, the text of a refusal
     ft_http *http;
 } ft_http_transfer;
 

@@ -8,7 +8,7 @@
 
 #include "io/http.h"
 
-typedef enum { TEXT, TAG, BYTES, SECONDS, RANGE } value_kind;
+typedef enum { TEXT, LINK, TAG, BYTES, SECONDS, RANGE } value_kind;
 
 typedef struct {
     const char *name;
@@ -19,7 +19,7 @@ typedef struct {
 #define FIELD(name, kind, member) {name, kind, offsetof(ft_http_head, member), sizeof(((ft_http_head *)0)->member)}
 static const field fields[] = {
     FIELD("location", TEXT, location),
-    FIELD("link", TEXT, link),
+    FIELD("link", LINK, link),
     FIELD("etag", TAG, etag),
     FIELD("x-linked-etag", TAG, linked_etag),
     FIELD("x-linked-size", BYTES, linked_bytes),
@@ -71,6 +71,10 @@ static void set_value(ft_http_head *head, const field *f, const char *text, size
     set_text(number, sizeof number, text, n);
     switch (f->kind) {
     case TEXT: set_text(place, f->room, text, n); break;
+    case LINK:
+        head->link_cut = n >= f->room;
+        set_text(place, f->room, text, n);
+        break;
     case TAG: set_tag(place, f->room, text, n); break;
     case BYTES: *(int64_t *)place = strtoll(number, NULL, 10); break;
     case SECONDS: *(double *)place = isdigit((unsigned char)number[0]) ? strtod(number, NULL) : -1; break;

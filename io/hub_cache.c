@@ -63,8 +63,8 @@ static hub_id parse_id(ft_hub_kind kind, const char *text, const char *revision)
 // A revision, and a file of a listing, must not lead out of the cache.
 bool ft_hub_is_plain_path(const char *text)
 {
-    for (const char *c = text; *c; c++)
-        if (iscntrl((unsigned char)*c)) return false;
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (iscntrl(*c) || (c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0)) return false;
     for (const char *part = text;; part++) {
         size_t bytes = strcspn(part, "/");
         if (bytes == 0 || (part[0] == '.' && (bytes == 1 || (bytes == 2 && part[1] == '.')))) return false;

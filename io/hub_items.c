@@ -80,6 +80,7 @@ static ft_status reset_item(ft_hub_fetch_state *f, ft_hub_item *item)
     item->next = 0;
     item->checked = false;
     pthread_mutex_unlock(&f->checkers.lock);
+    ft_hub_checkers_wake(&f->checkers);  // an empty file has no bytes that would
     return status;
 }
 

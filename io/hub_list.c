@@ -10,7 +10,9 @@
 #include "io/http_url.h"
 #include "io/hub_internal.h"
 
-enum { MAX_ANSWER_BYTES = 256 << 20, MAX_PAGES = 10000 };
+// The sum of the sizes stays below 2^62: 4 TiB a file is eight times what the hub takes.
+enum { MAX_ANSWER_BYTES = 256 << 20, MAX_PAGES = 10000, MAX_FILES = 1 << 20 };
+#define MAX_FILE_BYTES (INT64_C(1) << 42)
 
 bool ft_hub_is_commit(const char *text)
 {
@@ -38,6 +40,20 @@ static ft_status add_text(void *user, int64_t offset, const void *data, size_t n
     return ft_text_add(&a->text, data, n);
 }
 
+// Link: <ADDRESS>; rel="next", among others. One too long to be kept must not pass for the last page.
+static ft_status find_next(const ft_hub_request *r, char **next)
+{
+    const char *link = r->transfer.head.link, *relation = strstr(link, "rel=\"next\""), *begin = relation;
+    if (r->transfer.head.link_cut) return ft_error(FT_E_INPUT, "%s: the address of its listing's next page is too long", r->subject.repository);
+    while (begin && begin > link && *begin != '<') begin--;
+    const char *end = begin && *begin == '<' ? memchr(begin, '>', (size_t)(relation - begin)) : NULL;
+    if (end == NULL) return FT_OK;
+    char *target = ft_strndup(begin + 1, (size_t)(end - begin) - 1);
+    ft_status status = target ? ft_url_join(r->url, target, next) : FT_E_NOMEM;
+    ft_free(target);
+    return status;
+}
+
 // GETs `address` (taken over) as JSON. *next: where the next page is, heap, NULL = it was the last.
 static ft_status get_json(const ft_hub_listing *listing, char *address, const volatile int *cancel, json_t **json, char **next)
 {
@@ -47,14 +63,7 @@ static ft_status get_json(const ft_hub_listing *listing, char *address, const vo
     ft_status status = ft_hub_request_run(&r, cancel);
     if (status == FT_OK && (*json = json_loadb(a.text.data ? a.text.data : "", a.text.length, JSON_REJECT_DUPLICATES, &error)) == NULL)
         status = ft_error(FT_E_INPUT, "%s: what answers at %s is no hub: %s", listing->repository, listing->client->endpoint, error.text);
-    if (status == FT_OK && next) {
-        const char *link = r.transfer.head.link, *end = strchr(link, '>');
-        if (link[0] == '<' && end && strstr(end, "rel=\"next\"")) {
-            char *target = ft_strndup(link + 1, (size_t)(end - link) - 1);
-            status = target ? ft_url_join(r.url, target, next) : FT_E_NOMEM;
-            ft_free(target);
-        }
-    }
+    if (status == FT_OK && next) status = find_next(&r, next);
     ft_text_free(&a.text);
     ft_hub_request_end(&r);
     return status;
@@ -93,12 +102,16 @@ static bool is_hash(const char *text, size_t digits)
 // {"type": "file", "path", "size", "oid": git's id, "lfs": {"oid": SHA-256, "size"}}
 static ft_status read_file(const ft_hub_listing *listing, const json_t *entry, ft_hub_file *file)
 {
-    const json_t *lfs = json_object_get(entry, "lfs");
+    const json_t *lfs = json_object_get(entry, "lfs"), *size;
+    if (!json_is_object(lfs)) lfs = NULL;
     const char *path = json_string_value(json_object_get(entry, "path")), *hash = json_string_value(json_object_get(lfs ? lfs : entry, "oid"));
     if (path == NULL || !ft_hub_is_plain_path(path))
         return ft_error(FT_E_INPUT, "%s: its listing names \"%.200s\", which is no path within a repository: refused", listing->repository, path ? path : "");
-    *file = (ft_hub_file){.bytes = json_integer_value(json_object_get(lfs ? lfs : entry, "size")), .large = lfs != NULL};
-    if (!is_hash(hash, lfs ? 64 : 40) || file->bytes < 0) return ft_error(FT_E_INPUT, "%s: its listing has no hash of %s", listing->repository, path);
+    size = json_object_get(lfs ? lfs : entry, "size");
+    *file = (ft_hub_file){.bytes = json_integer_value(size), .large = lfs != NULL};
+    if (!is_hash(hash, lfs ? 64 : 40)) return ft_error(FT_E_INPUT, "%s: its listing has no hash of %s", listing->repository, path);
+    if (!json_is_integer(size) || file->bytes < 0 || file->bytes > MAX_FILE_BYTES)
+        return ft_error(FT_E_INPUT, "%s: its listing has no size of %s, or one that cannot be", listing->repository, path);
     memcpy(file->hash, hash, strlen(hash) + 1);
     file->path = ft_strdup(path);
     return file->path ? FT_OK : FT_E_NOMEM;
@@ -108,6 +121,7 @@ static ft_status add_page(ft_hub_listing *listing, const json_t *page)
 {
     size_t i;
     json_t *entry;
+    if (json_array_size(page) > (size_t)(MAX_FILES - listing->n_files)) return ft_error(FT_E_INPUT, "%s: more than %d files", listing->repository, MAX_FILES);
     if (!json_is_array(page)) return ft_error(FT_E_INPUT, "%s: its listing is no list", listing->repository);
     ft_hub_file *files = ft_realloc(listing->files, ((size_t)listing->n_files + json_array_size(page) + 1) * sizeof *files);
     FT_ALLOC_CHECK(files);

@@ -97,19 +97,35 @@ ft_status ft_journal_read(const char *path, int64_t bytes, int64_t limit, ft_ran
     return status == FT_E_NOMEM ? status : FT_OK;
 }
 
+// A line that did not fit goes again: the next one would be read as its end.
 static ft_status append(int fd, const char *path, const char *text, size_t n)
 {
-    if (write(fd, text, n) == (ssize_t)n) return FT_OK;
-    return ft_error_errno(FT_E_IO, errno, "%s: cannot be written", path);
+    ssize_t written = write(fd, text, n);
+    if (written == (ssize_t)n) return FT_OK;
+    int error = written < 0 ? errno : ENOSPC;
+    off_t end = lseek(fd, 0, SEEK_END);
+    bool cut = written <= 0 || ftruncate(fd, end - written) == 0;
+    return ft_error_errno(FT_E_IO, error, "%s: cannot be written%s", path, cut ? "" : " or shortened");
 }
 
-ft_status ft_journal_begin(const char *path, int64_t bytes, const ft_ranges *ranges, int *fd)
+static ft_status write_journal(int fd, const char *path, int64_t bytes, const ft_ranges *ranges)
 {
     char line[64];
-    *fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-    if (*fd < 0) return ft_error_errno(FT_E_IO, errno, "%s: cannot be created", path);
-    ft_status status = append(*fd, path, line, (size_t)snprintf(line, sizeof line, "ft-ranges 1 %lld\n", (long long)bytes));
-    for (int i = 0; i < ranges->n && status == FT_OK; i++) status = ft_journal_add(*fd, path, ranges->items[i].begin, ranges->items[i].end);
+    ft_status status = append(fd, path, line, (size_t)snprintf(line, sizeof line, "ft-ranges 1 %lld\n", (long long)bytes));
+    for (int i = 0; i < ranges->n && status == FT_OK; i++) status = ft_journal_add(fd, path, ranges->items[i].begin, ranges->items[i].end);
+    return status;
+}
+
+// Made beside and renamed: an older journal stands until all that it says is in the new one.
+ft_status ft_journal_begin(const char *path, int64_t bytes, const ft_ranges *ranges, int *fd)
+{
+    char *beside = ft_format("%s.new", path);
+    FT_ALLOC_CHECK(beside);
+    *fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    ft_status status = *fd >= 0 ? write_journal(*fd, beside, bytes, ranges) : ft_error_errno(FT_E_IO, errno, "%s: cannot be created", beside);
+    if (status == FT_OK && rename(beside, path) != 0) status = ft_error_errno(FT_E_IO, errno, "%s: cannot be renamed", beside);
+    if (status != FT_OK && *fd >= 0) unlink(beside);
+    ft_free(beside);
     return status;
 }
 

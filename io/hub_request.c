@@ -42,6 +42,7 @@ static ft_status start(ft_hub_request *r)
     r->transfer.token = r->client->token && at_endpoint(r) ? r->client->token : NULL;
     r->transfer.offset = r->begin + r->done;
     r->transfer.bytes = r->end ? r->end - r->begin - r->done : 0;
+    FT_ASSERT(r->end == 0 || r->transfer.bytes > 0, "nothing is left to ask for");
     r->transfer.body = on_body;
     r->transfer.user = r;
     FT_TRY(ft_http_start(r->client->http, &r->transfer));
@@ -132,7 +133,7 @@ static ft_status wait_or_refuse(ft_hub_request *r, ft_hub_state *state)
 {
     double wait_s = 0;
     bool expired = link_expired(r);
-    if (r->transfer.arrived > 0) r->attempts = 0;
+    if (r->transfer.arrived > 0 && r->end) r->attempts = 0;  // of a text nothing is kept
     if (!ft_hub_retry(r, r->attempts, &wait_s) && !(expired && r->attempts < 2)) return ft_hub_refuse(r);
     if (expired) FT_TRY(forget_link(r));
     r->attempts++;

@@ -22,11 +22,22 @@ int ft_status_exit_code(ft_status status)
     }
 }
 
+// One line, and nothing that a terminal takes for a command: names of files and answers of hosts come from anywhere. Also U+0080
+// to U+009F, which are C2 80 to C2 9F.
+static void hide_controls(char *text)
+{
+    for (unsigned char *c = (unsigned char *)text; *c; c++) {
+        if (*c < 0x20 || *c == 0x7F) *c = '?';
+        if (c[0] == 0xC2 && c[1] >= 0x80 && c[1] < 0xA0) c[0] = c[1] = '?';
+    }
+}
+
 // Formatting goes through a second buffer: an argument may point into the message being replaced.
 static void set_message(const char *format, va_list args)
 {
     char text[FT_ERROR_MESSAGE_BYTES];
     vsnprintf(text, sizeof text, format, args);
+    hide_controls(text);
     memcpy(message, text, sizeof text);
 }
 
@@ -58,6 +69,7 @@ ft_status ft_error_prefix(ft_status status, const char *format, ...)
     int used = vsnprintf(text, sizeof text, format, args);
     va_end(args);
     if (used >= 0 && (size_t)used < sizeof text) snprintf(text + used, sizeof text - (size_t)used, ": %.900s", message);
+    hide_controls(text);
     memcpy(message, text, sizeof text);
     return status;
 }

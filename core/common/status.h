@@ -33,7 +33,8 @@ enum {
 // Process exit code of a status: 0 done, 1 failed while running, 2 bad usage or input, 3 stopped and committed.
 int ft_status_exit_code(ft_status status);
 
-// Records a message for this thread (printf format, one line, no trailing newline) and returns `status`.
+// Records a message for this thread (printf format, one line, no trailing newline; control characters become ?) and returns
+// `status`.
 ft_status ft_error(ft_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // As ft_error, with ": <strerror(errno_value)>" appended.
 ft_status ft_error_errno(ft_status status, int errno_value, const char *format, ...) __attribute__((format(printf, 3, 4)));

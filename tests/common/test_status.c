@@ -22,6 +22,16 @@ static void messages_are_recorded_prefixed_and_adopted(void **state)
     assert_string_equal(ft_error_message(), "100 %s");
 }
 
+// What a file or a host has written must not move a terminal's cursor.
+static void control_characters_do_not_come_through(void **state)
+{
+    (void)state;
+    ft_error(FT_E_INPUT, "%s: bad", "a\x1b[2Jb\r\nc\x7f \xc2\x9b" "1m \xc3\xa9");
+    assert_string_equal(ft_error_message(), "a?[2Jb??c? ??1m \xc3\xa9: bad");
+    ft_error_prefix(FT_E_INPUT, "%s", "x\ty");
+    assert_string_equal(ft_error_message(), "x?y: a?[2Jb??c? ??1m \xc3\xa9: bad");
+}
+
 static void long_messages_are_cut_and_terminated(void **state)
 {
     (void)state;
@@ -103,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_are_recorded_prefixed_and_adopted),
+        cmocka_unit_test(control_characters_do_not_come_through),
         cmocka_unit_test(long_messages_are_cut_and_terminated),
         cmocka_unit_test(threads_do_not_see_each_others_messages),
         cmocka_unit_test(exit_codes_follow_the_table),

@@ -1,6 +1,9 @@
 // The small parts of a download: ranges and their journal, globs, addresses, heads of answers.
 #include "support.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io/http.h"
@@ -76,6 +79,51 @@ static void a_journal_is_read_as_far_as_it_goes(void **state)
     support_remove(directory);
 }
 
+// A process that dies between making a journal anew and filling it loses nothing of the older one.
+static void a_journal_is_made_anew_as_a_whole(void **state)
+{
+    char *directory = support_directory(), *path = ft_path_join(directory, "journal"), *beside = ft_path_join(directory, "journal.new");
+    ft_ranges r = {0}, back = {0};
+    int fd;
+    assert_ok(ft_ranges_add(&r, 0, 10));
+    assert_ok(ft_journal_begin(path, 1000, &r, &fd));
+    close(fd);
+    assert_int_equal(mkdir(beside, 0777), 0);  // the next one cannot be made
+    assert_int_equal(ft_journal_begin(path, 1000, &(ft_ranges){0}, &fd), FT_E_IO);
+    assert_int_equal(fd, -1);
+    assert_ok(ft_journal_read(path, 1000, 1000, &back));
+    assert_int_equal(ft_ranges_bytes(&back), 10);
+    ft_ranges_free(&back);
+    ft_ranges_free(&r);
+    ft_free(beside);
+    ft_free(path);
+    support_remove(directory);
+}
+
+// A drive that fills up in the middle of a line: what is written later must not become its end.
+static void a_line_that_does_not_fit_leaves_nothing(void **state)
+{
+    char *directory = support_directory(), *path = ft_path_join(directory, "journal");
+    struct rlimit before, tight;
+    ft_ranges back = {0};
+    int fd;
+    assert_ok(ft_journal_begin(path, 1000, &back, &fd));
+    getrlimit(RLIMIT_FSIZE, &before);
+    tight = (struct rlimit){(rlim_t)lseek(fd, 0, SEEK_END) + 3, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &tight);
+    assert_int_equal(ft_journal_add(fd, path, 0, 1), FT_E_IO);
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_ok(ft_journal_add(fd, path, 5, 7));
+    close(fd);
+    assert_ok(ft_journal_read(path, 1000, 1000, &back));
+    assert_int_equal(back.n, 1);
+    assert_int_equal(back.items[0].begin, 5);
+    ft_ranges_free(&back);
+    ft_free(path);
+    support_remove(directory);
+}
+
 static void globs_match_as_fnmatch(void **state)
 {
     static const struct {
@@ -133,6 +181,10 @@ static void heads_are_read(void **state)
     assert_true(head.retry_after_s == 7);
     assert_string_equal(head.location, "/x");
     assert_string_equal(head.error_code, "GatedRepo");
+    char line[3000] = "Link: ";
+    memset(line + 6, 'x', sizeof line - 7);
+    ft_http_head_read(&head, line, sizeof line - 1);
+    assert_true(head.link_cut);
 }
 
 int main(void)
@@ -141,6 +193,8 @@ int main(void)
         cmocka_unit_test(ranges_grow_together),
         cmocka_unit_test(ranges_equal_a_map),
         cmocka_unit_test(a_journal_is_read_as_far_as_it_goes),
+        cmocka_unit_test(a_journal_is_made_anew_as_a_whole),
+        cmocka_unit_test(a_line_that_does_not_fit_leaves_nothing),
         cmocka_unit_test(globs_match_as_fnmatch),
         cmocka_unit_test(origins_are_scheme_host_and_port),
         cmocka_unit_test(redirects_are_joined),
