@@ -18,14 +18,27 @@ typedef struct {
     int column[RUNS_BESIDE], n;
 } table;
 
+static bool is_inside_character(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+// Fills up with blanks to `width` characters.
+static ft_status print_padded(const table *t, const char *text, int width)
+{
+    for (const char *c = text; *c; c++) width += is_inside_character(*c);
+    return ft_text_printf(t->out, "%-*s", width, text);
+}
+
 // Cut to the column, where it is too long in front: ends of paths differ.
 static ft_status print_cell(const table *t, const char *text, int width)
 {
-    int length = (int)strlen(text);
-    if (length < width - 1) return ft_text_printf(t->out, "%-*s", width, text);
-    const char *rest = text + length - (width - 5);
-    while (((unsigned char)*rest & 0xC0) == 0x80) rest++;  // not in the middle of a character
-    return ft_text_printf(t->out, "...%-*s", width - 3, rest);
+    int characters = 0;
+    for (const char *c = text; *c; c++) characters += !is_inside_character(*c);
+    if (characters < width - 1) return print_padded(t, text, width);
+    while (characters > width - 5 || is_inside_character(*text)) characters -= !is_inside_character(*text++);
+    FT_TRY(ft_text_puts(t->out, "..."));
+    return print_padded(t, text, width - 3);
 }
 
 static const char *delta_color(const table *t, const ft_report_fact *fact, double value, double base)

@@ -70,6 +70,22 @@ static void several_runs_are_compared_with_the_first(void **state)
     ft_report_free(&report);
 }
 
+// Columns are counted in characters, and names cut between them.
+static void names_beyond_ascii_keep_the_columns(void **state)
+{
+    ft_report report;
+    ft_text lines = {0};
+    t_step(&lines, 1, 2);
+    t_metrics("über", &lines);
+    t_step(&lines, 1, 2);
+    t_metrics("ein-langer-Name-für-einen-Lauf", &lines);
+    t_read(&report, "über", "ein-langer-Name-für-einen-Lauf", "one");
+    char *text = print(&report, false, false);
+    if (strstr(text, "\n                        über                      ...r-Name-für-einen-Lauf  one\n") == NULL) fail_msg("%s", text);
+    ft_free(text);
+    ft_report_free(&report);
+}
+
 static void five_runs_take_a_second_table(void **state)
 {
     ft_report report;
@@ -100,6 +116,7 @@ int main(void)
         cmocka_unit_test(a_block_says_what_the_run_was),
         cmocka_unit_test(colour_and_unicode_are_asked_for),
         cmocka_unit_test(several_runs_are_compared_with_the_first),
+        cmocka_unit_test(names_beyond_ascii_keep_the_columns),
         cmocka_unit_test(five_runs_take_a_second_table),
         cmocka_unit_test(a_spark_goes_from_foot_to_top),
     };
