@@ -65,15 +65,16 @@ static void take_line(ft_child *child, char *line)
 
 static void say_lost(const runner *r, const ft_child *child)
 {
+    static const char broken[] = "a library that is loaded here is broken or does not fit; look at dmesg, then reinstall it";
     const ft_check *check = &ft_checks[r->current];
     if (child->timed_out)
         ft_findings_row(r->report, check->group, check->name, "FAIL",
                         "find out what hangs (dmesg): a hung drive, network file system or GPU would hang a run as well",
                       "no answer within %.0f s", check->seconds);
+    else if (child->signal)
+        ft_findings_row(r->report, check->group, check->name, "FAIL", broken, "the check died of signal %d (%s)", child->signal, strsignal(child->signal));
     else
-        ft_findings_row(r->report, check->group, check->name, "FAIL",
-                        "a library that is loaded here is broken or does not fit; look at dmesg, then reinstall it",
-                      "the check died of signal %d (%s)", child->signal, child->signal ? strsignal(child->signal) : "none");
+        ft_findings_row(r->report, check->group, check->name, "FAIL", broken, "the check ended its process with exit code %d", child->exit_code);
 }
 
 static ft_status run_child(runner *r)

@@ -27,6 +27,11 @@ static void crashes(ft_doctor *doctor)
     raise(SIGSEGV);
 }
 
+static void exits(ft_doctor *doctor)
+{
+    _exit(3);
+}
+
 static void mumbles(ft_doctor *doctor)
 {
     ft_check_note(doctor, "sub\xff", "remedy \"quoted\"", "bytes \xfe and\ta tab");
@@ -44,8 +49,8 @@ static void is_slow(ft_doctor *doctor)
 }
 
 const ft_check ft_checks[] = {
-    {"one", "fine", fine, 5, false},    {"one", "hangs", hangs, 0.3, false}, {"two", "crashes", crashes, 5, false},
-    {"two", "mumbles", mumbles, 5, false}, {"two", "slow", is_slow, 5, true}, {"two", "fails", fails, 5, false}, {0},
+    {"one", "fine", fine, 5, false},    {"one", "hangs", hangs, 0.3, false}, {"two", "crashes", crashes, 5, false}, {"two", "exits", exits, 5, false},
+    {"two", "mumbles", mumbles, 5, false}, {"two", "slow", is_slow, 5, true}, {"two", "fails", fails, 5, false},     {0},
 };
 
 static void every_check_has_its_row(void **state)
@@ -57,11 +62,12 @@ static void every_check_has_its_row(void **state)
     expect_row(report, "hangs first", "ok", "said before");
     expect_row(report, "hangs", "FAIL", "no answer");
     expect_row(report, "crashes", "FAIL", "signal 11");
+    expect_row(report, "exits", "FAIL", "exit code 3");
     expect_row(report, "mumbles sub\uFFFD", "note", "bytes \uFFFD and");
     expect_row(report, "fails", "FAIL", "the thing is broken");
     assert_string_equal(text_of(row_of(report, "fails"), "remedy"), "mend it");
     assert_null(row_of(report, "slow"));
-    assert_int_equal(json_array_size(json_object_get(report, "checks")), 6);
+    assert_int_equal(json_array_size(json_object_get(report, "checks")), 7);
     assert_string_equal(text_of(json_object_get(report, "facts"), "a fact"), "7");
     json_decref(report);
 }
@@ -73,7 +79,7 @@ static void the_table_says_verdict_and_remedy(void **state)
     assert_int_equal(ft_doctor_print(report, &text), FT_OK);
     assert_non_null(strstr(text.data, "  FAIL  fails"));
     assert_non_null(strstr(text.data, "-> mend it\n"));
-    assert_non_null(strstr(text.data, "2 ok, 1 note, 3 failed\n"));
+    assert_non_null(strstr(text.data, "2 ok, 1 note, 4 failed\n"));
     assert_int_equal(ft_doctor_verdict(report), FT_E_INPUT);
     assert_non_null(strstr(ft_error_message(), "hangs, crashes, fails"));
     ft_text_free(&text);
