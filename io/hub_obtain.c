@@ -48,7 +48,7 @@ static bool is_whole(ft_hub_kind kind, const char *snapshot)
     switch (kind) {
     case FT_HUB_MODEL: return ft_hub_has_weights(snapshot);
     case FT_HUB_ADAPTER: return holds(snapshot, "adapter_model.safetensors");
-    case FT_HUB_TOKENIZER: return true;
+    case FT_HUB_TOKENIZER: return holds(snapshot, "tokenizer.json") || holds(snapshot, "tokenizer.model");
     case FT_HUB_DATASET: return !is_unfinished(snapshot);
     }
     return true;

@@ -60,6 +60,7 @@ static ft_status open_evaluation(evaluation *e, const char *adapter_dir)
     const ft_config *config = &e->settings->values;
     FT_TRY(choose_data(e->settings));
     FT_TRY(ft_session_check(config));
+    if (adapter_dir) FT_TRY(ft_adapter_expect(adapter_dir));
     FT_TRY(ft_config_derive(e->settings));
     FT_TRY(ft_threads_init((int)config->threads));
     FT_TRY(ft_config_tokenizer(config, &e->tokenizer));

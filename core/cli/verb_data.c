@@ -66,7 +66,7 @@ static ft_status run(ft_invocation *in)
     if (settings->values.base_model == NULL && settings->values.tokenizer_config == NULL)
         return ft_error(FT_E_USAGE, "data: give --model DIR, whose tokenizer is to be used");
     FT_TRY(ft_threads_init((int)settings->values.threads));
-    FT_TRY(settings->values.base_model ? ft_config_derive(settings) : ft_config_locate(settings));
+    FT_TRY(ft_config_derive_for_data(settings));
     FT_TRY(ft_config_tokenizer(&settings->values, &tokenizer));
     ft_status status = ft_dataset_load(&data, &settings->values, tokenizer);
     if (status == FT_OK) {

@@ -1,5 +1,6 @@
 // ft-single download: a repository of the hub into the cache; prints the directory of its snapshot.
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/signals.h"
 #include "cli/verbs.h"
@@ -48,6 +49,8 @@ static ft_status run(ft_invocation *in)
     ft_string_list include = {0};
     if (in->positional.n != 1) return ft_error(FT_E_USAGE, "download: give one repository, ORG/NAME or ORG/NAME@REVISION");
     if (ft_args_given(in, "all") && ft_args_given(in, "include")) return ft_error(FT_E_USAGE, "download: --all and --include exclude each other");
+    if (strchr(in->positional.items[0], '@') && ft_args_given(in, "revision"))
+        return ft_error(FT_E_USAGE, "download: %s names a revision already; leave out --revision", in->positional.items[0]);
     if (ft_args_given(in, "include")) FT_TRY(ft_string_list_split(&include, ft_args_text(in, "include")));
     ft_hub_kind kind = ft_args_given(in, "dataset") ? FT_HUB_DATASET : FT_HUB_MODEL;
     ft_hub_options options = {.include = (const char *const *)include.items, .n_include = include.n, .all = ft_args_given(in, "all"),

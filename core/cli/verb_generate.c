@@ -115,7 +115,8 @@ static ft_status open_generator(generator *g, ft_settings *settings)
     const ft_config *config = &settings->values;
     ft_session_options options = {.generates = true, .micro_batches = 1, .adapter_dir = ft_args_text(g->in, "adapter"), .stop = &ft_stop_requested};
     FT_TRY(ft_session_check(config));
-    FT_TRY(ft_config_derive(settings));
+    if (options.adapter_dir) FT_TRY(ft_adapter_expect(options.adapter_dir));
+    FT_TRY(ft_config_derive_for_text(settings));
     FT_TRY(ft_settings_derive(settings, "micro_batch_size", "1", "one sequence is generated at a time"));
     FT_TRY(open_tokenizer(g, config));
     FT_TRY(ft_session_open(&g->session, settings, &options));
@@ -150,5 +151,5 @@ static ft_status run(ft_invocation *in)
     return generate(in);
 }
 
-const ft_verb ft_verb_generate = {"generate", NULL, "--model DIR --nvme DIR [--adapter DIR] --prompt TEXT | --chat [--prompt TEXT] | --instruction TEXT",
+const ft_verb ft_verb_generate = {"generate", NULL, "--model DIR --nvme DIR [--adapter DIR] --prompt TEXT | --chat | --instruction TEXT",
                                   "text from a model, with or without an adapter", flags, true, run, 0};

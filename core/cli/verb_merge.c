@@ -54,6 +54,7 @@ static ft_status run(ft_invocation *in)
     const char *adapter = ft_args_text(in, "adapter");
     if (config->base_model == NULL || adapter == NULL || config->output_dir == NULL)
         return ft_error(FT_E_USAGE, "merge: give --model DIR, --adapter DIR and --output DIR");
+    FT_TRY(ft_adapter_expect(adapter));
     FT_TRY(ft_config_locate(&in->settings));
     ft_merge_options options = {.model = config->base_model, .adapter = adapter, .output = config->output_dir, .overwrite = ft_args_given(in, "overwrite"),
                                 .shard_bytes = ft_args_int(in, "shard-size", 0), .stop = &ft_stop_requested};

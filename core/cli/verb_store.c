@@ -112,7 +112,7 @@ static ft_status verify(ft_invocation *in)
         printf("adapter %s: verified\n", what);
         return FT_OK;
     }
-    if (ft_path_is_directory(what)) return ft_error(FT_E_INPUT, "%s: neither a checkpoint nor an adapter (no manifest.json, no adapter_config.json)", what);
+    if (ft_path_is_directory(what)) return ft_error(FT_E_INPUT, "%s: neither a checkpoint nor an adapter (no manifest.json, no adapter_config.json); name OUTPUT/checkpoint-N or OUTPUT/adapter", what);
     if (strspn(what, "0123456789abcdef") != FT_HASH_TEXT - 1 || strlen(what) != FT_HASH_TEXT - 1)
         return ft_error(FT_E_NOT_FOUND, "%s: neither a directory nor the id of a store; `ft-single store list --nvme DIR` shows the ids", what);
     return verify_store(in, what);

@@ -20,12 +20,23 @@ static const ft_flag flags[] = {
     {NULL},
 };
 
+static ft_status expect_checkpoint(const char *directory)
+{
+    char *path = ft_path_join(directory, "manifest.json");
+    FT_ALLOC_CHECK(path);
+    bool there = ft_path_exists(path);
+    ft_free(path);
+    if (there) return FT_OK;
+    return ft_error(FT_E_NOT_FOUND, "%s: no checkpoint (manifest.json) in it; name an OUTPUT/checkpoint-N, or give --resume --output OUTPUT for the newest", directory);
+}
+
 // Newest valid checkpoint of the output directory, or the one named; NULL for a fresh run.
 static ft_status find_checkpoint(const ft_invocation *in, char **directory)
 {
     *directory = NULL;
     const char *named = ft_args_text(in, "resume-from"), *output = in->settings.values.output_dir;
     if (named) {
+        FT_TRY(expect_checkpoint(named));
         FT_TRY(ft_checkpoint_verify(named));
         *directory = ft_strdup(named);
         return *directory ? FT_OK : FT_E_NOMEM;
@@ -39,8 +50,8 @@ static void print_result(const ft_train_result *result, double seconds)
 {
     char text[FT_HUMAN_BYTES];
     if (isnan(result->train_loss)) printf("%lld steps, %lld tokens: the run was complete already\n", (long long)result->steps, (long long)result->tokens);
-    else printf("%lld step%s, %lld tokens in %s (%.0f tokens/s)\n", (long long)result->steps, result->steps == 1 ? "" : "s",
-                (long long)result->tokens, ft_human_seconds(text, seconds), result->tokens_per_s);
+    else printf("%lld step%s, %lld tokens at %.0f tokens/s; %s in all\n", (long long)result->steps, result->steps == 1 ? "" : "s",
+                (long long)result->tokens, result->tokens_per_s, ft_human_seconds(text, seconds));
     if (!isnan(result->first_eval_loss)) printf("eval loss %.4f -> %.4f\n", result->first_eval_loss, result->last_eval_loss);
     else if (!isnan(result->train_loss)) printf("train loss of the last step %.4f\n", result->train_loss);
     printf("adapter: %s/adapter\n", result->output);
@@ -113,6 +124,7 @@ static ft_status continue_run(ft_invocation *in)
 {
     const char *from = ft_args_text(in, "resume-from"), *directory = from ? from : in->settings.values.output_dir;
     if (directory == NULL) return ft_error(FT_E_USAGE, "--resume needs --output DIR, the run to continue");
+    if (from) FT_TRY(expect_checkpoint(from));
     char *path = ft_path_join(directory, "config.resolved.yaml");
     FT_ALLOC_CHECK(path);
     ft_status status = ft_path_exists(path) ? ft_args_with_config(in, path, train)

@@ -156,7 +156,7 @@ static ft_status no_split(const char *path, const char *split, ft_string_list *s
 {
     ft_text names = {0};
     ft_status status = join(splits, &names);
-    if (status == FT_OK) status = ft_error(FT_E_INPUT, "dataset %s: no split '%s'; there is %.600s", path, split, names.data);
+    if (status == FT_OK) status = ft_error(FT_E_INPUT, "dataset %s: no split '%s'; there is %.600s; set split or data_files", path, split, names.data);
     ft_text_free(&names);
     return status;
 }

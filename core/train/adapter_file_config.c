@@ -150,6 +150,23 @@ static ft_status read_numbers(const config_file *c, int64_t *r, double *alpha, d
     return FT_OK;
 }
 
+static bool holds_config(const char *directory, const char *inside)
+{
+    char *path = ft_format("%s/%s" FT_ADAPTER_CONFIG, directory, inside);
+    bool there = path && ft_path_exists(path);
+    ft_free(path);
+    return there;
+}
+
+ft_status ft_adapter_expect(const char *directory)
+{
+    if (holds_config(directory, "")) return FT_OK;
+    if (!ft_path_is_directory(directory)) return ft_error(FT_E_NOT_FOUND, "%s: no such adapter directory", directory);
+    if (holds_config(directory, "adapter/") || holds_config(directory, "checkpoint-0/"))
+        return ft_error(FT_E_NOT_FOUND, "%s is the output of a run: name the adapter/ or a checkpoint-N/ in it", directory);
+    return ft_error(FT_E_NOT_FOUND, "%s: no adapter (" FT_ADAPTER_CONFIG ") in it; name OUTPUT/adapter or a checkpoint", directory);
+}
+
 ft_status ft_adapter_read_config(const char *directory, int64_t *r, double *alpha, double *dropout, bool *rslora, unsigned *targets)
 {
     char *text = NULL, *path = ft_path_join(directory, FT_ADAPTER_CONFIG);

@@ -54,6 +54,8 @@ ft_status ft_checkpoint_prune(const char *output, int64_t keep);
 // there. Read back and checked before it gets its name. base_model may be NULL; one in a hub's cache is named by its id.
 ft_status ft_adapter_save(const char *parent, const char *name, const ft_adapter_layout *adapter, const ft_shape *shape,
                           const char *base_model, const float *parameters, ft_dtype dtype, const char *card);
+// FT_E_NOT_FOUND says what to name instead of a directory without adapter_config.json: the output of a run holds one further down.
+ft_status ft_adapter_expect(const char *directory);
 // Reads adapter_config.json. FT_E_UNSUPPORTED names the key that changes what the adapter computes and is not implemented (DoRA,
 // bias, modules_to_save, rank_pattern, an initialisation that changes the base, ...). target_modules is "all-linear" or a list
 // of names of linears.

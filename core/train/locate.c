@@ -5,6 +5,7 @@
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
+#include "data/dataset_check.h"
 #include "io/hub.h"
 #include "offload/store.h"
 #include "train/trainer.h"
@@ -29,17 +30,25 @@ static ft_status locate_key(ft_settings *settings, const char *key, const char *
     return set_located(settings, key, value, directory);
 }
 
-// What is neither a path nor an id stays: reading the data set says what is wrong with it.
+// That its files are there is seen before a model is downloaded for it.
+static ft_status find_files(const ft_dataset_config *dataset)
+{
+    ft_string_list files = {0};
+    ft_status status = ft_dataset_files(dataset, &files);
+    ft_string_list_free(&files);
+    return status;
+}
+
 static ft_status locate_dataset(const char *list, int index, ft_dataset_config *dataset)
 {
     char *directory = NULL;
-    if (ft_path_exists(dataset->path) || !ft_hub_is_id(dataset->path)) return FT_OK;
+    if (dataset->path == NULL || ft_path_exists(dataset->path) || !ft_hub_is_id(dataset->path)) return find_files(dataset);
     ft_status status = ft_hub_obtain(FT_HUB_DATASET, dataset->path, dataset->revision, NULL, &directory);
     if (status != FT_OK) return ft_error_prefix(status, "%s[%d].path", list, index);
     ft_info("%s[%d].path: %s (%s in the Hugging Face cache)", list, index, directory, dataset->path);
     ft_free(dataset->path);
     dataset->path = directory;
-    return FT_OK;
+    return find_files(dataset);
 }
 
 static ft_status locate_datasets(const char *name, ft_dataset_list *list)
@@ -67,15 +76,39 @@ ft_status ft_config_locate_model(ft_settings *settings)
     return locate_key(settings, "base_model", settings->values.base_model, FT_HUB_MODEL, settings->values.revision_of_model);
 }
 
+static ft_status locate_tokenizer(ft_settings *settings)
+{
+    return locate_key(settings, "tokenizer_config", settings->values.tokenizer_config, FT_HUB_TOKENIZER, NULL);
+}
+
+static ft_status locate_data(ft_settings *settings)
+{
+    FT_TRY(locate_datasets("datasets", &settings->values.datasets));
+    FT_TRY(locate_datasets("test_datasets", &settings->values.test_datasets));
+    return locate_tokenizer(settings);
+}
+
 // What is small and may be refused comes before the weights.
 ft_status ft_config_locate(ft_settings *settings)
 {
     ft_config *config = &settings->values;
-    FT_TRY(locate_datasets("datasets", &config->datasets));
-    FT_TRY(locate_datasets("test_datasets", &config->test_datasets));
-    FT_TRY(locate_key(settings, "tokenizer_config", config->tokenizer_config, FT_HUB_TOKENIZER, NULL));
+    FT_TRY(locate_data(settings));
     FT_TRY(locate_key(settings, "lora_model_dir", config->lora_model_dir, FT_HUB_ADAPTER, NULL));
+    if (config->lora_model_dir) FT_TRY(ft_adapter_expect(config->lora_model_dir));
     return config->base_model ? ft_config_locate_model(settings) : FT_OK;
+}
+
+ft_status ft_config_locate_for_text(ft_settings *settings)
+{
+    FT_TRY(locate_tokenizer(settings));
+    return settings->values.base_model ? ft_config_locate_model(settings) : FT_OK;
+}
+
+// Of the model its tokenizer and config.json alone.
+ft_status ft_config_locate_for_data(ft_settings *settings)
+{
+    FT_TRY(locate_data(settings));
+    return locate_key(settings, "base_model", settings->values.base_model, FT_HUB_TOKENIZER, settings->values.revision_of_model);
 }
 
 // A plan reads config.json alone, and no weights are downloaded for it.

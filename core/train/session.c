@@ -71,6 +71,18 @@ ft_status ft_config_derive(ft_settings *settings)
     return derive(settings);
 }
 
+ft_status ft_config_derive_for_text(ft_settings *settings)
+{
+    FT_TRY(ft_config_locate_for_text(settings));
+    return derive(settings);
+}
+
+ft_status ft_config_derive_for_data(ft_settings *settings)
+{
+    FT_TRY(ft_config_locate_for_data(settings));
+    return settings->values.base_model ? derive(settings) : FT_OK;
+}
+
 ft_status ft_config_derive_for_plan(ft_settings *settings)
 {
     FT_TRY(ft_config_locate_for_plan(settings));

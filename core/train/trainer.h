@@ -73,11 +73,17 @@ ft_status ft_config_targets(const ft_config *config, unsigned *targets);
 // Replaces hub ids by the directories they stand for: of base_model alone, or of everything a run reads.
 ft_status ft_config_locate_model(ft_settings *settings);
 ft_status ft_config_locate(ft_settings *settings);
+// To generate text: model and tokenizer; a config's data may be elsewhere.
+ft_status ft_config_locate_for_text(ft_settings *settings);
+// For a look at the data: of the model its tokenizer and config.json.
+ft_status ft_config_locate_for_data(ft_settings *settings);
 // For a plan: only the model is looked up, and one that is not here may be one whose shape is known by its name (`geometry`).
 ft_status ft_config_locate_for_plan(ft_settings *settings);
 // ft_config_locate, then what depends on the model: its vocabulary, and defaults where the user gave none (sequence_len at most
 // what it was trained for).
 ft_status ft_config_derive(ft_settings *settings);
+ft_status ft_config_derive_for_text(ft_settings *settings);
+ft_status ft_config_derive_for_data(ft_settings *settings);  // also of a config without a model
 ft_status ft_config_derive_for_plan(ft_settings *settings);
 // The mistakes that cost nothing to find, before data is read: drives, storage engine, adapter targets. ft_session_open checks
 // them, too, unless it opens for a plan.

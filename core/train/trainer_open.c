@@ -189,6 +189,12 @@ static ft_status check_resume(trainer *t)
     return status;
 }
 
+static void say_length(const ft_settings *settings)
+{
+    const char *source = ft_settings_source(settings, "sequence_len");
+    if (strncmp(source, "derived", strlen("derived")) == 0) ft_info("sequence_len %lld (%s)", (long long)settings->values.sequence_len, source);
+}
+
 // Said at once, and not when the base store has been made.
 static ft_status derive_rate(trainer *t)
 {
@@ -214,11 +220,13 @@ ft_status ft_trainer_open(trainer *t)
     FT_TRY(check_config(t->config));
     FT_TRY(ft_lr_scale_check(t->settings));
     FT_TRY(ft_session_check(t->config));
+    if (t->config->output_dir) FT_TRY(open_output(t));  // refused before anything is downloaded
     FT_TRY(ft_config_derive(t->settings));
+    say_length(t->settings);
     FT_TRY(derive_rate(t));
     FT_TRY(ft_threads_init((int)t->config->threads));
     FT_TRY(ft_config_accumulation(t->config, 1, &t->accumulation));
-    FT_TRY(open_output(t));
+    if (t->output == NULL) FT_TRY(open_output(t));
     FT_TRY(check_resume(t));
     FT_TRY(load_data(t));
     FT_TRY(count_steps(t));

@@ -197,6 +197,8 @@ static void ids_are_downloaded_wherever_a_directory_is_read(void **state)
     assert_string_equal(here, there);
     free(here);
     free(there);
+    assert_true(sent() < file_bytes(at("%s/model.safetensors", v.model)));  // for the tokenizer no weights
+    free(verbs_output("download", "org/tiny"));
     int64_t before = sent();
     program p = {.environment = (const char *const[]){"HF_HUB_OFFLINE=1", NULL}};
     program_run(&p, "train", "--model", "org/tiny", "--data", "org/words", "--nvme", v.nvme, "--device", "cpu", "--sequence-len", "96", "--max-steps", "1",
@@ -204,6 +206,35 @@ static void ids_are_downloaded_wherever_a_directory_is_read(void **state)
     if (p.exit_code != 0) fail_msg("%s", p.err);
     program_free(&p);
     assert_int_equal(sent(), before);
+}
+
+// What is wrong with the rest of a command is said before anything of its model comes.
+static void mistakes_are_found_before_a_download(void **state)
+{
+    const char *gone = at("%s/gone/drive", v.root), *none = at("%s/none.jsonl", v.root);
+    done(ft_make_directories(at("%s/run/checkpoint-0", v.root)));
+    write_text(at("%s/run/metrics.jsonl", v.root), "");
+    write_text(at("%s/run/checkpoint-0/adapter_config.json", v.root), "{}");
+    const char *run = at("%s/run", v.root);
+    program p = {0};
+    program_run(&p, "train", "--model", "org/tiny", "--data", v.data, "--nvme", gone);
+    program_refused(&p, 2, gone, "mount the drive or correct the path");
+    program_run(&p, "train", "--model", "org/tiny", "--data", none, "--nvme", v.nvme);
+    program_refused(&p, 2, none, "no such file");
+    program_run(&p, "train", "--model", "org/tiny", "--data", v.data, "--nvme", v.nvme, "--output", run);
+    program_refused(&p, 2, run, "holds a run already");
+    program_run(&p, "train", "--model", "org/tiny", "--data", v.data, "--nvme", v.nvme, "--resume-from", run);
+    program_refused(&p, 2, run, "OUTPUT/checkpoint-N");
+    program_run(&p, "eval", "--model", "org/tiny", "--data", v.data, "--nvme", v.nvme, "--adapter", run);
+    program_refused(&p, 2, run, "output of a run");
+    program_run(&p, "generate", "--model", "org/tiny", "--data", none, "--prompt", "x", "--nvme", v.nvme, "--adapter", none);
+    program_refused(&p, 2, none, "no such adapter");
+    program_run(&p, "merge", "--model", "org/tiny", "--adapter", v.nvme, "--output", v.output);
+    program_refused(&p, 2, v.nvme, "adapter_config.json");
+    program_run(&p, "download", "org/tiny@main", "--revision", "v2");
+    program_refused(&p, 2, "org/tiny@main", "--revision");
+    assert_int_equal(sent(), 0);
+    assert_false(ft_path_exists(home));
 }
 
 int main(void)
@@ -217,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup(what_would_be_fetched_is_listed, begin),
         cmocka_unit_test_setup(a_plan_and_info_fetch_no_weights, begin),
         cmocka_unit_test_setup(ids_are_downloaded_wherever_a_directory_is_read, begin),
+        cmocka_unit_test_setup(mistakes_are_found_before_a_download, begin),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
