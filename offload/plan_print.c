@@ -29,13 +29,14 @@ static ft_status print_header(const ft_plan *plan, ft_text *out)
                           plan->layout.format == FT_BASE_FP8 ? "FP8" : "BF16"));
     FT_TRY(ft_text_printf(out, "Machine  %s: %d device%s, %d drive%s (rates: %s)\n", plan->machine.name, request->gpus,
                           request->gpus == 1 ? "" : "s", plan->machine.drives, plan->machine.drives == 1 ? "" : "s", plan->machine.source));
-    return ft_text_printf(out, "Step     %lld x %lld tokens x %lld accumulated x %d device%s = %lld tokens, in %lld sweep%s of %lld micro-batch%s; "
-                          "LoRA r %lld: %.1f M parameters\n",
+    FT_TRY(ft_text_printf(out, "Step     %lld x %lld tokens x %lld accumulated x %d device%s = %lld tokens, in %lld sweep%s of %lld micro-batch%s",
                           (long long)request->micro_batch_size, (long long)request->sequence_len, (long long)request->accumulation, request->gpus,
                           request->gpus == 1 ? "" : "s",
                           (long long)(plan->micro_batch_tokens * request->accumulation * request->gpus), (long long)plan->sweeps,
-                          plan->sweeps == 1 ? "" : "s", (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
-                          (long long)request->lora_r, (double)plan->lora_parameters / 1e6);
+                          plan->sweeps == 1 ? "" : "s", (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es"));
+    int64_t last = request->accumulation - (plan->sweeps - 1) * plan->micro_batches;
+    if (last < plan->micro_batches) FT_TRY(ft_text_printf(out, ", the last of %lld", (long long)last));
+    return ft_text_printf(out, "; LoRA r %lld: %.1f M parameters\n", (long long)request->lora_r, (double)plan->lora_parameters / 1e6);
 }
 
 static int64_t count_aliases(const ft_plan *plan)
@@ -91,18 +92,21 @@ static ft_status print_phase(const char *name, const ft_plan_phase *phase, ft_te
 
 static double busy_seconds(const ft_plan *plan)
 {
-    return ft_plan_step_seconds(plan, FT_RESOURCE_COMPUTE) + (double)plan->sweeps * (plan->embed_seconds + plan->head_seconds) + plan->optimizer_seconds;
+    return ft_plan_step_seconds(plan, FT_RESOURCE_COMPUTE) + ft_plan_full_sweeps(plan) * (plan->embed_seconds + plan->head_seconds) + plan->optimizer_seconds;
 }
 
 // What each resource does in a step, whoever waits for whom.
 static ft_status print_step(const ft_plan *plan, ft_text *out)
 {
-    double sweeps = (double)plan->sweeps, layers = ft_plan_step_seconds(plan, FT_RESOURCE_COMPUTE), busy = busy_seconds(plan);
-    FT_TRY(ft_text_printf(out, "\nSeconds a step: layers %.4f, embedding %.4f, head %.4f, optimizer %.4f, waiting %.4f;", layers, sweeps * plan->embed_seconds,
+    double sweeps = ft_plan_full_sweeps(plan), layers = ft_plan_step_seconds(plan, FT_RESOURCE_COMPUTE), busy = busy_seconds(plan);
+    FT_TRY(ft_text_printf(out, "\nSeconds a step: layers %.4f, embedding %.4f, head %.4f, optimizer %.4f, waiting %.4f", layers, sweeps * plan->embed_seconds,
                           sweeps * plan->head_seconds, plan->optimizer_seconds, plan->step_seconds > busy ? plan->step_seconds - busy : 0.0));
-    for (int r = FT_RESOURCE_H2D; r < FT_RESOURCE_COUNT; r++)
-        if (ft_plan_step_seconds(plan, (ft_resource)r) > 0)
-            FT_TRY(ft_text_printf(out, " %s %.4f", ft_resource_name((ft_resource)r), ft_plan_step_seconds(plan, (ft_resource)r)));
+    const char *separator = ";";
+    for (int r = FT_RESOURCE_H2D; r < FT_RESOURCE_COUNT; r++) {
+        if (ft_plan_step_seconds(plan, (ft_resource)r) <= 0) continue;
+        FT_TRY(ft_text_printf(out, "%s %s %.4f", separator, ft_resource_name((ft_resource)r), ft_plan_step_seconds(plan, (ft_resource)r)));
+        separator = ",";
+    }
     return ft_text_printf(out, "\n");
 }
 

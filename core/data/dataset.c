@@ -38,6 +38,8 @@ static ft_status check_config(const ft_config *config)
     if (config->datasets.n == 0) return ft_error(FT_E_USAGE, "no data: set datasets in the config or --data FILE");
     if (config->sequence_len < 2)
         return ft_error(FT_E_USAGE, "sequence_len %lld: at least 2 tokens", (long long)config->sequence_len);
+    if (config->val_set_size >= 1 && config->val_set_size != floor(config->val_set_size))
+        return ft_error(FT_E_USAGE, "val_set_size %g: a fraction below 1, or a whole number of samples", config->val_set_size);
     if (config->val_set_size > 0 && config->test_datasets.n > 0) {
         return ft_error(FT_E_USAGE, "val_set_size and test_datasets are both set; remove one");
     }

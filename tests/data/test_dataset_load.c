@@ -268,6 +268,8 @@ static void val_set_size_above_one_is_a_number_of_samples(void **state)
     ft_dataset_free(&dataset);
     run.config.val_set_size = 20;
     t_fails(load_fails(&run, tokenizer), FT_E_INPUT, "val_set_size 20 leaves no training sample of 20");
+    run.config.val_set_size = 1.5;
+    t_fails(load_fails(&run, tokenizer), FT_E_USAGE, "val_set_size 1.5: a fraction below 1, or a whole number");
 }
 
 static void test_datasets_are_the_eval_set(void **state)
