@@ -21,6 +21,8 @@
 #include "io/commit.h"
 #include "io/hub_fetch.h"
 
+enum { MAX_REFERENCE = 256 };  // bytes
+
 typedef struct {
     const ft_hub_listing *listing;
     const ft_hub_options *options;
@@ -75,14 +77,18 @@ static ft_status replace_link(const char *target, const char *path)
     return status;
 }
 
-static ft_status make_link(const download *d, const ft_hub_file *file)
+// A real file is a copy that a tool without links has made.
+static bool is_copy(const char *path, const ft_hub_file *file)
 {
     struct stat there;
+    return lstat(path, &there) == 0 && S_ISREG(there.st_mode) && there.st_size == file->bytes;
+}
+
+static ft_status make_link(const download *d, const ft_hub_file *file)
+{
     char *path = ft_path_join(d->snapshot, file->path), *target = link_target(file);
     ft_status status = path && target ? make_parent(path) : FT_E_NOMEM;
-    // A real file is a copy that a tool without links has made.
-    bool copied = status == FT_OK && lstat(path, &there) == 0 && S_ISREG(there.st_mode) && there.st_size == file->bytes;
-    if (status == FT_OK && !copied) status = replace_link(target, path);
+    if (status == FT_OK && !is_copy(path, file)) status = replace_link(target, path);
     ft_free(path);
     ft_free(target);
     return status;
@@ -104,6 +110,9 @@ static ft_status add_item(download *d, const ft_hub_file *file, const char *blob
     ft_status status = ft_hub_part_init(&item->part, file, ft_format("%s.partial.incomplete", blob));
     d->n++;
     item->part.plain_path = ft_format("%s.incomplete", blob);
+    int64_t bytes;  // they need no room
+    if (item->part.plain_path && !ft_path_exists(item->part.path) && ft_path_size(item->part.plain_path, &bytes) == FT_OK && bytes <= file->bytes)
+        item->part.resumed = bytes;
     return item->target && item->lock_path && item->part.plain_path ? status : FT_E_NOMEM;
 }
 
@@ -226,9 +235,46 @@ static ft_status link_all(const download *d)
     return FT_OK;
 }
 
+// ---- nothing to do
+
+static bool is_linked(const download *d, const ft_hub_file *file)
+{
+    int64_t bytes;
+    char *path = ft_path_join(d->snapshot, file->path), *target = link_target(file);
+    bool linked = path && target && ft_path_size(path, &bytes) == FT_OK && bytes == file->bytes && (leads_to(path, target) || is_copy(path, file));
+    ft_free(path);
+    ft_free(target);
+    return linked;
+}
+
+static bool is_referenced(const download *d)
+{
+    if (strcmp(d->listing->revision, d->listing->commit) == 0) return true;
+    char *path = ft_format("%s/refs/%s", d->repository, d->listing->revision), *text = NULL;
+    size_t bytes;
+    bool same = path && ft_file_read(path, MAX_REFERENCE, &text, &bytes) == FT_OK && strcmp(text, d->listing->commit) == 0;
+    ft_free(text);
+    ft_free(path);
+    return same;
+}
+
+// Then nothing is written: the cache may be one that this user can only read.
+static bool is_there(const download *d)
+{
+    int chosen = 0;
+    for (int i = 0; i < d->listing->n_files; i++) {
+        const ft_hub_file *file = &d->listing->files[i];
+        if (!ft_hub_chosen(d->listing, d->options, file->path)) continue;
+        if (!is_linked(d, file)) return false;
+        chosen++;
+    }
+    return chosen > 0 && !ft_path_exists(d->unfinished) && is_referenced(d);
+}
+
 static ft_status run(download *d, const volatile int *cancel)
 {
     FT_TRY(make_paths(d));
+    if (is_there(d)) return FT_OK;
     FT_TRY(make_folders(d));
     FT_TRY(mark_unfinished(d));
     FT_TRY(choose_files(d));

@@ -50,6 +50,24 @@ static void what_is_there_is_not_fetched_again(void **state)
     ft_free(again);
 }
 
+// Also of a cache that can only be read.
+static void what_is_whole_is_not_written_again(void **state)
+{
+    static const char *const names[] = {"home/hub", "home/hub/models--org--model", "home/hub/models--org--model/refs", "home/hub/models--org--model/.unfinished"};
+    struct stat before[4], after;
+    char *snapshot;
+    assert_ok(hub_get("org/model", &(ft_hub_options){.quiet = true}, &snapshot));
+    ft_free(snapshot);
+    for (int i = 0; i < 4; i++) assert_int_equal(stat(hub_path("%s", names[i]), &before[i]), 0);
+    assert_ok(hub_get("org/model", &(ft_hub_options){.quiet = true}, &snapshot));
+    hub_check_model(snapshot);
+    ft_free(snapshot);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(stat(hub_path("%s", names[i]), &after), 0);
+        if (memcmp(&after.st_mtim, &before[i].st_mtim, sizeof after.st_mtim) != 0) fail_msg("%s was written", names[i]);
+    }
+}
+
 static void training_needs_no_other_formats_and_no_folders(void **state)
 {
     static const char *const globs[] = {"*.bin", "sub/*"};
@@ -253,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         hub_test(the_layout_is_huggingface_hubs),
         hub_test(what_is_there_is_not_fetched_again),
+        hub_test(what_is_whole_is_not_written_again),
         hub_test(training_needs_no_other_formats_and_no_folders),
         hub_test(revisions_have_snapshots_of_their_own),
         hub_test(listings_come_in_pages),
