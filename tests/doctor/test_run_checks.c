@@ -81,7 +81,7 @@ static void the_table_says_verdict_and_remedy(void **state)
     assert_non_null(strstr(text.data, "-> mend it\n"));
     assert_non_null(strstr(text.data, "2 ok, 1 note, 4 failed\n"));
     assert_int_equal(ft_doctor_verdict(report), FT_E_INPUT);
-    assert_non_null(strstr(ft_error_message(), "hangs, crashes, fails"));
+    assert_non_null(strstr(ft_error_message(), "hangs, crashes, exits, fails"));
     ft_text_free(&text);
     json_decref(report);
 }
