@@ -98,6 +98,8 @@ static ft_status find_endpoint(char **endpoint)
     if (strncasecmp(text, "https://", 8) != 0 && strncasecmp(text, "http://", 7) != 0)
         return ft_error(FT_E_USAGE, "HF_ENDPOINT: an address that begins with https:// is needed");
     if (strchr(text, '@')) return ft_error(FT_E_USAGE, "HF_ENDPOINT: a name or a password does not belong there; the token goes into HF_TOKEN");
+    const char *host = strstr(text, "://") + 3;  // without one, curl would take the first word of a path for it
+    if (host[0] == 0 || host[0] == '/' || strpbrk(host, "?#")) return ft_error(FT_E_USAGE, "HF_ENDPOINT: not the address of a hub (https://HOST[/PATH])");
     *endpoint = ft_strdup(text);
     FT_ALLOC_CHECK(*endpoint);
     for (size_t n = strlen(*endpoint); n > 0 && (*endpoint)[n - 1] == '/'; n--) (*endpoint)[n - 1] = 0;

@@ -162,6 +162,19 @@ static void an_endpoint_holds_no_password(void **state)
     assert_null(strstr(ft_error_message(), "secret"));
 }
 
+static void an_endpoint_has_a_host_and_nothing_behind_a_path(void **state)
+{
+    static const char *const bad[] = {"https://", "http:///api", "https://hub.example/?a", "https://hub.example#b", "hub.example", "file:///etc"};
+    char *snapshot;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        setenv("HF_ENDPOINT", bad[i], 1);
+        ft_status status = hub_get("org/model", NULL, &snapshot);
+        setenv("HF_ENDPOINT", hub_server_endpoint(hub), 1);
+        assert_int_equal(status, FT_E_USAGE);
+        assert_message_has(ft_error_message(), "HF_ENDPOINT");
+    }
+}
+
 static void a_full_drive_is_told_before_the_start(void **state)
 {
     ft_hub_listing listing;
@@ -193,6 +206,7 @@ int main(void)
         hub_test(refusals_say_what_to_do),
         hub_test(a_token_with_a_line_break_is_no_token),
         hub_test(an_endpoint_holds_no_password),
+        hub_test(an_endpoint_has_a_host_and_nothing_behind_a_path),
         hub_test(a_full_drive_is_told_before_the_start),
     };
     return cmocka_run_group_tests(tests, hub_set_up, hub_tear_down);
