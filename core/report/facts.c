@@ -69,10 +69,14 @@ double ft_report_value(const ft_report_fact *fact, const ft_report_summary *summ
     return value;
 }
 
-// "1,234,567"
+// "1,234,567"; what no file counts is "1e+20".
 static void format_count(char *buffer, double value)
 {
     char digits[FT_REPORT_NUMBER];
+    if (fabs(value) >= 1e15) {
+        snprintf(buffer, FT_REPORT_NUMBER, "%.3g", value);
+        return;
+    }
     int n = snprintf(digits, sizeof digits, "%.0f", value), out = 0;
     for (int i = 0; i < n && out + 2 < FT_REPORT_NUMBER; i++) {
         buffer[out++] = digits[i];

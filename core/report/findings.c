@@ -95,9 +95,18 @@ static ft_status find_spikes(const context *c)
 static ft_status find_waiting(const context *c)
 {
     const ft_report_summary *s = c->summary;
+    const struct {
+        const char *cause;
+        double share;
+    } parts[] = {{"the link", s->stall_h2d_share}, {"drives", s->stall_nvme_share}, {"spilled layer inputs", s->stall_spill_share}};
+    const char *before = ": ";
     if (!(s->stall_share > WAITING_SHARE)) return FT_OK;
-    FT_TRY(ft_text_printf(c->out, "the compute waited %.1f %% of the time: %.1f %% for the link, %.1f %% for drives, %.1f %% for spilled layer inputs",
-                          100 * s->stall_share, 100 * s->stall_h2d_share, 100 * s->stall_nvme_share, 100 * s->stall_spill_share));
+    FT_TRY(ft_text_printf(c->out, "the compute waited %.1f %% of the time", 100 * s->stall_share));
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!isfinite(parts[i].share)) continue;
+        FT_TRY(ft_text_printf(c->out, "%s%.1f %% for %s", before, 100 * parts[i].share, parts[i].cause));
+        before = ", ";
+    }
     if (s->worst_drive < 0 || !(s->worst_drive_s > 0)) return FT_OK;
     return ft_text_printf(c->out, "; the drive that cost most is %s", c->run->drive[s->worst_drive]);
 }

@@ -59,8 +59,12 @@ static ft_status add_axes(const extent *e, ft_text *out)
 static ft_status add_drawing(const ft_report *report, double *const *smoothed, ft_text *out)
 {
     extent e = {.least = INFINITY, .most = -INFINITY};
-    for (int i = 0; i < report->n; i++) widen(&e, &report->entry[i].run, smoothed[i]);
-    if (!isfinite(e.least)) return ft_text_puts(out, "<p class=\"empty\">No steps yet.</p>");
+    int64_t steps = 0;
+    for (int i = 0; i < report->n; i++) {
+        widen(&e, &report->entry[i].run, smoothed[i]);
+        steps += report->entry[i].run.n_steps;
+    }
+    if (!isfinite(e.least)) return ft_text_puts(out, steps ? "<p class=\"empty\">No finite loss.</p>" : "<p class=\"empty\">No steps yet.</p>");
     FT_TRY(ft_text_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Loss over steps\">\n", WIDTH, HEIGHT));
     FT_TRY(add_axes(&e, out));
     for (int i = 0; i < report->n; i++) FT_TRY(add_line(&e, &report->entry[i].run, smoothed[i], i % 8, out));

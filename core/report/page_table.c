@@ -16,14 +16,15 @@ static ft_status add_time(const ft_report_summary *s, ft_text *out)
                  {"waited for drives", "nvme", s->stall_nvme_share},
                  {"waited for spilled layer inputs", "spill", s->stall_spill_share},
                  {"between steps' work", "working", 1 - s->compute_share - s->stall_share}};
-    if (isnan(s->compute_share) || isnan(s->stall_share)) return FT_OK;
+    if (!ft_report_knows_time(s)) return FT_OK;
     FT_TRY(ft_text_puts(out, "<div class=\"time\">"));
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         if (parts[i].share > 0)
             FT_TRY(ft_text_printf(out, "<span class=\"part %s\" style=\"flex: %.5f 1 0\" title=\"%s: %.1f %%\"></span>", parts[i].color,
                                   parts[i].share, parts[i].name, 100 * parts[i].share));
-    return ft_text_printf(out, "</div><p>compute %.1f %%, waiting %.1f %% (link %.1f, drives %.1f, spilled inputs %.1f)</p>", 100 * s->compute_share,
-                          100 * s->stall_share, 100 * s->stall_h2d_share, 100 * s->stall_nvme_share, 100 * s->stall_spill_share);
+    FT_TRY(ft_text_puts(out, "</div><p>"));
+    FT_TRY(ft_report_describe_time(s, out));
+    return ft_text_puts(out, "</p>");
 }
 
 static ft_status add_findings(const ft_report_findings *findings, ft_text *out)

@@ -45,10 +45,10 @@ static ft_status print_model(const block *b)
 static ft_status print_steps(const block *b)
 {
     const ft_report_summary *s = &b->entry->summary;
-    char steps[FT_REPORT_NUMBER], tokens[FT_REPORT_NUMBER], trained[FT_REPORT_NUMBER], wall[FT_REPORT_NUMBER], in_steps[FT_REPORT_NUMBER];
+    char steps[FT_REPORT_NUMBER], epochs[FT_REPORT_NUMBER], tokens[FT_REPORT_NUMBER], trained[FT_REPORT_NUMBER], wall[FT_REPORT_NUMBER], in_steps[FT_REPORT_NUMBER];
     FT_TRY(print_label(b, "steps"));
-    return ft_text_printf(b->out, "%s (%.2f epochs), %s tokens, %s of them trained; %s, %s of it in steps\n", text_of(steps, FT_UNIT_COUNT, s->steps),
-                          s->epochs, text_of(tokens, FT_UNIT_COUNT, s->tokens), text_of(trained, FT_UNIT_COUNT, s->trained_tokens),
+    return ft_text_printf(b->out, "%s (%s epochs), %s tokens, %s of them trained; %s, %s of it in steps\n", text_of(steps, FT_UNIT_COUNT, s->steps),
+                          text_of(epochs, FT_UNIT_DECIMAL, s->epochs), text_of(tokens, FT_UNIT_COUNT, s->tokens), text_of(trained, FT_UNIT_COUNT, s->trained_tokens),
                           text_of(wall, FT_UNIT_SECONDS, s->wall_s), text_of(in_steps, FT_UNIT_SECONDS, s->step_sum_s));
 }
 
@@ -70,6 +70,7 @@ static ft_status print_loss(const block *b)
     const ft_report_summary *s = &b->entry->summary;
     char first[FT_REPORT_NUMBER], last[FT_REPORT_NUMBER], least[FT_REPORT_NUMBER];
     FT_TRY(print_label(b, "loss"));
+    if (isnan(s->loss_least)) return ft_text_puts(b->out, "none is finite\n");
     FT_TRY(ft_text_printf(b->out, "%s -> %s, least %s at step %.0f (means of %.0f steps)\n", text_of(first, FT_UNIT_LOSS, s->loss_first),
                           text_of(last, FT_UNIT_LOSS, s->loss_last), text_of(least, FT_UNIT_LOSS, s->loss_least), s->loss_least_step, s->window));
     return print_spark(b);
@@ -129,10 +130,9 @@ static ft_status print_links(const block *b)
 static ft_status print_time(const block *b)
 {
     const ft_report_summary *s = &b->entry->summary;
-    if (isnan(s->compute_share)) return FT_OK;
+    if (!ft_report_knows_time(s)) return FT_OK;
     FT_TRY(print_label(b, "time"));
-    FT_TRY(ft_text_printf(b->out, "compute %.1f %%, waiting %.1f %% (link %.1f, drives %.1f, spilled inputs %.1f)", 100 * s->compute_share,
-                          100 * s->stall_share, 100 * s->stall_h2d_share, 100 * s->stall_nvme_share, 100 * s->stall_spill_share));
+    FT_TRY(ft_report_describe_time(s, b->out));
     if (s->worst_drive >= 0 && s->worst_drive_s > 0) FT_TRY(ft_text_printf(b->out, ", most for %s", b->entry->run.drive[s->worst_drive]));
     return ft_text_puts(b->out, "\n");
 }

@@ -109,6 +109,27 @@ ft_status ft_report_describe(const ft_report_run *run, ft_text *out)
     return layers ? ft_text_printf(out, ", %zu layers", layers) : FT_OK;
 }
 
+bool ft_report_knows_time(const ft_report_summary *summary)
+{
+    return isfinite(summary->compute_share) && isfinite(summary->stall_share);
+}
+
+ft_status ft_report_describe_time(const ft_report_summary *s, ft_text *out)
+{
+    const struct {
+        const char *name;
+        double share;
+    } parts[] = {{"link", s->stall_h2d_share}, {"drives", s->stall_nvme_share}, {"spilled inputs", s->stall_spill_share}};
+    const char *before = " (";
+    FT_TRY(ft_text_printf(out, "compute %.1f %%, waiting %.1f %%", 100 * s->compute_share, 100 * s->stall_share));
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (!isfinite(parts[i].share)) continue;
+        FT_TRY(ft_text_printf(out, "%s%s %.1f", before, parts[i].name, 100 * parts[i].share));
+        before = ", ";
+    }
+    return *before == ',' ? ft_text_puts(out, ")") : FT_OK;
+}
+
 const char *ft_report_config_value(const ft_report_run *run, const char *key)
 {
     for (int64_t i = 0; i < run->config.n; i++)

@@ -24,6 +24,10 @@ void ft_report_free(ft_report *report);  // also after a failed read
 const char *ft_report_state(const ft_report *report, int run);
 // What is trained and how: "demo, lora r 16, alpha 32, fp8 base, bf16 compute, 5 layers". Appends.
 ft_status ft_report_describe(const ft_report_run *run, ft_text *out);
+// Whether a run tells where its time went, and how: "compute 50.0 %, waiting 25.0 % (link 5.0, drives 20.0)" with the parts that it
+// tells. Appends.
+bool ft_report_knows_time(const ft_report_summary *summary);
+ft_status ft_report_describe_time(const ft_report_summary *summary, ft_text *out);
 // The value of a key in a run's config as it stands there. Whether a key is compared and not alike in all runs.
 const char *ft_report_config_value(const ft_report_run *run, const char *key);  // "-" where it is missing
 bool ft_report_config_differs(const ft_report *report, const char *key);

@@ -4,7 +4,7 @@
 
 #define LEVELS 8
 
-// The mean of the finite values of a part; NaN if there is none.
+// The mean of the finite values of a part; not finite if there is none, or their sum overflows.
 static double mean(const double *values, int64_t n)
 {
     double sum = 0;
@@ -31,13 +31,14 @@ ft_status ft_report_spark(const double *values, int64_t n, int columns, bool uni
     if (columns > n) columns = (int)n;
     for (int c = 0; c < columns; c++) {
         double value = part(values, n, columns, c);
+        if (!isfinite(value)) continue;
         least = fmin(least, value);
         most = fmax(most, value);
     }
     for (int c = 0; c < columns; c++) {
-        double value = part(values, n, columns, c), height = most > least ? (value - least) / (most - least) : 0;
-        int level = (int)(height * (LEVELS - 1) + 0.5);
-        FT_TRY(ft_text_puts(out, isnan(value) ? " " : unicode ? bars[level] : ascii[level]));
+        double value = part(values, n, columns, c), height = most > least ? (value / 2 - least / 2) / (most / 2 - least / 2) : 0;  // halves: no overflow
+        int level = isfinite(value) ? (int)(height * (LEVELS - 1) + 0.5) : 0;
+        FT_TRY(ft_text_puts(out, !isfinite(value) ? " " : unicode ? bars[level] : ascii[level]));
     }
     return FT_OK;
 }

@@ -57,6 +57,24 @@ static void colour_and_unicode_are_asked_for(void **state)
     ft_report_free(&report);
 }
 
+// A run that diverged at once, and lines that do not tell all: no number is "nan".
+static void what_is_not_known_is_left_out(void **state)
+{
+    ft_report report;
+    ft_text lines = {0};
+    t_ok(ft_text_puts(&lines, "{\"kind\":\"step\",\"step\":1,\"loss\":null,\"step_s\":2,\"compute_busy\":0.5,\"stall_s\":0.5,\"stall_nvme_s\":0.5}\n"));
+    t_metrics("diverged", &lines);
+    t_read(&report, "diverged");
+    char *text = print(&report, false, false);
+    assert_null(strstr(text, "nan"));
+    assert_non_null(strstr(text, "1 (- epochs), - tokens"));
+    assert_non_null(strstr(text, "loss       none is finite\n"));
+    assert_non_null(strstr(text, "compute 50.0 %, waiting 25.0 % (drives 25.0)\n"));
+    assert_non_null(strstr(text, "the compute waited 25.0 % of the time: 25.0 % for drives\n"));
+    ft_free(text);
+    ft_report_free(&report);
+}
+
 static void several_runs_are_compared_with_the_first(void **state)
 {
     ft_report report;
@@ -100,13 +118,14 @@ static void five_runs_take_a_second_table(void **state)
 
 static void a_spark_goes_from_foot_to_top(void **state)
 {
-    const double falling[] = {8, 7, 6, 5, 4, 3, 2, 1}, level[] = {2, 2}, holes[] = {1, NAN, 2};
+    const double falling[] = {8, 7, 6, 5, 4, 3, 2, 1}, level[] = {2, 2}, holes[] = {1, NAN, 2}, huge[] = {-1e308, 1e308, -1e308, INFINITY};
     ft_text out = {0};
     t_ok(ft_report_spark(falling, 8, 60, true, &out));
     t_ok(ft_report_spark(falling, 8, 2, false, &out));
     t_ok(ft_report_spark(level, 2, 60, false, &out));
     t_ok(ft_report_spark(holes, 3, 60, false, &out));
-    assert_string_equal(out.data, "█▇▆▅▄▃▂▁#____ #");
+    t_ok(ft_report_spark(huge, 4, 60, false, &out));
+    assert_string_equal(out.data, "█▇▆▅▄▃▂▁#____ #_#_ ");
     ft_text_free(&out);
 }
 
@@ -115,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_block_says_what_the_run_was),
         cmocka_unit_test(colour_and_unicode_are_asked_for),
+        cmocka_unit_test(what_is_not_known_is_left_out),
         cmocka_unit_test(several_runs_are_compared_with_the_first),
         cmocka_unit_test(names_beyond_ascii_keep_the_columns),
         cmocka_unit_test(five_runs_take_a_second_table),

@@ -56,12 +56,12 @@ function stack(list) {
 }
 
 const CHARTS = [
-  {id: "loss", title: "Loss", about: "Mean over the trained tokens of a step.", unit: "plain", log: false, empty: "No steps yet.",
+  {id: "loss", title: "Loss", about: "Mean over the trained tokens of a step.", unit: "plain", log: false, empty: "No finite loss.",
     lines: perRun("loss", true)},
   {id: "eval", title: "Eval loss", about: "Mean over the trained tokens of the evaluation set.", unit: "plain", log: false,
     empty: "No evaluation: give test_datasets or val_set_size.", lines: evalLines},
   {id: "lr", title: "Learning rate", about: "As the schedule set it.", unit: "plain", log: false, empty: "No steps yet.", lines: perRun("lr", false)},
-  {id: "grad", title: "Gradient norm", about: "Before clipping.", unit: "plain", log: true, empty: "No steps yet.", lines: perRun("grad_norm", true)},
+  {id: "grad", title: "Gradient norm", about: "Before clipping.", unit: "plain", log: true, empty: "No finite norm.", lines: perRun("grad_norm", true)},
   {id: "speed", title: "Tokens a second", about: "Tokens of documents; what packing leaves empty is not counted.", unit: "count", log: false, fromZero: true,
     empty: "No steps yet.", lines: perRun("tokens_per_s", true)},
   {id: "stall", title: "Seconds the compute waited, a step", about: "By what it waited for.", unit: "seconds", fromZero: true, detail: true,
