@@ -1,5 +1,6 @@
 #include "data/show.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -121,17 +122,22 @@ ft_status ft_show_json_sample(const ft_samples *samples, int64_t i, ft_text *out
     return ft_text_puts(out, "}\n");
 }
 
+// A pipe's reader that has seen enough (`| head`) is no failure.
+static ft_status not_written(void)
+{
+    return errno == EPIPE ? FT_OK : ft_error_errno(FT_E_IO, errno, "writing samples failed");
+}
+
 ft_status ft_show_json(const ft_samples *samples, FILE *out)
 {
     ft_text line = {0};
     ft_status status = FT_OK;
-    for (int64_t i = 0; i < samples->n && status == FT_OK; i++) {
+    for (int64_t i = 0; i < samples->n && status == FT_OK && !ferror(out); i++) {
         line.length = 0;
         status = ft_show_json_sample(samples, i, &line);
-        if (status == FT_OK && fwrite(line.data, 1, line.length, out) != line.length)
-            status = ft_error(FT_E_IO, "writing samples failed");
+        if (status == FT_OK && fwrite(line.data, 1, line.length, out) != line.length) status = not_written();
     }
     ft_text_free(&line);
-    if (status == FT_OK && fflush(out) != 0) status = ft_error(FT_E_IO, "writing samples failed");
+    if (status == FT_OK && !ferror(out) && fflush(out) != 0) status = not_written();
     return status;
 }

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "common/memory.h"
 #include "common/shell_word.h"
@@ -45,10 +46,24 @@ static void introduce_saves(const trainer *t)
     ft_info("Saves    %s, the newest %lld kept; Ctrl-C commits the last finished step", when, (long long)config->save_total_limit);
 }
 
+// Of a run that starts: one that continues has checkpoints there already.
+static void warn_of_room(const trainer *t)
+{
+    char needs[FT_HUMAN_BYTES], has[FT_HUMAN_BYTES];
+    struct statvfs fs;
+    int64_t needed = t->session.plan.line[FT_LINE_CHECKPOINTS];
+    if (t->options->resume_from || statvfs(t->output, &fs) != 0) return;
+    int64_t room = (int64_t)fs.f_bavail * (int64_t)fs.f_frsize;
+    if (needed > room)
+        ft_warn("%s: checkpoints take %s, %s are free: make room, or lower save_total_limit", t->output, ft_human_bytes(needs, (double)needed),
+                ft_human_bytes(has, (double)room));
+}
+
 static void introduce_output(const trainer *t)
 {
     ft_text command = {0};
     ft_info("Output   %s", t->output);
+    warn_of_room(t);
     bool told = t->config->use_tensorboard && ft_text_puts(&command, "tensorboard --logdir ") == FT_OK && ft_text_add_word(&command, t->output) == FT_OK;
     if (told) ft_info("         to watch: %s", command.data);
     ft_text_free(&command);

@@ -20,6 +20,15 @@ static ft_status copy_out(trainer *t, float *host[3])
     return ft_queue_sync(queue);
 }
 
+// A full or failing drive ends the run; what it can go on from stands in the message.
+static ft_status name_last(const trainer *t, ft_status status)
+{
+    char message[FT_ERROR_MESSAGE_BYTES];
+    if (status != FT_E_IO || t->last_saved_step < 0) return status;
+    snprintf(message, sizeof message, "%s", ft_error_message());
+    return ft_error(status, "%.800s; checkpoint-%lld is whole: make room or mend the drive, then --resume", message, (long long)t->last_saved_step);
+}
+
 ft_status ft_trainer_save(trainer *t)
 {
     if (t->last_saved_step == t->state.step) return FT_OK;
@@ -37,7 +46,7 @@ ft_status ft_trainer_save(trainer *t)
         t->last_save_s = ft_now_s();
     }
     ft_memory_seal();
-    return status;
+    return name_last(t, status);
 }
 
 static ft_status make_card(const trainer *t, const char *name, ft_text *text)

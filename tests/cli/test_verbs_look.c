@@ -142,9 +142,24 @@ static void a_store_from_prepare_to_remove(void **state)
     free(other);
 }
 
+// What a full drive did not take is a failure; a reader that leaves a pipe early is none.
+static void results_that_are_lost_are_a_failure(void **state)
+{
+    const char *single = getenv("FT_SINGLE"), *data = at("data %s --model %s --json", v.data, v.model);
+    const char *verbs_of[] = {"--help", "info configs/demo", data};
+    for (size_t i = 0; i < sizeof verbs_of / sizeof verbs_of[0]; i++) {
+        char command[2048];
+        snprintf(command, sizeof command, "%s %s >/dev/full 2>/dev/null", single, verbs_of[i]);
+        assert_int_equal(WEXITSTATUS(system(command)), 1);
+        snprintf(command, sizeof command, "bash -c '{ %s %s 2>/dev/null; echo $? >&2; } 2>%s/code | true; test \"$(cat %s/code)\" = 0'", single, verbs_of[i], v.root, v.root);
+        assert_int_equal(WEXITSTATUS(system(command)), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_that_are_lost_are_a_failure),
         cmocka_unit_test(info_from_headers_and_from_config_alone), cmocka_unit_test(plan_says_the_same_in_both_forms),
         cmocka_unit_test(plan_for_another_machine), cmocka_unit_test(data_as_json_lines), cmocka_unit_test(a_store_from_prepare_to_remove),
     };
