@@ -1,4 +1,6 @@
 // What becomes of an item: new -> elsewhere (another process holds its lock) or open -> done; an open one with a wrong hash begins anew.
+#include <string.h>
+
 #include "common/file.h"
 #include "common/memory.h"
 #include "io/commit.h"
@@ -87,10 +89,12 @@ static ft_status reset_item(ft_hub_fetch_state *f, ft_hub_item *item)
 // A wrong hash: what was left by others may be to blame, or a host in the middle. Once more, all of it.
 static ft_status begin_anew(ft_hub_fetch_state *f, ft_hub_item *item)
 {
+    char message[FT_ERROR_MESSAGE_BYTES];  // a checker may write the item's as soon as that is open again
+    memcpy(message, item->message, sizeof message);
     FT_TRY(reset_item(f, item));
     if (item->again++ > 0)
-        return ft_error(FT_E_CORRUPT, "%s: %s; nothing of it was kept: try again later, or through another network", f->listing->repository, item->message);
-    ft_warn("%s: %s; it is fetched again from its start", f->listing->repository, item->message);
+        return ft_error(FT_E_CORRUPT, "%s: %s; nothing of it was kept: try again later, or through another network", f->listing->repository, message);
+    ft_warn("%s: %s; it is fetched again from its start", f->listing->repository, message);
     return FT_OK;
 }
 
