@@ -2,7 +2,7 @@
 //
 // A script has everything in it and starts no program while one types. It completes verbs and their aliases, the flags of a verb
 // (with - or _ as begun), the config keys where the verb takes them, after `--FLAG ` or `--FLAG=` the values it can have, and
-// arguments. A comma-separated list is completed at its last part.
+// arguments. bash completes a comma-separated list at its last part.
 #ifndef FT_CLI_COMPLETION_H
 #define FT_CLI_COMPLETION_H
 
