@@ -5,7 +5,7 @@
 #include "doctor/doctor.h"
 
 json_t *ft_findings_new(const char *host);  // NULL when out of memory
-// Text that is not UTF-8 is written with '?'. `remedy` may be NULL.
+// What is not UTF-8 in the text is U+FFFD. `remedy` may be NULL.
 void ft_findings_row(json_t *report, const char *group, const char *check, const char *verdict, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 // A line of check.c: a row or a fact. false for anything else.

@@ -39,7 +39,8 @@ static ft_status parse_slots(const char *word, const char *value, int *slots)
     char *end;
     errno = 0;
     long n = strtol(value, &end, 10);
-    if (end == value || *end || errno || n < 1 || n > MOST_SLOTS) return ft_error(FT_E_INPUT, "'%s': slots are a number of at least 1", word);
+    if (end == value || *end || errno || n < 1) return ft_error(FT_E_INPUT, "'%s': slots are a number of at least 1", word);
+    if (n > MOST_SLOTS - *slots) return ft_error(FT_E_INPUT, "'%s': a host has at most %d slots", word, MOST_SLOTS);
     *slots += (int)n;
     return FT_OK;
 }

@@ -24,6 +24,7 @@ static void mistakes_name_line_and_word(void **state)
     static const char *const cases[][2] = {
         {"a\nb slots=x\n", ":2: 'slots=x'"}, {"a slots=0\n", ":1: 'slots=0'"}, {"a cpus=4\n", ":1: 'cpus=4'"}, {"\n\n-oProxyCommand=x\n", ":3: '-oProxyCommand=x'"},
         {"a;reboot\n", ":1: 'a;reboot'"}, {"# none\n", "no hosts"}, {"a slots=99999999999\n", "slots=99999999999"},
+        {"a slots=1048576\na slots=1\n", ":2: 'slots=1': a host has at most 1048576 slots"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ft_hosts hosts;
