@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "cli/bundled.h"
 #include "common/memory.h"
 
 // A config key set on the command line; applied after the file is read.
@@ -241,11 +242,20 @@ static ft_status scan(parser *p)
     return FT_OK;
 }
 
+static ft_status read_config(ft_settings *settings, const char *path)
+{
+    char *bundled;
+    FT_TRY(ft_bundled_find(path, &bundled));
+    ft_status status = ft_settings_read(settings, bundled ? bundled : path);
+    ft_free(bundled);
+    return status;
+}
+
 static ft_status apply(parser *p)
 {
     ft_settings *settings = &p->invocation->settings;
     FT_TRY(ft_settings_init(settings));
-    if (p->config) FT_TRY(ft_settings_read(settings, p->config));
+    if (p->config) FT_TRY(read_config(settings, p->config));
     for (int i = 0; i < p->n; i++)
         FT_TRY(ft_settings_set(settings, p->assignments[i].key, p->assignments[i].value, p->assignments[i].source));
     return FT_OK;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/bundled.h"
 #include "cli/demo.h"
 #include "cli/verbs.h"
 #include "common/memory.h"
@@ -95,12 +96,22 @@ static ft_status print_plan(ft_invocation *in, const ft_plan *plan, const ft_tex
     return say_rate(&in->settings, plan, stream);
 }
 
+static ft_status find_machine(ft_settings *settings)
+{
+    char *bundled = NULL;
+    if (settings->values.machine) FT_TRY(ft_bundled_find(settings->values.machine, &bundled));
+    ft_status status = bundled ? ft_settings_derive(settings, "machine", bundled, "installed with the program") : FT_OK;
+    ft_free(bundled);
+    return status;
+}
+
 // Nothing is printed of a plan that cannot be made.
 static ft_status make_and_print(ft_invocation *in, ft_text *keys)
 {
     ft_settings *settings = &in->settings;
     bool full = settings->values.adapter == NULL;
     FT_TRY(ft_lr_scale_check(settings));
+    FT_TRY(find_machine(settings));
     FT_TRY(ft_config_derive_for_plan(settings));
     FT_TRY(ft_settings_table(settings, keys));
     if (full) FT_TRY(ft_settings_derive(settings, "adapter", "lora", "full fine-tuning is not there yet"));

@@ -142,6 +142,22 @@ static void a_store_from_prepare_to_remove(void **state)
     free(other);
 }
 
+// As the manual writes them; what is below the working directory comes first.
+static void bundled_files_are_found_by_their_names(void **state)
+{
+    const char *configs = at("%s/bundled", v.root);
+    done(ft_make_directories(at("%s/machines", configs)));
+    copy_file("configs/machines/8xh100.yaml", at("%s/machines/mine.yaml", configs));
+    write_text(at("%s/mine.yaml", configs), at("base_model: %s\nadapter: lora\n", v.model));
+    program p = {.environment = (const char *const[]){at("FT_CONFIGS=%s", configs), NULL}};
+    program_run(&p, "plan", "configs/mine.yaml", "--machine", "configs/machines/mine.yaml");
+    if (p.exit_code != 0) fail_msg("%s", p.err);
+    contains(p.err, at("configs/machines/mine.yaml: %s/machines/mine.yaml", configs));
+    program_free(&p);
+    program_run(&p, "plan", "--model", v.model, "--machine", "configs/machines/none.yaml");
+    program_refused(&p, 2, "configs/machines/none.yaml: cannot open");
+}
+
 // What a full drive did not take is a failure; a reader that leaves a pipe early is none.
 static void results_that_are_lost_are_a_failure(void **state)
 {
@@ -159,7 +175,7 @@ static void results_that_are_lost_are_a_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(results_that_are_lost_are_a_failure),
+        cmocka_unit_test(results_that_are_lost_are_a_failure), cmocka_unit_test(bundled_files_are_found_by_their_names),
         cmocka_unit_test(info_from_headers_and_from_config_alone), cmocka_unit_test(plan_says_the_same_in_both_forms),
         cmocka_unit_test(plan_for_another_machine), cmocka_unit_test(data_as_json_lines), cmocka_unit_test(a_store_from_prepare_to_remove),
     };

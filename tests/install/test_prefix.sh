@@ -20,6 +20,9 @@ others=$(cd "$prefix" && find . ! -type d -printf '%P\n' | grep -Evx "$allowed" 
 STEPS=2 packaging/container.sh check "$prefix" 2>"$work/log" || fail "$(cat "$work/log")"
 grep -qF "running the bundled demo ($prefix/share/ft-single/configs/demo/demo.yaml)" "$work/log" || fail "another demo than the installed one was run: $(cat "$work/log")"
 
+# Recipes and machines are found by the names that the manual uses, wherever one is.
+(cd "$work" && HF_HUB_OFFLINE=1 "$prefix/bin/ft-single" plan configs/llama3.1-8b-lora.yaml --machine configs/machines/8xh100.yaml) >/dev/null 2>"$work/log" || fail "$(cat "$work/log")"
+
 # Without its configs the program says where they should be.
 rm -r "$prefix/share/ft-single"
 if "$prefix/bin/ft-single" train --nvme "$work" 2>"$work/log"; then fail "trained a demo that is not there"; fi
