@@ -40,8 +40,8 @@ typedef struct {
 
 static double planned_seconds(const ft_plan *plan, ft_resource r)
 {
-    double layers = (double)plan->sweeps * (plan->forward.seconds[r] + plan->backward.seconds[r]);
-    return r == FT_RESOURCE_COMPUTE ? layers + (double)plan->sweeps * plan->head_seconds + plan->optimizer_seconds : layers;
+    double layers = ft_plan_step_seconds(plan, r);
+    return r == FT_RESOURCE_COMPUTE ? layers + ft_plan_full_sweeps(plan) * plan->head_seconds + plan->optimizer_seconds : layers;
 }
 
 static void add_busy(ft_bench_report *report, const ft_plan *plan, ft_resource r, double seconds)

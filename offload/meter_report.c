@@ -30,7 +30,7 @@ static report_row row_of(const ft_plan *plan, const ft_meter_step *s, ft_resourc
         for (int d = 0; d < s->n_drives; d++) row.measured += (double)drive_bytes(&s->drive[d]);
         break;
     default:
-        row.planned_s += (double)plan->sweeps * (plan->embed_seconds + plan->head_seconds) + plan->optimizer_seconds;
+        row.planned_s += ft_plan_full_sweeps(plan) * (plan->embed_seconds + plan->head_seconds) + plan->optimizer_seconds;
         row.measured_s = s->compute_s;
         row.measured = row.planned;  // the same work
         break;

@@ -6,7 +6,7 @@
 // copy rate (plan_compute.c). The longest resource bounds a sweep from below; the length of a phase is that of a walk through the
 // schedule (plan_walk.c), which also finds what a maximum does not: the link standing still around the turns, and visits too short
 // for the load beside them.
-//   step = sweeps * (embedding + forward + head + backward) + optimizer
+//   step = sum over sweeps of (embedding + forward + head + backward) + optimizer
 #ifndef FT_OFFLOAD_PLAN_H
 #define FT_OFFLOAD_PLAN_H
 
@@ -123,7 +123,7 @@ typedef struct {
     int64_t prefetch_depth;      // as asked for or chosen
     int64_t slots, host_slots;
     int64_t slot_bytes;          // of the largest layer that is streamed
-    int64_t micro_batches;       // per sweep
+    int64_t micro_batches;       // per sweep; the last one of a step takes what is left
     int64_t sweeps;              // per optimizer step
     int64_t micro_batch_tokens;
     ft_activation_layout activation;
@@ -136,8 +136,9 @@ typedef struct {
     int64_t line[FT_LINE_COUNT];
     int64_t tier_bytes[FT_TIER_COUNT], tier_limit[FT_TIER_COUNT];
     // time
-    ft_plan_phase forward, backward;
-    double embed_seconds, head_seconds;  // per sweep
+    ft_plan_phase forward, backward;     // of a full sweep
+    ft_plan_phase last[2];               // [direction] of the last sweep of a step, which takes what micro-batches are left
+    double embed_seconds, head_seconds;  // per full sweep
     double optimizer_seconds, step_seconds, tokens_per_s;
     ft_resource binding;
     double crossover_tokens;     // tokens per sweep and device above which streaming is free
@@ -158,6 +159,8 @@ bool ft_plan_is_alias(const ft_plan *plan, int64_t record);  // a layer in host 
 int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource);
 // Seconds a resource is busy in one full step.
 double ft_plan_step_seconds(const ft_plan *plan, ft_resource resource);
+// A step in full sweeps, by tokens: what grows with them alone (embedding, head) takes so many times the seconds of a sweep.
+double ft_plan_full_sweeps(const ft_plan *plan);
 // `count` indices of 0..n-1 spread evenly (Bresenham); marks them in `chosen`. Skips entries already marked.
 void ft_plan_spread(uint8_t *chosen, int64_t n, int64_t count);
 

@@ -13,7 +13,7 @@ typedef struct {
     int64_t keep_layers;
     int64_t pinned_hbm, pinned_host;
     ft_tier rest;              // home of the layers that are not pinned
-    ft_tier embedding;         // host; NVMe only where nothing else fits; HBM where nothing is streamed and room is left
+    ft_tier embedding;         // host; HBM where nothing is streamed and there is room; NVMe only where nothing else fits
     int64_t resident_forms;    // only where no layer is streamed
     bool keep_inputs;          // only where every layer keeps its activations (CUDA)
 } ft_plan_choice;
@@ -55,6 +55,10 @@ int64_t ft_plan_streamed_layers(const ft_plan *plan);
 // The fastest choice that fits; false: none does. `smallest` is what takes the least memory, for saying what is short.
 bool ft_plan_search(ft_plan *plan, ft_plan_choice *choice);
 void ft_plan_smallest(ft_plan *plan, ft_plan_choice *choice);
+// Micro-batches of the next smaller sweeps to try after sweeps of `batches`; 0 = there are none.
+int64_t ft_plan_smaller_sweep(int64_t accumulation, int64_t batches);
+// Seconds that the loads of a sweep take at least, however many micro-batches it has; 0 = no bound is known.
+double ft_plan_least_loads(ft_plan *plan, const ft_plan_choice *wish);
 // The activation layout with or without kept inputs.
 void ft_plan_activation(const ft_plan *plan, bool keep_inputs, ft_activation_layout *layout);
 int64_t ft_plan_max64(int64_t a, int64_t b);

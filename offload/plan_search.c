@@ -5,14 +5,16 @@
 // 1.45 of 5.45 N FLOPs. Below it a pinned layer saves a load. So for a row of numbers of pinned layers the most layers are kept
 // that fit beside them; pins, layer inputs and forms take what is left. Sizes grow with each of these, so the most that fits is
 // found by bisection, on bytes alone; only what fits is scheduled and timed.
-#include <string.h>
-
+//
+// A sweep is as large as memory allows where loads bind the step, and small where kept activations are worth more. So every useful
+// size is tried (plan_sweeps.c), from the largest down, until the loads of so many sweeps alone take longer than the best step.
 #include "offload/plan_internal.h"
 
 #define ALIKE 1e-3  // steps whose times differ by less are taken for equally fast
 
 typedef struct {
-    bool found;
+    int64_t fitting;    // choices that fit, so far
+    ft_tier embedding;  // as searched with: at the end it may still move from host memory to the device
     ft_plan_choice choice;
     double seconds, fastest, moved;
     int64_t hbm;
@@ -109,28 +111,32 @@ static void choose_kept(ft_plan *plan, ft_plan_choice *choice)
 static double moved_bytes(const ft_plan *plan)
 {
     double bytes = 0;
-    for (int r = FT_RESOURCE_H2D; r <= FT_RESOURCE_NVME; r++) bytes += plan->forward.amount[r] + plan->backward.amount[r];
-    return bytes * (double)plan->sweeps;
+    for (int r = FT_RESOURCE_H2D; r <= FT_RESOURCE_NVME; r++) bytes += (double)ft_plan_step_bytes(plan, (ft_resource)r);
+    return bytes;
 }
 
 static bool better(const ft_plan *plan, const best_choice *best, double moved)
 {
-    if (!best->found || plan->step_seconds < best->seconds / (1 + ALIKE)) return true;
+    if (best->fitting == 0 || plan->step_seconds < best->seconds / (1 + ALIKE)) return true;
     if (plan->step_seconds > best->fastest * (1 + ALIKE)) return false;
     if (moved != best->moved) return moved < best->moved;
     if (plan->tier_bytes[FT_TIER_HBM] != best->hbm) return plan->tier_bytes[FT_TIER_HBM] < best->hbm;
     return plan->step_seconds < best->seconds;
 }
 
-static void measure(ft_plan *plan, const ft_plan_choice *choice, best_choice *best)
+static void measure(ft_plan *plan, const ft_plan_choice *choice, ft_tier embedding, best_choice *best)
 {
     ft_plan_apply(plan, choice);
-    if (!fits(plan)) return;
+    if (!fits(plan) || (choice->embedding == FT_TIER_HBM && ft_plan_streamed_layers(plan) > 0)) return;
     ft_plan_schedule(plan);
     ft_plan_time(plan);
     double moved = moved_bytes(plan), fastest = plan->step_seconds;
-    if (best->found && best->fastest < fastest) fastest = best->fastest;
-    if (better(plan, best, moved)) *best = (best_choice){true, *choice, plan->step_seconds, fastest, moved, plan->tier_bytes[FT_TIER_HBM]};
+    int64_t fitting = best->fitting;
+    if (fitting > 0 && best->fastest < fastest) fastest = best->fastest;
+    if (better(plan, best, moved))
+        *best = (best_choice){.embedding = embedding, .choice = *choice, .seconds = plan->step_seconds, .moved = moved,
+                              .hbm = plan->tier_bytes[FT_TIER_HBM]};
+    best->fitting = fitting + 1;
     best->fastest = fastest;
 }
 
@@ -147,7 +153,7 @@ static void consider(ft_plan *plan, const ft_plan_choice *wish, int64_t pins, be
     if (choice.pinned_hbm > pins) choose_host(plan, &choice);
     if (spreads_inputs(plan, &choice)) most(plan, &choice, &choice.inputs_hbm, choice.inputs_hbm, layers - 1, FT_TIER_HBM);
     choose_forms(plan, &choice);
-    measure(plan, &choice, best);
+    measure(plan, &choice, wish->embedding, best);
 }
 
 // All that fit, and sixteenths of these; or what the wishes say.
@@ -167,6 +173,19 @@ static void search_pins(ft_plan *plan, const ft_plan_choice *wish, best_choice *
     }
 }
 
+// Nothing fits where not even the least does. What a plan that streams nothing may do without is left out.
+static bool hopeless(ft_plan *plan, const ft_plan_choice *wish)
+{
+    const ft_plan_request *request = &plan->request;
+    ft_plan_choice least = *wish;
+    least.pinned_hbm = request->pinned_hbm > 0 ? request->pinned_hbm : 0;
+    least.pinned_host = request->pinned_host > 0 ? request->pinned_host : 0;
+    least.keep_layers = request->train && (request->policy == FT_POLICY_KEEP || wish->keep_inputs) ? layers_of(plan) : 0;
+    ft_plan_apply(plan, &least);
+    return ft_plan_room(plan, FT_TIER_HBM) + plan->line[FT_LINE_SLOTS] + plan->line[FT_LINE_COMPUTE_FORM] < 0 ||
+           ft_plan_room(plan, FT_TIER_HOST) + plan->line[FT_LINE_HOST_RING] + plan->line[FT_LINE_EMBEDDING] < 0;
+}
+
 static void search_boundary(ft_plan *plan, ft_plan_choice *choice, best_choice *best)
 {
     const ft_plan_request *request = &plan->request;
@@ -175,24 +194,47 @@ static void search_boundary(ft_plan *plan, ft_plan_choice *choice, best_choice *
         if (!automatic && request->boundary != tier) continue;
         choice->boundary = (ft_tier)tier;
         least_inputs(plan, choice);
-        search_pins(plan, choice, best);
+        if (!hopeless(plan, choice)) search_pins(plan, choice, best);
     }
 }
 
-// Each of: micro-batches a sweep, kept inputs, depth, tier of layer inputs. The second slot ahead is tried where it is left open.
-static void search_with(ft_plan *plan, ft_tier embedding, best_choice *best)
+// Each of: kept inputs, depth, tier of layer inputs. The second slot ahead is tried where it is left open.
+static void search_with(ft_plan *plan, ft_plan_choice *choice, ft_tier embedding, best_choice *best)
 {
     const ft_plan_request *request = &plan->request;
-    int64_t wished = request->sweep_micro_batches, depth = request->prefetch_depth;
-    ft_plan_choice choice = {.embedding = embedding, .rest = request->base_placement == FT_PLAN_AUTO ? FT_TIER_NVME : (ft_tier)request->base_placement};
     bool may_keep_inputs = plan->repr != FT_REPR_F32 && request->train && request->policy != FT_POLICY_RECOMPUTE;
+    int64_t first = request->prefetch_depth > 0 ? request->prefetch_depth : 1, last = request->prefetch_depth > 0 ? first : 2;
+    choice->embedding = embedding;
     for (int keep = may_keep_inputs; keep >= 0; keep--) {
-        choice.keep_inputs = keep != 0;
-        for (int64_t batches = request->accumulation;; batches = (batches + 1) / 2) {
-            choice.micro_batches = wished <= 0 ? batches : wished < request->accumulation ? wished : request->accumulation;
-            for (choice.depth = depth > 0 ? depth : 1; choice.depth <= (depth > 0 ? depth : 2); choice.depth++) search_boundary(plan, &choice, best);
-            if (wished > 0 || batches == 1) break;
-        }
+        choice->keep_inputs = keep != 0;
+        for (choice->depth = first; choice->depth <= last; choice->depth++) search_boundary(plan, choice, best);
+    }
+}
+
+// The embedding's place is host memory. Where nothing fits that way, the device (before anything else takes its memory) or the drives
+// have it.
+static void search_sweep(ft_plan *plan, ft_plan_choice *choice, best_choice *best)
+{
+    int64_t fitting = best->fitting;
+    search_with(plan, choice, FT_TIER_HOST, best);
+    if (best->fitting > fitting) return;
+    if (plan->repr != FT_REPR_F32) search_with(plan, choice, FT_TIER_HBM, best);
+    search_with(plan, choice, FT_TIER_NVME, best);
+}
+
+// As many micro-batches a sweep as wished, or every useful number.
+static void search_sweeps(ft_plan *plan, best_choice *best)
+{
+    const ft_plan_request *request = &plan->request;
+    int64_t wished = request->sweep_micro_batches, all = request->accumulation, batches = wished > 0 && wished < all ? wished : all;
+    ft_plan_choice choice = {.depth = 1, .embedding = FT_TIER_NVME,
+                             .rest = request->base_placement == FT_PLAN_AUTO ? FT_TIER_NVME : (ft_tier)request->base_placement};
+    double loads = ft_plan_least_loads(plan, &choice);
+    for (; batches > 0; batches = wished > 0 ? 0 : ft_plan_smaller_sweep(all, batches)) {
+        double sweeps = (double)((all + batches - 1) / batches);
+        if (best->fitting > 0 && sweeps * loads > best->fastest * (1 + ALIKE)) return;
+        choice.micro_batches = batches;
+        search_sweep(plan, &choice, best);
     }
 }
 
@@ -201,7 +243,7 @@ static void refine(ft_plan *plan, best_choice *best)
 {
     for (int64_t step = layers_of(plan) / 16 + 1; step > 0 && pins_freely(plan); step /= 2) {
         ft_plan_choice center = best->choice;
-        if (center.embedding == FT_TIER_HBM) center.embedding = FT_TIER_HOST;
+        center.embedding = best->embedding;
         center.resident_forms = 0;
         if (center.boundary != FT_TIER_HBM) least_inputs(plan, &center);
         for (int64_t pins = center.pinned_hbm - step; pins <= center.pinned_hbm + step; pins += 2 * step)
@@ -209,15 +251,13 @@ static void refine(ft_plan *plan, best_choice *best)
     }
 }
 
-// The embedding stays in host memory unless nothing fits that way.
 bool ft_plan_search(ft_plan *plan, ft_plan_choice *choice)
 {
     best_choice best = {0};
-    search_with(plan, FT_TIER_HOST, &best);
-    if (!best.found) search_with(plan, FT_TIER_NVME, &best);
-    if (best.found) refine(plan, &best);
+    search_sweeps(plan, &best);
+    if (best.fitting > 0) refine(plan, &best);
     *choice = best.choice;
-    return best.found;
+    return best.fitting > 0;
 }
 
 void ft_plan_smallest(ft_plan *plan, ft_plan_choice *choice)

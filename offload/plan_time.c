@@ -77,12 +77,13 @@ static double link_seconds(double bytes, double other, double alone, double both
     return together + (bytes - together * both) / alone;
 }
 
-static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction)
+// `share`: of a full sweep's layer inputs.
+static void links(ft_plan *plan, ft_plan_phase *phase, ft_direction direction, double share)
 {
     const ft_machine *machine = &plan->machine;
     double gpus = plan->request.gpus, records = 0;
-    double boundaries = (double)(plan->line[FT_LINE_HOST_BOUNDARIES] + plan->line[FT_LINE_SPILL]) / gpus;
-    double spill = (double)plan->line[FT_LINE_SPILL];
+    double boundaries = share * (double)(plan->line[FT_LINE_HOST_BOUNDARIES] + plan->line[FT_LINE_SPILL]) / gpus;
+    double spill = share * (double)plan->line[FT_LINE_SPILL];
     for (int64_t i = 0; i < plan->layout.shape.layers; i++) records += (double)plan->layout.record[i].bytes;
     double *amount = phase->amount;
     amount[FT_RESOURCE_H2D] = loaded_bytes(plan, direction, false) / gpus + (direction == FT_BACKWARD ? boundaries : 0);
@@ -132,22 +133,37 @@ static double optimizer_seconds(const ft_plan *plan)
     return bytes / plan->machine.hbm + reduce + (plan->machine.device == FT_DEVICE_CPU ? 0 : STEP_SECONDS);
 }
 
-void ft_plan_time(ft_plan *plan)
+// The phases of a sweep of `batches` micro-batches; returns its elapsed seconds.
+static double time_sweep(ft_plan *plan, int64_t batches, ft_plan_elapsed *elapsed)
 {
+    int64_t full = plan->micro_batches;
+    double share = (double)batches / (double)full;
     memset(&plan->forward, 0, sizeof plan->forward);
     memset(&plan->backward, 0, sizeof plan->backward);
+    plan->micro_batches = batches;
     compute(plan);
-    links(plan, &plan->forward, FT_FORWARD);
-    if (plan->request.train) links(plan, &plan->backward, FT_BACKWARD);
-    plan->optimizer_seconds = optimizer_seconds(plan);
+    links(plan, &plan->forward, FT_FORWARD, share);
+    if (plan->request.train) links(plan, &plan->backward, FT_BACKWARD, share);
+    ft_plan_walk(plan, elapsed);
+    plan->micro_batches = full;
+    finish_phase(&plan->forward, elapsed->forward);
+    finish_phase(&plan->backward, elapsed->backward);
+    return elapsed->embed + elapsed->forward + elapsed->head + elapsed->backward;
+}
+
+// The last sweep first, so that the phases that stay are those of a full one.
+void ft_plan_time(ft_plan *plan)
+{
     ft_plan_elapsed elapsed;
-    ft_plan_walk(plan, &elapsed);
-    finish_phase(&plan->forward, elapsed.forward);
-    finish_phase(&plan->backward, elapsed.backward);
+    plan->optimizer_seconds = optimizer_seconds(plan);
+    int64_t rest = plan->request.accumulation - (plan->sweeps - 1) * plan->micro_batches;
+    double last = time_sweep(plan, rest, &elapsed), full = last;
+    plan->last[FT_FORWARD] = plan->forward;
+    plan->last[FT_BACKWARD] = plan->backward;
+    if (rest < plan->micro_batches) full = time_sweep(plan, plan->micro_batches, &elapsed);
     plan->head_seconds = elapsed.head;
     plan->embed_seconds = elapsed.embed;
-    double sweep = elapsed.embed + elapsed.forward + elapsed.head + elapsed.backward;
-    plan->step_seconds = (double)plan->sweeps * sweep + plan->optimizer_seconds;
+    plan->step_seconds = (double)(plan->sweeps - 1) * full + last + plan->optimizer_seconds;
     double tokens = (double)plan->request.accumulation * (double)plan->micro_batch_tokens * plan->request.gpus;
     plan->tokens_per_s = tokens / plan->step_seconds;
     bool forward_longer = plan->forward.phase_seconds >= plan->backward.phase_seconds;
@@ -157,10 +173,19 @@ void ft_plan_time(ft_plan *plan)
 
 int64_t ft_plan_step_bytes(const ft_plan *plan, ft_resource resource)
 {
-    return (int64_t)((plan->forward.amount[resource] + plan->backward.amount[resource]) * (double)plan->sweeps);
+    double full = plan->forward.amount[resource] + plan->backward.amount[resource];
+    double last = plan->last[FT_FORWARD].amount[resource] + plan->last[FT_BACKWARD].amount[resource];
+    return (int64_t)((double)(plan->sweeps - 1) * full + last);
 }
 
 double ft_plan_step_seconds(const ft_plan *plan, ft_resource resource)
 {
-    return (plan->forward.seconds[resource] + plan->backward.seconds[resource]) * (double)plan->sweeps;
+    double full = plan->forward.seconds[resource] + plan->backward.seconds[resource];
+    double last = plan->last[FT_FORWARD].seconds[resource] + plan->last[FT_BACKWARD].seconds[resource];
+    return (double)(plan->sweeps - 1) * full + last;
+}
+
+double ft_plan_full_sweeps(const ft_plan *plan)
+{
+    return (double)plan->request.accumulation / (double)plan->micro_batches;
 }
