@@ -79,9 +79,11 @@ static void print_json(const ft_serve_report *report, const commands *c)
     json_t *findings = json_array();
     for (int i = 0; i < report->n_findings; i++) json_array_append_new(findings, finding_json(&report->findings[i]));
     json_t *json = json_pack("{s:o, s:s, s:o, s:I, s:b, s:i, s:o}", "path", ft_json_any_text(report->directory),
-                             "kind", report->adapter ? "adapter" : "model", "base", report->base ? ft_json_any_text(report->base) : json_null(), "rank", (json_int_t)report->rank, "loads", loads, "notes",
-                             ft_serve_count(report, FT_SERVE_NOTE), "findings", findings);
-    if (loads) json_object_set_new(json, "commands", json_pack("{s:o, s:o}", "vllm", ft_json_any_text(c->serve.data), "python", ft_json_any_text(c->python.data)));
+                             "kind", report->adapter ? "adapter" : "model", "base", report->base ? ft_json_any_text(report->base) : json_null(),
+                             "rank", (json_int_t)report->rank, "loads", loads, "notes", ft_serve_count(report, FT_SERVE_NOTE), "findings", findings);
+    json_t *shown = json_pack("{s:o, s:o}", "vllm", ft_json_any_text(c->serve.data), "python", ft_json_any_text(c->python.data));
+    if (loads) json_object_set(json, "commands", shown);
+    json_decref(shown);
     json_dumpf(json, stdout, JSON_INDENT(1));
     printf("\n");
     json_decref(json);
