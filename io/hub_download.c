@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,76 +32,13 @@ typedef struct {
     int n;
 } download;
 
-// ---- links
-
-// "../../blobs/HASH" as seen from snapshots/COMMIT/PATH.
-static char *link_target(const ft_hub_file *file)
-{
-    ft_text text = {0};
-    ft_status status = ft_text_puts(&text, "../../");
-    for (const char *c = file->path; *c && status == FT_OK; c++)
-        if (*c == '/') status = ft_text_puts(&text, "../");
-    if (status == FT_OK) status = ft_text_printf(&text, "blobs/%s", file->hash);
-    if (status != FT_OK) ft_text_free(&text);
-    return text.data;
-}
-
-static ft_status make_parent(const char *path)
-{
-    char *parent = ft_strndup(path, (size_t)(strrchr(path, '/') - path));
-    FT_ALLOC_CHECK(parent);
-    ft_status status = ft_make_directories(parent);
-    ft_free(parent);
-    return status;
-}
-
-static bool leads_to(const char *path, const char *target)
-{
-    char text[512];
-    ssize_t n = readlink(path, text, sizeof text - 1);
-    if (n < 0) return false;
-    text[n] = 0;
-    return strcmp(text, target) == 0;
-}
-
-// Made beside and renamed, so that the name never leads elsewhere for a moment.
-static ft_status replace_link(const char *target, const char *path)
-{
-    if (leads_to(path, target)) return FT_OK;
-    char *beside = ft_format("%s.%d.link", path, (int)gettid());
-    FT_ALLOC_CHECK(beside);
-    unlink(beside);
-    bool made = symlink(target, beside) == 0 && rename(beside, path) == 0;
-    ft_status status = made ? FT_OK : ft_error_errno(FT_E_IO, errno, "%s: cannot be made", path);
-    if (!made) unlink(beside);
-    ft_free(beside);
-    return status;
-}
-
-// A real file is a copy that a tool without links has made.
-static bool is_copy(const char *path, const ft_hub_file *file)
-{
-    struct stat there;
-    return lstat(path, &there) == 0 && S_ISREG(there.st_mode) && there.st_size == file->bytes;
-}
-
-static ft_status make_link(const download *d, const ft_hub_file *file)
-{
-    char *path = ft_path_join(d->snapshot, file->path), *target = link_target(file);
-    ft_status status = path && target ? make_parent(path) : FT_E_NOMEM;
-    if (status == FT_OK && !is_copy(path, file)) status = replace_link(target, path);
-    ft_free(path);
-    ft_free(target);
-    return status;
-}
-
 // ---- files
 
 static ft_status finish(ft_hub_item *item)
 {
     const download *d = item->user;
     if (!ft_path_exists(item->target)) FT_TRY(ft_hub_part_finish(&item->part, item->target));
-    return make_link(d, item->part.file);
+    return ft_hub_link(d->snapshot, item->part.file);
 }
 
 static ft_status add_item(download *d, const ft_hub_file *file, const char *blob)
@@ -116,15 +54,17 @@ static ft_status add_item(download *d, const ft_hub_file *file, const char *blob
     return item->target && item->lock_path && item->part.plain_path ? status : FT_E_NOMEM;
 }
 
-static bool is_listed(const download *d, const ft_hub_file *file)
+static ft_status add_missing(download *d, const ft_hub_file *file)
 {
-    for (int i = 0; i < d->n; i++)
-        if (strcmp(d->items[i].part.file->hash, file->hash) == 0) return true;
-    return false;
+    char *blob = ft_format("%s/blobs/%s", d->repository, file->hash);
+    FT_ALLOC_CHECK(blob);
+    ft_status status = add_item(d, file, blob);
+    ft_free(blob);
+    return status;
 }
 
 // A blob that is there has been checked by whoever gave it its name; its length is looked at again.
-static ft_status choose_file(download *d, const ft_hub_file *file)
+static ft_status look_for(download *d, const ft_hub_file *file, bool *missing)
 {
     int64_t bytes;
     char *blob = ft_format("%s/blobs/%s", d->repository, file->hash);
@@ -133,23 +73,57 @@ static ft_status choose_file(download *d, const ft_hub_file *file)
     bool there = ft_path_size(blob, &bytes) == FT_OK;
     if (there && bytes != file->bytes && unlink(blob) != 0) status = ft_error_errno(FT_E_IO, errno, "%s: wrong length, and cannot be removed", blob);
     there = there && bytes == file->bytes;
-    if (status == FT_OK && there) status = make_link(d, file);
-    else if (status == FT_OK && !is_listed(d, file)) status = add_item(d, file, blob);
+    if (status == FT_OK && there) status = ft_hub_link(d->snapshot, file);
     ft_free(blob);
+    *missing = !there;
     return status;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const ft_hub_file *x = *(const ft_hub_file *const *)a, *y = *(const ft_hub_file *const *)b;
+    int order = strcmp(x->hash, y->hash);
+    return order ? order : (x > y) - (x < y);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const ft_hub_file *x = *(const ft_hub_file *const *)a, *y = *(const ft_hub_file *const *)b;
+    return (x > y) - (x < y);
+}
+
+// The first file of each hash, in the listing's order.
+static ft_status add_items(download *d, const ft_hub_file **files, int n)
+{
+    int kept = 0;
+    if (n == 0) return FT_OK;
+    qsort(files, (size_t)n, sizeof *files, by_hash);
+    for (int i = 0; i < n; i++)
+        if (i == 0 || strcmp(files[i]->hash, files[kept - 1]->hash) != 0) files[kept++] = files[i];
+    qsort(files, (size_t)kept, sizeof *files, by_place);
+    d->items = FT_NEW_ARRAY(ft_hub_item, kept);
+    FT_ALLOC_CHECK(d->items);
+    for (int i = 0; i < kept; i++) FT_TRY(add_missing(d, files[i]));
+    return FT_OK;
 }
 
 static ft_status choose_files(download *d)
 {
-    int chosen = 0;
-    d->items = FT_NEW_ARRAY(ft_hub_item, d->listing->n_files + 1);
-    FT_ALLOC_CHECK(d->items);
-    for (int i = 0; i < d->listing->n_files; i++) {
-        const ft_hub_file *file = &d->listing->files[i];
-        if (!ft_hub_chosen(d->listing, d->options, file->path)) continue;
-        FT_TRY(choose_file(d, file));
+    int chosen = 0, n = 0;
+    ft_status status = FT_OK;
+    const ft_hub_file **files = FT_NEW_ARRAY(const ft_hub_file *, d->listing->n_files + 1);
+    FT_ALLOC_CHECK(files);
+    for (int i = 0; i < d->listing->n_files && status == FT_OK; i++) {
+        bool missing = false;
+        files[n] = &d->listing->files[i];
+        if (!ft_hub_chosen(d->listing, d->options, files[n]->path)) continue;
+        status = look_for(d, files[n], &missing);
+        n += missing;
         chosen++;
     }
+    if (status == FT_OK) status = add_items(d, files, n);
+    ft_free(files);
+    if (status != FT_OK) return status;
     return chosen ? FT_OK : ft_error(FT_E_INPUT, "%s: none of its %d files is wanted; --include GLOB names others, --all takes every one", d->listing->repository, d->listing->n_files);
 }
 
@@ -219,7 +193,7 @@ static ft_status write_reference(const download *d)
     if (strcmp(d->listing->revision, d->listing->commit) == 0) return FT_OK;
     char *path = ft_format("%s/refs/%s", d->repository, d->listing->revision);
     FT_ALLOC_CHECK(path);
-    ft_status status = make_parent(path);
+    ft_status status = ft_hub_make_parent(path);
     pthread_mutex_lock(&one_at_a_time);
     if (status == FT_OK) status = ft_commit_file(path, d->listing->commit, strlen(d->listing->commit));
     pthread_mutex_unlock(&one_at_a_time);
@@ -231,21 +205,11 @@ static ft_status write_reference(const download *d)
 static ft_status link_all(const download *d)
 {
     for (int i = 0; i < d->listing->n_files; i++)
-        if (ft_hub_chosen(d->listing, d->options, d->listing->files[i].path)) FT_TRY(make_link(d, &d->listing->files[i]));
+        if (ft_hub_chosen(d->listing, d->options, d->listing->files[i].path)) FT_TRY(ft_hub_link(d->snapshot, &d->listing->files[i]));
     return FT_OK;
 }
 
 // ---- nothing to do
-
-static bool is_linked(const download *d, const ft_hub_file *file)
-{
-    int64_t bytes;
-    char *path = ft_path_join(d->snapshot, file->path), *target = link_target(file);
-    bool linked = path && target && ft_path_size(path, &bytes) == FT_OK && bytes == file->bytes && (leads_to(path, target) || is_copy(path, file));
-    ft_free(path);
-    ft_free(target);
-    return linked;
-}
 
 static bool is_referenced(const download *d)
 {
@@ -265,7 +229,7 @@ static bool is_there(const download *d)
     for (int i = 0; i < d->listing->n_files; i++) {
         const ft_hub_file *file = &d->listing->files[i];
         if (!ft_hub_chosen(d->listing, d->options, file->path)) continue;
-        if (!is_linked(d, file)) return false;
+        if (!ft_hub_is_linked(d->snapshot, file)) return false;
         chosen++;
     }
     return chosen > 0 && !ft_path_exists(d->unfinished) && is_referenced(d);

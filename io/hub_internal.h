@@ -84,6 +84,13 @@ ft_status ft_hub_refuse_offline(const ft_hub_subject *subject);
 char *ft_hub_resolve_address(const ft_hub_listing *listing, const ft_hub_file *file);
 ft_hub_subject ft_hub_subject_of(const ft_hub_listing *listing, const ft_hub_file *file);
 
+// ---- links (hub_links.c)
+
+ft_status ft_hub_make_parent(const char *path);  // the directories above a path that has a slash
+// Makes, or sets right, the link of a file whose blob is there.
+ft_status ft_hub_link(const char *snapshot, const ft_hub_file *file);
+bool ft_hub_is_linked(const char *snapshot, const ft_hub_file *file);  // and leads to a blob of its length
+
 // ---- choice (hub_choose.c)
 
 bool ft_hub_glob(const char *pattern, const char *path);
