@@ -112,6 +112,8 @@ static json_t *lost_host(const char *name, ft_child *child, double seconds)
                         seconds, *words ? ": " : "", words);
     else if (*words)
         ft_findings_row(report, "host", "reached", "FAIL", remedy_of(words, child->exit_code), "%s", words);
+    else if (child->signal)
+        ft_findings_row(report, "host", "reached", "FAIL", remedy_of("", -1), "no report came back (signal %d, %s)", child->signal, strsignal(child->signal));
     else
         ft_findings_row(report, "host", "reached", "FAIL", remedy_of("", child->exit_code), "no report came back (exit code %d)", child->exit_code);
     ft_findings_close(report);

@@ -136,7 +136,8 @@ static void flags_of_hosts_need_a_hostfile(void **state)
 // ---- several hosts
 
 // Stands for ssh: runs the command here, as the hosts "good...", "old" (another version), "late" (its clock is ahead), "silent",
-// "closed", "chatty" (prints before the report) and "lingers" (leaves a process that holds stderr) would.
+// "closed", "killed", "chatty" (prints before the report), "lingers" (leaves a process that holds stderr) and "strict" (wants broken
+// pipes to end it) would.
 static const char *fake_ssh(void)
 {
     const char *path = at("%s/ssh", v.root);
@@ -146,6 +147,7 @@ static const char *fake_ssh(void)
                      "case $host in\n"
                      "  silent) exec sleep 60 ;;\n"
                      "  closed) echo 'Warning: something' >&2; echo 'ssh: connect to host closed port 22: Connection refused' >&2; exit 255 ;;\n"
+                     "  killed) kill -9 $$ ;;\n"
                      "  old) sh -c \"$*\" | sed 's/\"ft-single\": \"[^\"]*\"/\"ft-single\": \"0.0.1 (cpu)\"/' ;;\n"
                      "  late) sh -c \"$*\" | sed 's/\"time\": 1/\"time\": 2/' ;;\n"
                      "  chatty) echo 'Welcome!'; sh -c \"$*\" ;;\n"
@@ -197,11 +199,12 @@ static void differences_are_named_with_their_hosts(void **state)
 static void a_host_that_is_not_reached_is_a_failure_and_hangs_nothing(void **state)
 {
     double begin = ft_now_s();
-    json_t *report = examine(2, "--hostfile", hostfile("good1\nsilent\nclosed\nlocalhost\n"), "--ssh", fake_ssh(), "--timeout", "8");
+    json_t *report = examine(2, "--hostfile", hostfile("good1\nsilent\nclosed\nkilled\nlocalhost\n"), "--ssh", fake_ssh(), "--timeout", "8");
     assert_true(ft_now_s() - begin < 40);
     expect(host_of(report, "silent"), "reached", "FAIL", "no report within 8 s");
     expect(host_of(report, "closed"), "reached", "FAIL", "ssh: connect to host closed port 22: Connection refused");
     contains(text_of(find_row(host_of(report, "closed"), "reached"), "remedy"), "sshd");
+    expect(host_of(report, "killed"), "reached", "FAIL", "no report came back (signal 9, Killed)");
     expect(report, "route localhost", "ok", "this machine");
     json_decref(report);
 }
