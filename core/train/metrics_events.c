@@ -65,6 +65,12 @@ static double number_of(const char *line, const char *key)
     return value == NULL ? 0 : strncmp(value, "null", 4) == 0 ? NAN : strtod(value, NULL);
 }
 
+static int64_t step_of(const char *line)
+{
+    const char *value = value_of(line, "step");
+    return value ? strtoll(value, NULL, 10) : 0;
+}
+
 static bool is_kind(const char *line, const char *kind)
 {
     static const char start[] = "{\"kind\":\"";
@@ -78,7 +84,7 @@ static ft_status add_note(ft_event_file *file, const char *line)
     if (note == NULL || *note++ != '"') return FT_OK;
     char *text = ft_strndup(note, strcspn(note, "\""));
     FT_ALLOC_CHECK(text);
-    ft_status status = ft_event_file_text(file, number_of(line, "time"), (int64_t)number_of(line, "step"), "notes", text);
+    ft_status status = ft_event_file_text(file, number_of(line, "time"), step_of(line), "notes", text);
     ft_free(text);
     return status;
 }
@@ -90,7 +96,7 @@ ft_status ft_metrics_events_line(ft_event_file *file, const char *line)
     if (is_kind(line, "note")) return add_note(file, line);
     for (int i = 0; i < SHOWN; i++)
         if (is_kind(line, shown[i].kind) && value_of(line, shown[i].key)) scalars[n++] = (ft_event_scalar){shown[i].tag, number_of(line, shown[i].key)};
-    return n == 0 ? FT_OK : ft_event_file_scalars(file, number_of(line, "time"), (int64_t)number_of(line, "step"), scalars, n);
+    return n == 0 ? FT_OK : ft_event_file_scalars(file, number_of(line, "time"), step_of(line), scalars, n);
 }
 
 bool ft_metrics_events_is_file(const char *name)
