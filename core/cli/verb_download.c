@@ -43,6 +43,19 @@ static ft_status download(const ft_hub_listing *listing, const ft_hub_options *o
     return FT_OK;
 }
 
+// A data set looked for among the models, or the other way round, is named; the first error stays where it is neither.
+static ft_status list_repository(ft_hub_listing *listing, ft_hub_kind kind, const char *id, const char *revision)
+{
+    char message[FT_ERROR_MESSAGE_BYTES];
+    ft_status status = ft_hub_list(listing, kind, id, revision, &ft_stop_requested);
+    if (status != FT_E_INPUT) return status;
+    snprintf(message, sizeof message, "%s", ft_error_message());
+    bool model = kind == FT_HUB_MODEL;
+    if (ft_hub_list(listing, model ? FT_HUB_DATASET : FT_HUB_MODEL, id, revision, &ft_stop_requested) != FT_OK) return ft_error_adopt(status, message);
+    ft_hub_listing_free(listing);
+    return ft_error(status, model ? "%s is a data set: add --dataset" : "%s is a model: leave out --dataset", id);
+}
+
 static ft_status run(ft_invocation *in)
 {
     ft_hub_listing listing;
@@ -55,7 +68,7 @@ static ft_status run(ft_invocation *in)
     ft_hub_kind kind = ft_args_given(in, "dataset") ? FT_HUB_DATASET : FT_HUB_MODEL;
     ft_hub_options options = {.include = (const char *const *)include.items, .n_include = include.n, .all = ft_args_given(in, "all"),
                               .connections = (int)ft_args_int(in, "connections", 0)};
-    ft_status status = ft_hub_list(&listing, kind, in->positional.items[0], ft_args_text(in, "revision"), &ft_stop_requested);
+    ft_status status = list_repository(&listing, kind, in->positional.items[0], ft_args_text(in, "revision"));
     if (status == FT_OK) {
         if (ft_args_given(in, "dry-run")) list_files(&listing, &options);
         else status = download(&listing, &options);

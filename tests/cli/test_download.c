@@ -208,6 +208,17 @@ static void ids_are_downloaded_wherever_a_directory_is_read(void **state)
     assert_int_equal(sent(), before);
 }
 
+static void the_other_kind_of_repository_is_named(void **state)
+{
+    program p = {0};
+    program_run(&p, "download", "org/words");
+    program_refused(&p, 2, "org/words is a data set", "--dataset");
+    program_run(&p, "download", "--dataset", "org/tiny");
+    program_refused(&p, 2, "org/tiny is a model");
+    program_run(&p, "download", "org/nothing");
+    program_refused(&p, 2, "org/nothing", "not found, or private");
+}
+
 // What is wrong with the rest of a command is said before anything of its model comes.
 static void mistakes_are_found_before_a_download(void **state)
 {
@@ -248,6 +259,7 @@ int main(void)
         cmocka_unit_test_setup(what_would_be_fetched_is_listed, begin),
         cmocka_unit_test_setup(a_plan_and_info_fetch_no_weights, begin),
         cmocka_unit_test_setup(ids_are_downloaded_wherever_a_directory_is_read, begin),
+        cmocka_unit_test_setup(the_other_kind_of_repository_is_named, begin),
         cmocka_unit_test_setup(mistakes_are_found_before_a_download, begin),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
