@@ -144,9 +144,8 @@ static void close_outputs(ft_child *child)
     }
 }
 
-// Takes what is left in the pipes of one that has ended, at most what pipes hold. A process of its own that lives on may keep them
-// open (ssh with ControlPersist does), and is not waited for.
-static void drain(ft_child *child)
+// Takes what is in the pipes, at most what pipes hold.
+static void take_pending(ft_child *child)
 {
     for (int which = 0; which < 2; which++)
         for (int i = 0; i < 1024 && child->fd[which] >= 0; i++) {
@@ -154,7 +153,6 @@ static void drain(ft_child *child)
             if (poll(&pipe, 1, 0) <= 0) break;
             take(child, which);
         }
-    close_outputs(child);
 }
 
 static void give_up(ft_child *child)
@@ -167,7 +165,8 @@ static void give_up(ft_child *child)
     child->pid = 0;
 }
 
-// Ends those that have ended or are past their time. Returns the seconds until one of the others may have to be looked at: soon
+// Closes those that have ended, and ends those past their time. A process that one leaves behind may keep its pipes open (ssh with
+// ControlPersist does), and is not waited for. Returns the seconds until one of the others may have to be looked at: soon
 // where it has closed its outputs, as it is about to end then (and has its deadline if it is not).
 static double settle(ft_child *children, int n)
 {
@@ -176,7 +175,8 @@ static double settle(ft_child *children, int n)
         ft_child *child = &children[i];
         if (!is_running(child)) continue;
         collect(child, 0);
-        if (!is_running(child)) drain(child);
+        if (!is_running(child) || now >= child->deadline_s) take_pending(child);  // which may move the deadline
+        if (!is_running(child)) close_outputs(child);
         else if (now >= child->deadline_s) give_up(child);
         if (!is_running(child)) continue;
         double look = now + (child->fd[0] < 0 && child->fd[1] < 0 ? 0.005 : 0.1);
