@@ -37,6 +37,7 @@ step_install() {
 
 step_tarball() {
     mkdir -p "$1"
+    rm -rf "$build/tarball"  # an older version's would be copied as well
     cpack --config "$build/CPackConfig.cmake" -G TGZ -B "$build/tarball"
     cp "$build"/tarball/*.tar.gz "$1"
 }
