@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cli/verbs.h"
+#include "common/file.h"
 #include "common/memory.h"
 #include "common/threads.h"
 #include "data/show.h"
@@ -59,6 +60,7 @@ static ft_status run(ft_invocation *in)
     if (ft_args_given(in, "json") && ft_args_given(in, "html")) return ft_error(FT_E_USAGE, "data: give --json or --html, not both");
     if (ft_args_given(in, "json") && (ft_args_given(in, "samples") || ft_args_given(in, "rows")))
         return ft_error(FT_E_USAGE, "data: --json writes every sample: leave out --samples and --rows");
+    if (ft_args_given(in, "html")) FT_TRY(ft_path_expect_place(ft_args_text(in, "html")));
     if (in->positional.n == 1) FT_TRY(ft_settings_set(settings, "datasets", in->positional.items[0], "the command line"));
     if (settings->values.datasets.n == 0) return ft_error(FT_E_USAGE, "data: give a CONFIG.yaml, or a FILE and --model DIR for its tokenizer");
     ft_tokenizer *tokenizer;

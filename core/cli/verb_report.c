@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/verbs.h"
+#include "common/file.h"
 #include "common/memory.h"
 #include "common/shell_word.h"
 #include "data/show.h"
@@ -75,6 +76,7 @@ static ft_status run(ft_invocation *in)
 {
     if (in->positional.n == 0) return ft_error(FT_E_USAGE, "report: give the OUTPUT directory of a run, or of several to compare");
     if (ft_args_given(in, "json") && ft_args_given(in, "html")) return ft_error(FT_E_USAGE, "report: give --json or --html, not both");
+    if (ft_args_given(in, "html")) FT_TRY(ft_path_expect_place(ft_args_text(in, "html")));
     ft_report report;
     ft_status status = ft_report_read(&report, (const char *const *)in->positional.items, (int)in->positional.n, (double)time(NULL));
     if (status == FT_OK)

@@ -93,6 +93,17 @@ char *ft_path_parent(const char *path)
     return length > 0 ? ft_strndup(path, length) : ft_strdup(".");
 }
 
+ft_status ft_path_expect_place(const char *path)
+{
+    if (ft_path_is_directory(path)) return ft_error(FT_E_EXISTS, "%s is a directory: name a file", path);
+    char *parent = ft_path_parent(path);
+    FT_ALLOC_CHECK(parent);
+    bool there = ft_path_is_directory(parent);
+    ft_status status = there ? FT_OK : ft_error(FT_E_NOT_FOUND, "%s: there is no directory %s to write it to", path, parent);
+    ft_free(parent);
+    return status;
+}
+
 ft_status ft_make_directory(const char *path)
 {
     char *parent = ft_path_parent(path);

@@ -11,6 +11,8 @@ bool ft_name_ends_with(const char *name, const char *end);      // and is longer
 bool ft_path_exists(const char *path);
 bool ft_path_is_directory(const char *path);
 ft_status ft_path_size(const char *path, int64_t *bytes);
+// Before the work for a file that is named: FT_E_EXISTS if it is a directory, FT_E_NOT_FOUND if what it is to lie in is missing.
+ft_status ft_path_expect_place(const char *path);
 ft_status ft_make_directory(const char *path);    // the last component alone: FT_E_NOT_FOUND if what it is to lie in is missing
 ft_status ft_make_directories(const char *path);  // like mkdir -p, mode 0777 & ~umask; FT_E_EXISTS if a file is in the way
 // Like rm -rf: an absent path is success, links are removed and not followed. Refuses "", "/" and a last "." or "..".

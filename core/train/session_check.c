@@ -36,6 +36,7 @@ ft_status ft_session_check(const ft_config *config)
     if (config->machine) return ft_error(FT_E_USAGE, "machine: %s: only `ft-single plan` plans for another machine; leave it out", config->machine);
     if (config->nvme.n == 0) return ft_error(FT_E_USAGE, "no drive: give --nvme DIR[,DIR...], directories on fast disks for the base store");
     for (int i = 0; i < config->nvme.n; i++) FT_TRY(check_drive(config->nvme.items[i]));
+    if (config->trace) FT_TRY(ft_path_expect_place(config->trace));
     FT_TRY(check_engine(config->io_engine));
     return ft_config_targets(config, &targets);
 }

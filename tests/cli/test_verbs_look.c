@@ -142,6 +142,18 @@ static void a_store_from_prepare_to_remove(void **state)
     free(other);
 }
 
+static void a_page_needs_a_place(void **state)
+{
+    const char *nowhere = at("%s/nowhere/page.html", v.root);
+    program p = {0};
+    program_run(&p, "data", v.data, "--model", v.model, "--html", nowhere);
+    program_refused(&p, 2, nowhere, "there is no directory");
+    program_run(&p, "report", v.root, "--html", v.root);
+    program_refused(&p, 2, v.root, "is a directory");
+    program_run(&p, "train", "--model", v.model, "--data", v.data, "--nvme", v.nvme, "--trace", nowhere);
+    program_refused(&p, 2, nowhere, "there is no directory");
+}
+
 // As the manual writes them; what is below the working directory comes first.
 static void bundled_files_are_found_by_their_names(void **state)
 {
@@ -175,7 +187,7 @@ static void results_that_are_lost_are_a_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(results_that_are_lost_are_a_failure), cmocka_unit_test(bundled_files_are_found_by_their_names),
+        cmocka_unit_test(results_that_are_lost_are_a_failure), cmocka_unit_test(a_page_needs_a_place), cmocka_unit_test(bundled_files_are_found_by_their_names),
         cmocka_unit_test(info_from_headers_and_from_config_alone), cmocka_unit_test(plan_says_the_same_in_both_forms),
         cmocka_unit_test(plan_for_another_machine), cmocka_unit_test(data_as_json_lines), cmocka_unit_test(a_store_from_prepare_to_remove),
     };

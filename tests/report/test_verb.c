@@ -68,7 +68,7 @@ static void what_cannot_be_is_one_line(void **state)
     expect("", 2, "give the OUTPUT directory of a run");
     expect("absent", 2, "absent: no directory");
     expect("run --json --html page.html", 2, "not both");
-    expect("run --html absent/page.html", 1, "page.html");
+    expect("run --html absent/page.html", 2, "absent/page.html: there is no directory");
 }
 
 int main(void)
