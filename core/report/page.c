@@ -11,11 +11,12 @@ extern const ft_embedded ft_report_page_files[];
 
 ft_status ft_page_escape(const char *text, ft_text *out)
 {
+    static const char *const entities[256] = {['<'] = "&lt;", ['>'] = "&gt;", ['&'] = "&amp;", ['"'] = "&quot;"};
     size_t bytes = strlen(text);
     for (size_t at = 0, n; at < bytes; at += n ? n : 1) {
         n = ft_utf8_char(text + at, bytes - at);
         unsigned char c = (unsigned char)text[at];
-        const char *instead = n == 0 || c < 0x20 || c == 0x7F ? "\uFFFD" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : NULL;
+        const char *instead = n == 0 || c < 0x20 || c == 0x7F ? "\uFFFD" : entities[c];
         FT_TRY(instead ? ft_text_puts(out, instead) : ft_text_add(out, text + at, n));
     }
     return FT_OK;
