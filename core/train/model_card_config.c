@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "common/memory.h"
-#include "train/model_card.h"
 #include "io/public_name.h"
+#include "train/model_card.h"
 
 // Leaves the path as it is where there is no memory.
 static ft_status rename_path(char **path)

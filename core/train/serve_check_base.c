@@ -4,8 +4,8 @@
 #include "common/file.h"
 #include "common/memory.h"
 #include "io/hub_cache.h"
-#include "tokenizer/tokenizer.h"
 #include "io/public_name.h"
+#include "tokenizer/tokenizer.h"
 #include "train/serve_check_internal.h"
 
 static const char *named_base(const ft_serve_subject *s)
