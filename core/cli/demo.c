@@ -21,7 +21,7 @@ ft_status ft_demo_run(ft_invocation *in, ft_status (*run)(ft_invocation *))
     path = ft_path_join(directory, "demo.yaml");
     ft_status status = path ? FT_OK : FT_E_NOMEM;
     if (status == FT_OK) {
-        ft_info("no model and no data given: running the bundled demo (%s)", path);
+        ft_info("no model and no data given: taking the bundled demo (%s)", path);
         status = ft_args_with_config(in, path, run);
     }
     ft_free(path);

@@ -161,7 +161,8 @@ static bool holds_config(const char *directory, const char *inside)
 ft_status ft_adapter_expect(const char *directory)
 {
     if (holds_config(directory, "")) return FT_OK;
-    if (!ft_path_is_directory(directory)) return ft_error(FT_E_NOT_FOUND, "%s: no such adapter directory", directory);
+    if (!ft_path_is_directory(directory))
+        return ft_error(FT_E_NOT_FOUND, "%s: no such adapter directory; of one at the hub, ft-single download ORG/NAME prints it", directory);
     if (holds_config(directory, "adapter/") || holds_config(directory, "checkpoint-0/"))
         return ft_error(FT_E_NOT_FOUND, "%s is the output of a run: name the adapter/ or a checkpoint-N/ in it", directory);
     return ft_error(FT_E_NOT_FOUND, "%s: no adapter (" FT_ADAPTER_CONFIG ") in it; name OUTPUT/adapter or a checkpoint", directory);

@@ -18,7 +18,7 @@ others=$(cd "$prefix" && find . ! -type d -printf '%P\n' | grep -Evx "$allowed" 
 [ -z "$others" ] || fail "installed too: $others"
 
 STEPS=2 packaging/container.sh check "$prefix" 2>"$work/log" || fail "$(cat "$work/log")"
-grep -qF "running the bundled demo ($prefix/share/ft-single/configs/demo/demo.yaml)" "$work/log" || fail "another demo than the installed one was run: $(cat "$work/log")"
+grep -qF "taking the bundled demo ($prefix/share/ft-single/configs/demo/demo.yaml)" "$work/log" || fail "another demo than the installed one was run: $(cat "$work/log")"
 
 # Recipes and machines are found by the names that the manual uses, wherever one is.
 (cd "$work" && HF_HUB_OFFLINE=1 "$prefix/bin/ft-single" plan configs/llama3.1-8b-lora.yaml --machine configs/machines/8xh100.yaml) >/dev/null 2>"$work/log" || fail "$(cat "$work/log")"
