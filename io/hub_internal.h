@@ -60,6 +60,7 @@ typedef struct ft_hub_request {
     char *url;                // of the present hop
     int64_t done;             // bytes from begin that have arrived
     int hops, attempts;
+    int expiries;             // links that were refused in a row without a byte
     bool located;             // past the redirects: bytes have come
     bool running;
     double due_s;             // when to go on, if it is not running

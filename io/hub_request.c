@@ -12,7 +12,7 @@
 #include "io/http_url.h"
 #include "io/hub_internal.h"
 
-enum { MAX_HOPS = 8 };
+enum { MAX_HOPS = 8, MAX_EXPIRIES = 3 };
 static const double slice_s = 0.1;  // between looks at `cancel`
 
 static char **link_of(const ft_hub_request *r)
@@ -110,7 +110,7 @@ static ft_status follow(ft_hub_request *r)
     return start(r);
 }
 
-// A signed address is refused when it is old. Asking the endpoint again counts as an attempt.
+// A signed address is refused when it is old, also after an outage that has used up attempts: it has a count of its own.
 static bool link_expired(const ft_hub_request *r)
 {
     int code = r->transfer.code;
@@ -133,10 +133,11 @@ static ft_status wait_or_refuse(ft_hub_request *r, ft_hub_state *state)
 {
     double wait_s = 0;
     bool expired = link_expired(r);
-    if (r->transfer.arrived > 0 && r->end) r->attempts = 0;  // of a text nothing is kept
-    if (!ft_hub_retry(r, r->attempts, &wait_s) && !(expired && r->attempts < 2)) return ft_hub_refuse(r);
+    if (r->transfer.arrived > 0 && r->end) r->attempts = r->expiries = 0;  // of a text nothing is kept
+    if (!ft_hub_retry(r, r->attempts, &wait_s) && !(expired && r->expiries < MAX_EXPIRIES)) return ft_hub_refuse(r);
     if (expired) FT_TRY(forget_link(r));
-    r->attempts++;
+    r->expiries += expired;
+    r->attempts += !expired;
     r->due_s = ft_now_s() + wait_s;
     ft_debug("%s: %s%s asked again in %.1f s (HTTP %d%s%s)", r->subject.repository, r->subject.path ? r->subject.path : "", r->subject.path ? " is" : "is",
              wait_s, r->transfer.code, r->transfer.message[0] ? ", " : "", r->transfer.message);

@@ -86,6 +86,19 @@ static void an_old_address_is_asked_for_anew(void **state)
     assert_true(hub_counts().resolves > 5);
 }
 
+static void an_address_that_grew_old_in_an_outage_is_asked_for_anew(void **state)
+{
+    ft_hub_listing listing;
+    char byte;
+    HUB_SET(link_uses, 1);
+    assert_ok(ft_hub_list(&listing, FT_HUB_MODEL, "org/model", NULL, NULL));
+    const ft_hub_file *file = ft_hub_listing_find(&listing, "model-00001-of-00002.safetensors");
+    assert_ok(ft_hub_read(&listing, file, 0, &byte, 1, NULL));
+    HUB_SET(busy, 2);
+    assert_ok(ft_hub_read(&listing, file, 1, &byte, 1, NULL));
+    ft_hub_listing_free(&listing);
+}
+
 static void a_path_that_leads_out_is_refused(void **state)
 {
     char *snapshot;
@@ -200,6 +213,7 @@ int main(void)
         hub_test(a_host_without_ranges_is_read_once),
         hub_test(files_may_come_without_a_redirect),
         hub_test(an_old_address_is_asked_for_anew),
+        hub_test(an_address_that_grew_old_in_an_outage_is_asked_for_anew),
         hub_test(a_path_that_leads_out_is_refused),
         hub_test(an_unreachable_hub_is_named),
         hub_test(retries_end),
