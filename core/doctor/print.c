@@ -26,12 +26,25 @@ static void count_verdict(table *t, const char *verdict)
     for (int i = 0; i < 3; i++) t->count[i] += strcmp(verdict, verdicts[i]) == 0;
 }
 
+// Ends the line that began at `begin`. What other machines say must neither steer the terminal nor begin a line of its own.
+static ft_status end_line(ft_text *out, size_t begin)
+{
+    for (size_t i = begin; i < out->length; i++)
+        if ((unsigned char)out->data[i] < 0x20 || out->data[i] == 0x7f) out->data[i] = ' ';
+    return ft_text_puts(out, "\n");
+}
+
 static ft_status print_row(table *t, const json_t *row)
 {
+    size_t begin = t->out->length;
     const char *verdict = ft_findings_text(row, "verdict"), *remedy = ft_findings_text(row, "remedy");
     count_verdict(t, verdict);
-    FT_TRY(ft_text_printf(t->out, "  %-4s  %-*s  %s\n", verdict, t->names, ft_findings_text(row, "check"), ft_findings_text(row, "found")));
-    return *remedy ? ft_text_printf(t->out, "        %*s  -> %s\n", t->names, "", remedy) : FT_OK;
+    FT_TRY(ft_text_printf(t->out, "  %-4s  %-*s  %s", verdict, t->names, ft_findings_text(row, "check"), ft_findings_text(row, "found")));
+    FT_TRY(end_line(t->out, begin));
+    if (*remedy == 0) return FT_OK;
+    begin = t->out->length;
+    FT_TRY(ft_text_printf(t->out, "        %*s  -> %s", t->names, "", remedy));
+    return end_line(t->out, begin);
 }
 
 static ft_status print_checks(table *t, const json_t *checks)
@@ -41,7 +54,11 @@ static ft_status print_checks(table *t, const json_t *checks)
     const char *group = "";
     t->names = longest_name(checks);
     json_array_foreach(checks, i, row) {
-        if (strcmp(group, ft_findings_text(row, "group")) != 0) FT_TRY(ft_text_printf(t->out, "%s\n", group = ft_findings_text(row, "group")));
+        size_t begin = t->out->length;
+        if (strcmp(group, ft_findings_text(row, "group")) != 0) {
+            FT_TRY(ft_text_puts(t->out, group = ft_findings_text(row, "group")));
+            FT_TRY(end_line(t->out, begin));
+        }
         FT_TRY(print_row(t, row));
     }
     return FT_OK;
@@ -52,14 +69,7 @@ static ft_status print_counts(const table *t)
     return ft_text_printf(t->out, "%d ok, %d note%s, %d failed\n", t->count[0], t->count[1], t->count[1] == 1 ? "" : "s", t->count[2]);
 }
 
-// What other machines say must not steer the terminal.
-static void remove_controls(ft_text *text)
-{
-    for (size_t i = 0; i < text->length; i++)
-        if (((unsigned char)text->data[i] < 0x20 && text->data[i] != '\n') || text->data[i] == 0x7f) text->data[i] = ' ';
-}
-
-static ft_status print_all(const json_t *report, ft_text *out)
+ft_status ft_doctor_print(const json_t *report, ft_text *out)
 {
     size_t i;
     json_t *host;
@@ -71,13 +81,6 @@ static ft_status print_all(const json_t *report, ft_text *out)
     if (json_object_get(report, "hosts")) FT_TRY(ft_text_puts(out, "==== all hosts\n"));
     FT_TRY(print_checks(&t, json_object_get(report, "checks")));
     return print_counts(&t);
-}
-
-ft_status ft_doctor_print(const json_t *report, ft_text *out)
-{
-    ft_status status = print_all(report, out);
-    remove_controls(out);
-    return status;
 }
 
 // "HOST: " is said where there are several.

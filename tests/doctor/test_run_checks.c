@@ -34,7 +34,7 @@ static void exits(ft_doctor *doctor)
 
 static void mumbles(ft_doctor *doctor)
 {
-    ft_check_note(doctor, "sub\xff", "remedy \"quoted\"", "bytes \xfe and\ta tab");
+    ft_check_note(doctor, "sub\xff", "remedy \"quoted\"", "bytes \xfe and\ta tab\n  ok    forged");
 }
 
 static void fails(ft_doctor *doctor)
@@ -78,6 +78,7 @@ static void the_table_says_verdict_and_remedy(void **state)
     json_t *report = examine("");
     assert_int_equal(ft_doctor_print(report, &text), FT_OK);
     assert_non_null(strstr(text.data, "  FAIL  fails"));
+    assert_non_null(strstr(text.data, " and a tab   ok    forged\n"));
     assert_non_null(strstr(text.data, "-> mend it\n"));
     assert_non_null(strstr(text.data, "2 ok, 1 note, 4 failed\n"));
     assert_int_equal(ft_doctor_verdict(report), FT_E_INPUT);
