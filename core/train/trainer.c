@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/memory.h"
+#include "common/shell_word.h"
 #include "offload/streamer_verify.h"
 #include "train/trainer_internal.h"
 
@@ -203,8 +204,15 @@ static ft_status commit_stop(trainer *t)
     ft_streamer *streamer = ft_model_streamer(t->model);
     if (ft_streamer_suspect(streamer)) FT_TRY(ft_trainer_distrust(t, ft_streamer_cancel(streamer)));
     FT_TRY(ft_trainer_save(t));
-    return ft_error(FT_E_STOPPED, "stopped at step %lld of %lld; committed in %s/checkpoint-%lld; continue with: ft-single train --output %s --resume",
-                    (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, t->output);
+    ft_text word = {0};
+    ft_memory_unseal();
+    ft_status status = ft_text_add_word(&word, t->output);
+    if (status == FT_OK)
+        status = ft_error(FT_E_STOPPED, "stopped at step %lld of %lld; committed in %s/checkpoint-%lld; continue with: ft-single train --output %s --resume",
+                          (long long)t->state.step, (long long)t->total_steps, t->output, (long long)t->state.step, word.data);
+    ft_text_free(&word);
+    ft_memory_seal();
+    return status;
 }
 
 // The account of the data names its sets "FILE (alpaca)".

@@ -189,10 +189,11 @@ static ft_status check_resume(trainer *t)
     return status;
 }
 
-static void say_length(const ft_settings *settings)
+static void say_length(const trainer *t)
 {
-    const char *source = ft_settings_source(settings, "sequence_len");
-    if (strncmp(source, "derived", strlen("derived")) == 0) ft_info("sequence_len %lld (%s)", (long long)settings->values.sequence_len, source);
+    const char *source = ft_settings_source(t->settings, "sequence_len");
+    bool derived = strncmp(source, "derived", strlen("derived")) == 0;
+    if (derived && t->options->resume_from == NULL) ft_info("sequence_len %lld (%s)", (long long)t->config->sequence_len, source);
 }
 
 // Said at once, and not when the base store has been made.
@@ -222,7 +223,7 @@ ft_status ft_trainer_open(trainer *t)
     FT_TRY(ft_session_check(t->config));
     if (t->config->output_dir) FT_TRY(open_output(t));  // refused before anything is downloaded
     FT_TRY(ft_config_derive(t->settings));
-    say_length(t->settings);
+    say_length(t);
     FT_TRY(derive_rate(t));
     FT_TRY(ft_threads_init((int)t->config->threads));
     FT_TRY(ft_config_accumulation(t->config, 1, &t->accumulation));
