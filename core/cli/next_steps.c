@@ -2,20 +2,11 @@
 
 #include <string.h>
 
-// A word as a shell reads it.
-static ft_status add_word(ft_text *out, const char *word)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+,:=@%";
-    if (word[0] && strspn(word, plain) == strlen(word)) return ft_text_puts(out, word);
-    FT_TRY(ft_text_puts(out, "'"));
-    for (; *word; word++) FT_TRY(*word == '\'' ? ft_text_puts(out, "'\\''") : ft_text_add(out, word, 1));
-    return ft_text_puts(out, "'");
-}
-
+#include "common/shell_word.h"
 static ft_status add_flag(ft_text *out, const char *flag, const char *value)
 {
     FT_TRY(ft_text_printf(out, " %s ", flag));
-    return add_word(out, value);
+    return ft_text_add_word(out, value);
 }
 
 static ft_status add_file(ft_text *out, const char *flag, const char *directory, const char *name)
