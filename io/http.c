@@ -242,7 +242,8 @@ static void end(ft_http *http, ft_http_transfer *t, CURLcode result)
         t->status = FT_E_IO;
         t->final = never_helps(result);
         t->unreachable = result == CURLE_COULDNT_CONNECT || result == CURLE_COULDNT_RESOLVE_HOST || (result == CURLE_OPERATION_TIMEDOUT && t->code == 0);
-        snprintf(t->message, sizeof t->message, "%s", t->error[0] ? t->error : http->curl->easy_strerror(result));
+        bool plain = t->error[0] && strchr(t->error, '@') == NULL;  // it may quote a proxy with its password
+        snprintf(t->message, sizeof t->message, "%s", plain ? t->error : http->curl->easy_strerror(result));
     }
     check_length(t);
     ft_http_cancel(http, t);

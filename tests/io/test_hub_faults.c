@@ -175,6 +175,18 @@ static void an_endpoint_holds_no_password(void **state)
     assert_null(strstr(ft_error_message(), "secret"));
 }
 
+static void a_proxys_password_is_not_told(void **state)
+{
+    char *snapshot;
+    setenv("http_proxy", "ftp://me:secret@proxy.example", 1);
+    unsetenv("NO_PROXY");
+    ft_status status = hub_get("org/model", NULL, &snapshot);
+    setenv("NO_PROXY", "127.0.0.1", 1);
+    unsetenv("http_proxy");
+    assert_int_equal(status, FT_E_IO);
+    assert_null(strstr(ft_error_message(), "secret"));
+}
+
 static void an_endpoint_has_a_host_and_nothing_behind_a_path(void **state)
 {
     static const char *const bad[] = {"https://", "http:///api", "https://hub.example/?a", "https://hub.example#b", "hub.example", "file:///etc"};
@@ -220,6 +232,7 @@ int main(void)
         hub_test(refusals_say_what_to_do),
         hub_test(a_token_with_a_line_break_is_no_token),
         hub_test(an_endpoint_holds_no_password),
+        hub_test(a_proxys_password_is_not_told),
         hub_test(an_endpoint_has_a_host_and_nothing_behind_a_path),
         hub_test(a_full_drive_is_told_before_the_start),
     };
