@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/shell_word.h"
+
 static ft_status add_flag(ft_text *out, const char *flag, const char *value)
 {
     FT_TRY(ft_text_printf(out, " %s ", flag));
