@@ -76,7 +76,7 @@ ft_status ft_hub_part_open(ft_hub_part *part)
     FT_TRY(take_over(part));
     FT_TRY(read_state(part));
     if (part->hashed > ft_ranges_front(&part->arrived)) begin_hash(part);
-    part->fd = open(part->path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    part->fd = open(part->path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);  // others may write into a shared cache
     if (part->fd < 0) return ft_error_errno(FT_E_IO, errno, "%s: cannot be created", part->path);
     return ft_journal_begin(part->journal_path, part->file->bytes, &part->arrived, &part->journal);
 }

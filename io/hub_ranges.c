@@ -121,7 +121,7 @@ ft_status ft_journal_begin(const char *path, int64_t bytes, const ft_ranges *ran
 {
     char *beside = ft_format("%s.new", path);
     FT_ALLOC_CHECK(beside);
-    *fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+    *fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0666);
     ft_status status = *fd >= 0 ? write_journal(*fd, beside, bytes, ranges) : ft_error_errno(FT_E_IO, errno, "%s: cannot be created", beside);
     if (status == FT_OK && rename(beside, path) != 0) status = ft_error_errno(FT_E_IO, errno, "%s: cannot be renamed", beside);
     if (status != FT_OK && *fd >= 0) unlink(beside);

@@ -229,6 +229,26 @@ static void an_interrupted_data_set_is_completed_first(void **state)
     ft_free(directory);
 }
 
+// A link planted where the unfinished file will be does not lead the bytes elsewhere.
+static void an_unfinished_file_is_no_link(void **state)
+{
+    ft_hub_listing listing;
+    char *path = ft_strdup(hub_path("%s", "home/there")), *part = ft_strdup(hub_path("%s", "home/there.part"));
+    assert_ok(ft_hub_list(&listing, FT_HUB_MODEL, "org/model", NULL, NULL));
+    hub_write_text(hub_path("%s", "home/other"), "mine");
+    assert_int_equal(symlink(hub_path("%s", "home/other"), part), 0);
+    const ft_hub_file *file = ft_hub_listing_find(&listing, "model-00002-of-00002.safetensors");
+    assert_int_equal(ft_hub_fetch_file(&listing, file, path, &(ft_hub_options){.quiet = true}, NULL), FT_E_IO);
+    char *text;
+    size_t n;
+    assert_ok(ft_file_read(hub_path("%s", "home/other"), 100, &text, &n));
+    assert_string_equal(text, "mine");
+    ft_free(text);
+    ft_free(path);
+    ft_free(part);
+    ft_hub_listing_free(&listing);
+}
+
 static void offline_asks_nobody(void **state)
 {
     char *snapshot;
@@ -282,6 +302,7 @@ int main(void)
         hub_test(the_token_may_lie_in_a_file),
         hub_test(what_is_partly_here_is_completed),
         hub_test(an_interrupted_data_set_is_completed_first),
+        hub_test(an_unfinished_file_is_no_link),
         hub_test(offline_asks_nobody),
         hub_test(another_tools_unfinished_file_is_continued),
     };
