@@ -18,6 +18,7 @@ void ft_check_curl(ft_doctor *doctor)
 {
     const char *(*version)(void) = NULL;
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);  // as io/http_library.c does
     if (library) *(void **)&version = dlsym(library, "curl_version");
     if (version) ft_check_ok(doctor, NULL, "%.*s", (int)strcspn(version(), " "), version());  // the libraries it uses follow
     else ft_check_note(doctor, NULL, "apt-get install libcurl4 (libcurl on Fedora); models on this machine's drives do without",
