@@ -7,6 +7,7 @@
 #include "cli/signals.h"
 #include "cli/verbs.h"
 #include "common/log.h"
+#include "io/model_output.h"
 #include "offload/store.h"
 #include "train/merge.h"
 #include "train/trainer.h"
@@ -48,6 +49,16 @@ static ft_status evaluate_both(ft_invocation *in, const char *output)
     return FT_OK;
 }
 
+// Before the model is downloaded; ft_merge looks again, with the model as a source.
+static ft_status check_output(const ft_invocation *in, const char *adapter)
+{
+    const ft_output_source source = {adapter, "adapter"};
+    ft_model_output output;
+    ft_status status = ft_model_output_check(&output, in->settings.values.output_dir, &source, 1, ft_args_given(in, "overwrite"));
+    ft_model_output_free(&output);
+    return status;
+}
+
 static ft_status run(ft_invocation *in)
 {
     const ft_config *config = &in->settings.values;
@@ -55,6 +66,7 @@ static ft_status run(ft_invocation *in)
     if (config->base_model == NULL || adapter == NULL || config->output_dir == NULL)
         return ft_error(FT_E_USAGE, "merge: give --model DIR, --adapter DIR and --output DIR");
     FT_TRY(ft_adapter_expect(adapter));
+    FT_TRY(check_output(in, adapter));
     FT_TRY(ft_config_locate(&in->settings));
     ft_merge_options options = {.model = config->base_model, .adapter = adapter, .output = config->output_dir, .overwrite = ft_args_given(in, "overwrite"),
                                 .shard_bytes = ft_args_int(in, "shard-size", 0), .stop = &ft_stop_requested};

@@ -242,6 +242,8 @@ static void mistakes_are_found_before_a_download(void **state)
     program_refused(&p, 2, none, "no such adapter");
     program_run(&p, "merge", "--model", "org/tiny", "--adapter", v.nvme, "--output", v.output);
     program_refused(&p, 2, v.nvme, "adapter_config.json");
+    program_run(&p, "merge", "--model", "org/tiny", "--adapter", at("%s/checkpoint-0", run), "--output", v.model);
+    program_refused(&p, 2, v.model, "is there already");
     program_run(&p, "download", "org/tiny@main", "--revision", "v2");
     program_refused(&p, 2, "org/tiny@main", "--revision");
     assert_int_equal(sent(), 0);
