@@ -4,6 +4,7 @@
 
 #include "cli/signals.h"
 #include "cli/verbs.h"
+#include "common/file.h"
 #include "common/memory.h"
 #include "common/text.h"
 #include "io/hub.h"
@@ -56,6 +57,17 @@ static ft_status list_repository(ft_hub_listing *listing, ft_hub_kind kind, cons
     return ft_error(status, model ? "%s is a data set: add --dataset" : "%s is a model: leave out --dataset", id);
 }
 
+// Under HF_HUB_OFFLINE: what is whole in the cache needs no hub.
+static bool print_cached(ft_hub_kind kind, const char *id, const char *revision)
+{
+    char *snapshot = NULL;
+    bool found = ft_hub_is_id(id) && !ft_path_exists(id) && ft_hub_obtain(kind, id, revision, &ft_stop_requested, &snapshot) == FT_OK;
+    bool whole = found && (kind == FT_HUB_DATASET || ft_hub_has_weights(snapshot));
+    if (whole) printf("%s\n", snapshot);
+    ft_free(snapshot);
+    return whole;
+}
+
 static ft_status run(ft_invocation *in)
 {
     ft_hub_listing listing;
@@ -64,10 +76,12 @@ static ft_status run(ft_invocation *in)
     if (ft_args_given(in, "all") && ft_args_given(in, "include")) return ft_error(FT_E_USAGE, "download: --all and --include exclude each other");
     if (strchr(in->positional.items[0], '@') && ft_args_given(in, "revision"))
         return ft_error(FT_E_USAGE, "download: %s names a revision already; leave out --revision", in->positional.items[0]);
+    bool usual = !ft_args_given(in, "include") && !ft_args_given(in, "all") && !ft_args_given(in, "dry-run");
     if (ft_args_given(in, "include")) FT_TRY(ft_string_list_split(&include, ft_args_text(in, "include")));
     ft_hub_kind kind = ft_args_given(in, "dataset") ? FT_HUB_DATASET : FT_HUB_MODEL;
     ft_hub_options options = {.include = (const char *const *)include.items, .n_include = include.n, .all = ft_args_given(in, "all"),
                               .connections = (int)ft_args_int(in, "connections", 0)};
+    if (usual && ft_hub_offline() && print_cached(kind, in->positional.items[0], ft_args_text(in, "revision"))) return FT_OK;
     ft_status status = list_repository(&listing, kind, in->positional.items[0], ft_args_text(in, "revision"));
     if (status == FT_OK) {
         if (ft_args_given(in, "dry-run")) list_files(&listing, &options);

@@ -198,9 +198,15 @@ static void ids_are_downloaded_wherever_a_directory_is_read(void **state)
     free(here);
     free(there);
     assert_true(sent() < file_bytes(at("%s/model.safetensors", v.model)));  // for the tokenizer no weights
-    free(verbs_output("download", "org/tiny"));
+    char *online = verbs_output("download", "org/tiny");
     int64_t before = sent();
     program p = {.environment = (const char *const[]){"HF_HUB_OFFLINE=1", NULL}};
+    program_run(&p, "download", "org/tiny");
+    assert_string_equal(p.out, online);
+    free(online);
+    program_free(&p);
+    program_run(&p, "download", "org/big");
+    program_refused(&p, 2, "org/big", "HF_HUB_OFFLINE");
     program_run(&p, "train", "--model", "org/tiny", "--data", "org/words", "--nvme", v.nvme, "--device", "cpu", "--sequence-len", "96", "--max-steps", "1",
                 "--output", v.output);
     if (p.exit_code != 0) fail_msg("%s", p.err);
