@@ -4,6 +4,12 @@
 #include "cli/verbs.h"
 #include "common/config.h"
 
+static void fits_the_screen(const char *text)
+{
+    for (const char *line = text; *line; line += strcspn(line, "\n") + (strchr(line, '\n') != NULL))
+        if (strcspn(line, "\n") > 120) fail_msg("more than 120 columns: %.*s", (int)strcspn(line, "\n"), line);
+}
+
 static void every_verb_lists_its_flags(void **state)
 {
     int flags = 0;
@@ -14,6 +20,7 @@ static void every_verb_lists_its_flags(void **state)
         assert_int_equal(p.exit_code, 0);
         assert_string_equal(p.err, "");
         contains(p.out, verb->summary);
+        fits_the_screen(p.out);
         contains(p.out, at("usage: ft-single %s %s", verb->name, verb->synopsis));
         for (const ft_flag *flag = verb->flags; flag && flag->name; flag++, flags++) contains(p.out, at("--%s", flag->name));
         char *same = verbs_output("help", verb->name);
