@@ -77,6 +77,8 @@ static ft_status run(ft_invocation *in)
     if (strchr(in->positional.items[0], '@') && ft_args_given(in, "revision"))
         return ft_error(FT_E_USAGE, "download: %s names a revision already; leave out --revision", in->positional.items[0]);
     bool usual = !ft_args_given(in, "include") && !ft_args_given(in, "all") && !ft_args_given(in, "dry-run");
+    if (ft_args_given(in, "include") && ft_args_text(in, "include")[0] == 0)
+        return ft_error(FT_E_USAGE, "download: --include needs a glob; without --include, what training reads is fetched");
     if (ft_args_given(in, "include")) FT_TRY(ft_string_list_split(&include, ft_args_text(in, "include")));
     ft_hub_kind kind = ft_args_given(in, "dataset") ? FT_HUB_DATASET : FT_HUB_MODEL;
     ft_hub_options options = {.include = (const char *const *)include.items, .n_include = include.n, .all = ft_args_given(in, "all"),

@@ -175,6 +175,8 @@ static void what_would_be_fetched_is_listed(void **state)
     program_refused(&p, 2, "org/big", "--include", "--all");
     program_run(&p, "download", "org/big", "--include", "*", "--all");
     program_refused(&p, 2, "exclude each other");
+    program_run(&p, "download", "org/big", "--include", "");
+    program_refused(&p, 2, "needs a glob");
 }
 
 // config.json is all that a plan reads, and info reads the headers beside it.
