@@ -215,11 +215,11 @@ static ft_status commit_stop(trainer *t)
     return status;
 }
 
-// The account of the data names its sets "FILE (alpaca)".
+// The account of the data names its sets "FILE (alpaca)", or "FILE (alpaca, detected)".
 static char *data_type(const trainer *t)
 {
     const char *type = t->data.n_counts > 0 ? strrchr(t->data.names[0], '(') : NULL;
-    return type ? ft_strndup(type + 1, strcspn(type + 1, ")")) : NULL;
+    return type ? ft_strndup(type + 1, strcspn(type + 1, ",)")) : NULL;
 }
 
 static ft_status run(trainer *t)

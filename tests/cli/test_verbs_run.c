@@ -20,6 +20,7 @@ static int setup(void **state)
     contains(p.out, at("adapter: %s/adapter\n", v.output));
     assert_null(strstr(p.out, "step 1"));
     contains(p.err, "3 samples to train on");
+    contains(p.err, "--instruction 'Say hello.'");  // the next command asks in the form that was detected
     contains(p.err, "HBM ");
     program_free(&p);
     return 0;
