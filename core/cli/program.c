@@ -56,6 +56,11 @@ static int run_verb(const ft_verb *verb, int argc, char **argv)
     return code;
 }
 
+static bool asks_for_version(const char *argument)
+{
+    return strcmp(argument, "--version") == 0 || strcmp(argument, "-V") == 0 || strcmp(argument, "version") == 0;
+}
+
 static bool asks_for_help(const char *argument)
 {
     return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0 || strcmp(argument, "help") == 0;
@@ -80,7 +85,7 @@ int ft_program_main(const char *name, const ft_verb *const *verbs, int argc, cha
         int code = print(ft_verbs_help(name, verbs, &text), &text, argc < 2 ? stderr : stdout);
         return argc < 2 ? 2 : code;
     }
-    if (strcmp(argv[1], "--version") == 0) {
+    if (asks_for_version(argv[1])) {
         ft_text text = {0};
         return print(ft_version(&text), &text, stdout);
     }

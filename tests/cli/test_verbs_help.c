@@ -59,7 +59,7 @@ static void an_alias_is_its_verb(void **state)
 
 static void the_program_lists_its_verbs(void **state)
 {
-    char *text = verbs_output("--help"), *same = verbs_output("help"), *version = verbs_output("--version");
+    char *text = verbs_output("--help"), *same = verbs_output("help"), *version = verbs_output("--version"), *short_version = verbs_output("-V");
     for (int v = 0; ft_verbs[v]; v++) {
         contains(text, at("  %s ", ft_verbs[v]->name));
         contains(text, ft_verbs[v]->summary);
@@ -67,9 +67,11 @@ static void the_program_lists_its_verbs(void **state)
     assert_string_equal(text, same);
     contains(version, "ft-single ");
     contains(version, "liburing");
+    assert_string_equal(version, short_version);
     free(text);
     free(same);
     free(version);
+    free(short_version);
 }
 
 // Without a verb the usage is an answer to a mistake.
