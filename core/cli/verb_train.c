@@ -58,15 +58,16 @@ static void print_result(const ft_train_result *result, double seconds)
     fflush(stdout);
 }
 
-static ft_status print_next(const ft_config *config, const ft_train_result *result)
+// The run is done whether or not there is memory to say how it goes on.
+static void print_next(const ft_config *config, const ft_train_result *result)
 {
     ft_text commands = {0};
     ft_status status = ft_next_steps(config, result, &commands);
     char *rest = commands.data;
     if (status == FT_OK) ft_info("next:");
+    else ft_warn("the next commands cannot be shown: %s", ft_error_message());
     for (char *line; status == FT_OK && (line = strsep(&rest, "\n")) != NULL && *line;) ft_info("%s", line);
     ft_text_free(&commands);
-    return status;
 }
 
 static ft_status train(ft_invocation *in)
@@ -81,7 +82,7 @@ static ft_status train(ft_invocation *in)
     double start = ft_now_s();
     ft_status status = ft_train(&options, &result);
     if (status == FT_OK) print_result(&result, ft_now_s() - start);
-    if (status == FT_OK) status = print_next(&in->settings.values, &result);
+    if (status == FT_OK) print_next(&in->settings.values, &result);
     ft_train_result_free(&result);
     ft_free(checkpoint);
     return status;

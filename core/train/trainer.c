@@ -215,16 +215,20 @@ static ft_status commit_stop(trainer *t)
     return status;
 }
 
-// The account of the data names its sets "FILE (alpaca)", or "FILE (alpaca, detected)".
-static char *data_type(const trainer *t)
+// What is known of the result before the first step: the end of a run is to need no memory. The account of the data names its sets
+// "FILE (alpaca)", or "FILE (alpaca, detected)".
+static ft_status begin_result(const trainer *t)
 {
     const char *type = t->data.n_counts > 0 ? strrchr(t->data.names[0], '(') : NULL;
-    return type ? ft_strndup(type + 1, strcspn(type + 1, ",)")) : NULL;
+    FT_ALLOC_CHECK(t->result->output = ft_strdup(t->output));
+    if (type) FT_ALLOC_CHECK(t->result->data_type = ft_strndup(type + 1, strcspn(type + 1, ",)")));
+    return FT_OK;
 }
 
 static ft_status run(trainer *t)
 {
     FT_TRY(ft_trainer_open(t));
+    FT_TRY(begin_result(t));
     int64_t tokens_before = t->state.tokens;
     double start = ft_now_s();
     ft_trainer_introduce(t);
@@ -241,8 +245,6 @@ static ft_status run(trainer *t)
     t->result->tokens = t->state.tokens;
     if (t->state.tokens > tokens_before) t->result->train_loss = t->loss;
     t->result->tokens_per_s = (double)(t->state.tokens - tokens_before) / (ft_now_s() - start);
-    t->result->output = ft_strdup(t->output);
-    t->result->data_type = data_type(t);
     return status;
 }
 
