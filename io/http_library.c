@@ -43,3 +43,9 @@ ft_status ft_curl_load(const ft_curl **curl)
     *curl = &functions;
     return status == FT_OK ? FT_OK : ft_error_adopt(status, message);
 }
+
+const char *ft_curl_version(void)
+{
+    pthread_once(&once, load);
+    return functions.version ? functions.version() : NULL;
+}

@@ -9,6 +9,7 @@
 
 // The functions that are used: return type, name without "curl_", parameters.
 #define FT_CURL_FUNCTIONS(X)                                                                      \
+    X(char *, version, (void))                                                                    \
     X(CURLcode, global_init, (long flags))                                                        \
     X(CURL *, easy_init, (void))                                                                  \
     X(void, easy_cleanup, (CURL *easy))                                                           \
@@ -40,5 +41,7 @@ typedef struct {
 
 // Any thread. FT_E_UNSUPPORTED names the package to install.
 ft_status ft_curl_load(const ft_curl **curl);
+// "libcurl/8.5.0 OpenSSL/3.0.13 ...", of one too old for downloads as well; NULL where there is none.
+const char *ft_curl_version(void);
 
 #endif

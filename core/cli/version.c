@@ -2,7 +2,6 @@
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <cblas.h>
-#include <dlfcn.h>
 #include <gnu/libc-version.h>
 #include <hwloc.h>
 #include <jansson.h>
@@ -12,6 +11,8 @@
 #include <xxhash.h>
 #include <zlib.h>
 #include <zstd.h>
+
+#include "io/http_library.h"
 
 #ifdef FT_HAVE_CUDA
 #include "device/cuda_library.h"
@@ -47,16 +48,10 @@ static ft_status add_linked(ft_text *out)
     return ft_text_printf(out, "%.*s (%s kernels)\n", two_words(openblas_get_config()), openblas_get_config(), openblas_get_corename());
 }
 
-// Loaded where a download needs it; here for its version alone.
 static ft_status add_curl(ft_text *out)
 {
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);
-    char *(*version)(void) = NULL;
-    if (library) *(void **)&version = dlsym(library, "curl_version");
-    ft_status status = version ? ft_text_printf(out, "%.*s\n", two_words(version()), version()) : ft_text_puts(out, "libcurl: not found (downloads need it)\n");
-    if (library) dlclose(library);
-    return status;
+    const char *version = ft_curl_version();
+    return version ? ft_text_printf(out, "%.*s\n", two_words(version), version) : ft_text_puts(out, "libcurl: not found (downloads need it)\n");
 }
 
 ft_status ft_version(ft_text *out)

@@ -1,6 +1,5 @@
 // What downloads from the Hugging Face hub need: libcurl, a token for gated models (its presence alone is said, never the token),
 // and room in the cache (io/hub_cache.h says where that lies).
-#include <dlfcn.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,15 +11,13 @@
 #include "common/text.h"
 #include "doctor/check.h"
 #include "doctor/mount.h"
+#include "io/http_library.h"
 #include "io/hub_internal.h"
 
 void ft_check_curl(ft_doctor *doctor)
 {
-    const char *(*version)(void) = NULL;
-    void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) library = dlopen("libcurl-gnutls.so.4", RTLD_NOW | RTLD_LOCAL);  // as io/http_library.c does
-    if (library) *(void **)&version = dlsym(library, "curl_version");
-    if (version) ft_check_ok(doctor, NULL, "%.*s", (int)strcspn(version(), " "), version());  // the libraries it uses follow
+    const char *version = ft_curl_version();
+    if (version) ft_check_ok(doctor, NULL, "%.*s", (int)strcspn(version, " "), version);  // the libraries it uses follow
     else ft_check_note(doctor, NULL, "apt-get install libcurl4 (libcurl on Fedora); models on this machine's drives do without",
                        "libcurl.so.4 is not here: nothing can be downloaded");
 }
