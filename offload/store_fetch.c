@@ -79,7 +79,7 @@ void ft_fetcher_stop(ft_shards *shards)
 {
     if (!shards->running) return;
     pthread_mutex_lock(&shards->mutex);
-    shards->stop = 1;
+    __atomic_store_n(&shards->stop, 1, __ATOMIC_RELAXED);  // the hub's calls read it without the mutex
     pthread_cond_broadcast(&shards->changed);
     pthread_mutex_unlock(&shards->mutex);
     pthread_join(shards->thread, NULL);

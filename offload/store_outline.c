@@ -27,7 +27,7 @@ typedef struct {
     const ft_hub_file **files;
     int n;
     atomic_int next, done;
-    volatile int stop;           // cancel of the readers
+    volatile int stop;           // cancel of the readers; relaxed atomics, as the hub reads it
     pthread_mutex_t mutex;       // of the first error
     ft_status status;
     char message[FT_ERROR_MESSAGE_BYTES];
@@ -123,12 +123,17 @@ static ft_status outline_file(outline *all, const ft_hub_listing *listing, const
 
 // ---- all of them
 
+static void stop_readers(outline *all)
+{
+    __atomic_store_n(&all->stop, 1, __ATOMIC_RELAXED);
+}
+
 static void fail(outline *all, ft_status status)
 {
     pthread_mutex_lock(&all->mutex);
     if (all->status == FT_OK) snprintf(all->message, sizeof all->message, "%s", ft_error_message());
     if (all->status == FT_OK) all->status = status;
-    all->stop = 1;
+    stop_readers(all);
     pthread_mutex_unlock(&all->mutex);
 }
 
@@ -153,9 +158,9 @@ static void watch(outline *all, bool quiet, const volatile int *cancel)
 {
     ft_progress progress;
     if (!quiet) ft_progress_begin(&progress, "reading headers", "files", all->n);
-    while (atomic_load(&all->done) < all->n && !all->stop) {
+    while (atomic_load(&all->done) < all->n && !__atomic_load_n(&all->stop, __ATOMIC_RELAXED)) {
         usleep(POLL_US);
-        if (cancel != NULL && *cancel) all->stop = 1;
+        if (cancel != NULL && *cancel) stop_readers(all);
         if (!quiet) ft_progress_update(&progress, atomic_load(&all->done));
     }
     if (!quiet) ft_progress_end(&progress);

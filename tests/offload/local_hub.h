@@ -152,7 +152,7 @@ static inline ft_status hub_fetch(const ft_hub_listing *listing, const ft_hub_fi
     size_t bytes;
     snprintf(part, sizeof part, "%s.part", path);
     int n = atomic_fetch_add(&hub->fetches, 1) + 1;
-    if (*cancel) return ft_error(FT_E_STOPPED, "stopped");
+    if (__atomic_load_n(cancel, __ATOMIC_RELAXED)) return ft_error(FT_E_STOPPED, "stopped");
     if (atomic_load(&hub->wrong) > 0) {
         atomic_fetch_sub(&hub->wrong, 1);
         return ft_error(FT_E_CORRUPT, "%s: %s: its hash is not the hub's", listing->repository, file->path);
