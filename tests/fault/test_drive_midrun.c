@@ -39,6 +39,15 @@ static int committed_step(const program *p)
     return atoi(text + strlen("; step "));
 }
 
+// Whether the run has saved step 3 or a later one: of its checkpoints the newest two stay, so one of them alone may be gone before it
+// is looked for.
+static bool has_begun(void)
+{
+    for (int step = 3; step <= STEPS; step++)
+        if (ft_path_exists(at("%s/checkpoint-%d", run.output, step))) return true;
+    return false;
+}
+
 // Halts a run once a few steps are done, damages a file, and lets it go on.
 static void damage_midrun(void (*damage)(void), const char *said)
 {
@@ -46,8 +55,7 @@ static void damage_midrun(void (*damage)(void), const char *said)
     training_forget(&run);
     program_ok("prepare", at("%s/model", job.root), "--nvme", run.nvme);
     program_start(&p, (const char *const[]){"train", run.config, NULL});
-    const char *saved = at("%s/checkpoint-3", run.output);
-    while (!ft_path_exists(saved) && !program_wait(&p, 0.0005)) continue;
+    while (!has_begun() && !program_wait(&p, 0.0005)) continue;
     kill(p.pid, SIGSTOP);
     damage();
     kill(p.pid, SIGCONT);
