@@ -11,7 +11,7 @@ mv "$work/first" "$work/other place/prefix"
 prefix="$work/other place/prefix"
 
 allowed='bin/ft-(single|bench)|lib[^/]*/(.*/)?ft-single/lib[a-z]+\.so\.[0-9]+'
-allowed+='|share/ft-single/(plot-loss|configs/.+)|share/doc/ft-single/((LICENSE|(README|BENCHMARKS)\.md)|docs/[A-Za-z0-9-]+\.(md|svg|png))'
+allowed+='|share/ft-single/(plot-loss|configs/.+)|share/doc/ft-single/((LICENSE|(README|BENCHMARKS|CONTRIBUTING)\.md)|docs/[A-Za-z0-9-]+\.(md|svg|png))'
 allowed+='|share/man/man(1/ft-(bench|single(-[a-z-]+)?)\.1|5/ft-single-config\.5)'
 allowed+='|share/bash-completion/completions/ft-(single|bench)|share/zsh/site-functions/_ft-(single|bench)|share/fish/vendor_completions\.d/ft-(single|bench)\.fish'
 others=$(cd "$prefix" && find . ! -type d -printf '%P\n' | grep -Evx "$allowed" || true)
