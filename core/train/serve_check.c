@@ -14,39 +14,15 @@ const char *ft_serve_verdict_name(ft_serve_verdict verdict)
     return names[verdict];
 }
 
-static ft_status say(ft_serve_finding *finding, ft_serve_verdict verdict, const char *remedy, const char *format, va_list args)
+ft_status ft_serve_say(ft_serve_finding *finding, ft_serve_verdict verdict, const char *remedy, const char *format, ...)
 {
-    finding->verdict = verdict;
+    va_list args;
+    va_start(args, format);
     vsnprintf(finding->message, sizeof finding->message, format, args);
+    va_end(args);
+    finding->verdict = verdict;
     snprintf(finding->remedy, sizeof finding->remedy, "%s", remedy ? remedy : "");
     return FT_OK;
-}
-
-ft_status ft_serve_ok(ft_serve_finding *finding, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    ft_status status = say(finding, FT_SERVE_OK, NULL, format, args);
-    va_end(args);
-    return status;
-}
-
-ft_status ft_serve_note(ft_serve_finding *finding, const char *remedy, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    ft_status status = say(finding, FT_SERVE_NOTE, remedy, format, args);
-    va_end(args);
-    return status;
-}
-
-ft_status ft_serve_fail(ft_serve_finding *finding, const char *remedy, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    ft_status status = say(finding, FT_SERVE_FAIL, remedy, format, args);
-    va_end(args);
-    return status;
 }
 
 ft_status ft_serve_fail_as(ft_serve_finding *finding, const char *remedy, ft_status status)
@@ -59,6 +35,14 @@ bool ft_serve_is_set(const json_t *item)
     if (item == NULL || json_is_null(item) || json_is_false(item)) return false;
     if (json_is_array(item) || json_is_object(item)) return json_array_size(item) + json_object_size(item) > 0;
     return !json_is_string(item) || json_string_length(item) > 0;
+}
+
+bool ft_serve_has_file(const char *directory, const char *name)
+{
+    char *path = ft_path_join(directory, name);
+    bool there = path && ft_path_exists(path);
+    ft_free(path);
+    return there;
 }
 
 json_t *ft_serve_load_json(const char *directory, const char *name)
@@ -96,19 +80,11 @@ static ft_status run_rules(ft_serve_subject *subject, const ft_serve_rule *const
     return FT_OK;
 }
 
-static bool has_file(const char *directory, const char *name)
-{
-    char *path = ft_path_join(directory, name);
-    bool there = path && ft_path_exists(path);
-    ft_free(path);
-    return there;
-}
-
 // Half an adapter is still an adapter: its rules say what is missing.
 static ft_status find_kind(const char *directory, bool *adapter)
 {
-    *adapter = has_file(directory, FT_ADAPTER_CONFIG) || has_file(directory, FT_ADAPTER_WEIGHTS);
-    if (*adapter || has_file(directory, "config.json")) return FT_OK;
+    *adapter = ft_serve_has_file(directory, FT_ADAPTER_CONFIG) || ft_serve_has_file(directory, FT_ADAPTER_WEIGHTS);
+    if (*adapter || ft_serve_has_file(directory, "config.json")) return FT_OK;
     return ft_error(FT_E_NOT_FOUND, "%s: neither an adapter (" FT_ADAPTER_CONFIG ") nor a model (config.json); give OUTPUT/adapter, a checkpoint or a model directory",
                     directory);
 }

@@ -1,7 +1,4 @@
 // Rules on the base model an adapter is for: that it is named so that others find it, and that it is here to be compared with.
-#include <string.h>
-
-#include "common/file.h"
 #include "common/memory.h"
 #include "io/hub_cache.h"
 #include "io/public_name.h"
@@ -62,14 +59,7 @@ ft_status ft_serve_tokenizer(ft_serve_finding *f, const char *directory, int64_t
 
 static bool has_tokenizer(const char *directory)
 {
-    static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
-    bool found = false;
-    for (size_t i = 0; i < 2; i++) {
-        char *path = ft_path_join(directory, names[i]);
-        found = found || (path && ft_path_exists(path));
-        ft_free(path);
-    }
-    return found;
+    return ft_serve_has_file(directory, "tokenizer.json") || ft_serve_has_file(directory, "tokenizer.model");
 }
 
 // The adapter's own tokenizer where it has one (trainers that add tokens write it), else the base's.

@@ -42,9 +42,11 @@ struct ft_serve_rule {
 // Tables, ended by a NULL name, run in this order for an adapter; the last one alone for a model.
 extern const ft_serve_rule ft_serve_config_rules[], ft_serve_tensor_rules[], ft_serve_base_rules[], ft_serve_model_rules[];
 
-ft_status ft_serve_ok(ft_serve_finding *finding, const char *format, ...) __attribute__((format(printf, 2, 3)));
-ft_status ft_serve_note(ft_serve_finding *finding, const char *remedy, const char *format, ...) __attribute__((format(printf, 3, 4)));
-ft_status ft_serve_fail(ft_serve_finding *finding, const char *remedy, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// Returns FT_OK. `remedy`: NULL = there is nothing to do.
+ft_status ft_serve_say(ft_serve_finding *finding, ft_serve_verdict verdict, const char *remedy, const char *format, ...) __attribute__((format(printf, 4, 5)));
+#define ft_serve_ok(finding, ...) ft_serve_say((finding), FT_SERVE_OK, NULL, __VA_ARGS__)
+#define ft_serve_note(finding, remedy, ...) ft_serve_say((finding), FT_SERVE_NOTE, (remedy), __VA_ARGS__)
+#define ft_serve_fail(finding, remedy, ...) ft_serve_say((finding), FT_SERVE_FAIL, (remedy), __VA_ARGS__)
 // The call that failed is the finding, in its own words; FT_E_NOMEM is passed on.
 ft_status ft_serve_fail_as(ft_serve_finding *finding, const char *remedy, ft_status status);
 
@@ -55,6 +57,7 @@ int64_t ft_serve_rank_of(const ft_serve_subject *subject, const char *module, si
 // Whether target_modules names the module, as PEFT decides it: a regular expression matches the whole of its path, an entry of a
 // list its end. Needs SERVE_CONFIG.
 bool ft_serve_is_target(const ft_serve_subject *subject, const char *module, size_t length);
+bool ft_serve_has_file(const char *directory, const char *name);
 // DIRECTORY/NAME as JSON, NULL if it is not there or not JSON.
 json_t *ft_serve_load_json(const char *directory, const char *name);
 

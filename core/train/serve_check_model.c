@@ -1,9 +1,7 @@
 // Rules on a whole model: what transformers and vLLM read to serve it. Of the weights the headers are read, and a few values of each
 // tensor; `merge` has compared every byte it wrote.
 #include <math.h>
-#include <string.h>
 
-#include "common/file.h"
 #include "common/memory.h"
 #include "train/adapter_file.h"
 #include "train/serve_check_internal.h"
@@ -96,17 +94,9 @@ static ft_status model_tokenizer(ft_serve_subject *s, const ft_serve_rule *rule,
     return ft_serve_tokenizer(f, s->options->directory, s->shape.vocab);
 }
 
-static bool is_there(const ft_serve_subject *s, const char *name)
-{
-    char *path = ft_path_join(s->options->directory, name);
-    bool there = path && ft_path_exists(path);
-    ft_free(path);
-    return there;
-}
-
 static ft_status chat_template(ft_serve_subject *s, const ft_serve_rule *rule, ft_serve_finding *f)
 {
-    if (is_there(s, "chat_template.jinja")) return ft_serve_ok(f, "chat_template.jinja");
+    if (ft_serve_has_file(s->options->directory, "chat_template.jinja")) return ft_serve_ok(f, "chat_template.jinja");
     json_t *config = ft_serve_load_json(s->options->directory, "tokenizer_config.json");
     bool found = ft_serve_is_set(json_object_get(config, "chat_template"));
     json_decref(config);

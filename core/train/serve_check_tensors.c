@@ -54,7 +54,7 @@ static ft_status tensor_names(ft_serve_subject *s, const ft_serve_rule *rule, ft
     for TENSORS(s)
         if (!is_embedding(tensor->name) && !ft_adapter_key_parse(tensor->name, &key)) return describe_name(rule, f, tensor->name);
     if (s->weights.n_tensors == 0) return ft_serve_fail(f, "train again: the trainer saved nothing", "there is no tensor in the file");
-    return ft_serve_ok(f, PREFIX "....lora_A.weight and .lora_B.weight");
+    return ft_serve_ok(f, PREFIX "*.lora_A.weight and .lora_B.weight");
 }
 
 // Tokens that a LoRA on embedding (A is r x vocab) or head (B is vocab x r) is for; 0 for its other tensor.
