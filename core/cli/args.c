@@ -314,6 +314,14 @@ double ft_args_real(const ft_invocation *invocation, const char *flag, double fa
     return text ? strtod(text, NULL) : fallback;
 }
 
+ft_status ft_args_drives(const ft_invocation *in, ft_string_list *drives)
+{
+    const char *text = ft_args_text(in, "nvme");
+    if (text == NULL) return ft_error(FT_E_USAGE, "%s: give --nvme DIR[,DIR...]", in->verb->name);
+    FT_TRY(ft_string_list_split(drives, text));
+    return drives->n > 0 ? FT_OK : ft_error(FT_E_USAGE, "%s: --nvme names no directory", in->verb->name);
+}
+
 ft_status ft_args_with_config(const ft_invocation *in, char *path, ft_status (*run)(ft_invocation *))
 {
     char **argv = FT_NEW_ARRAY(char *, in->argc + 1);

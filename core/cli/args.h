@@ -55,6 +55,8 @@ bool ft_args_given(const ft_invocation *invocation, const char *flag);
 const char *ft_args_text(const ft_invocation *invocation, const char *flag);  // NULL if not given
 int64_t ft_args_int(const ft_invocation *invocation, const char *flag, int64_t fallback);  // INT and BYTES
 double ft_args_real(const ft_invocation *invocation, const char *flag, double fallback);
+// The directories of the verb's own --nvme, appended; FT_E_USAGE if it is not given or names none.
+ft_status ft_args_drives(const ft_invocation *invocation, ft_string_list *drives);
 
 // The verb called `name` (or so by an alias) in a NULL-terminated table. FT_E_USAGE with the nearest one.
 ft_status ft_verb_find(const ft_verb **verb, const ft_verb *const *verbs, const char *name);

@@ -4,9 +4,7 @@
 
 #include "cli/args.h"
 
-// Directory of the installed or source-tree demo files (configs/demo). FT_E_NOT_FOUND says where it looked. Heap.
-ft_status ft_demo_directory(char **directory);
-// Says so, parses the same command line again with demo.yaml as its CONFIG, and calls `run`.
+// Says so, parses the same command line again with the installed configs/demo/demo.yaml as its CONFIG, and calls `run`.
 ft_status ft_demo_run(ft_invocation *invocation, ft_status (*run)(ft_invocation *));
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/manual.h"
+#include "cli/print.h"
 #include "cli/signals.h"
 #include "cli/version.h"
 
@@ -28,9 +29,7 @@ static int fail(ft_status status)
 
 static int print(ft_status status, ft_text *text, FILE *stream)
 {
-    if (status == FT_OK) fputs(text->data, stream);
-    ft_text_free(text);
-    return status == FT_OK ? 0 : fail(status);
+    return ft_print_text(status, text, stream) == FT_OK ? 0 : fail(status);
 }
 
 static int help_of(const ft_verb *verb)

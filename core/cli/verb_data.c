@@ -1,6 +1,7 @@
 // ft-single data: the samples a run would train on, as JSON, token by token, or as a page.
 #include <stdio.h>
 
+#include "cli/print.h"
 #include "cli/verbs.h"
 #include "common/file.h"
 #include "common/memory.h"
@@ -37,9 +38,7 @@ static ft_status print_text(ft_invocation *in, const ft_dataset *data, const ft_
     if (status == FT_OK) status = ft_show_rows(&data->train, packs, in->settings.values.sequence_len, ft_args_int(in, "rows", 3), &text);
     if (status == FT_OK) status = ft_text_add(&text, "\n", 1);
     if (status == FT_OK) status = ft_show_samples(&data->train, ft_args_int(in, "samples", 3), tokenizer, ft_show_color(stdout), &text);
-    if (status == FT_OK) fputs(text.data, stdout);
-    ft_text_free(&text);
-    return status;
+    return ft_print_text(status, &text, stdout);
 }
 
 static ft_status show(ft_invocation *in, const ft_dataset *data, const ft_tokenizer *tokenizer)

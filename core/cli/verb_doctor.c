@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/print.h"
 #include "cli/verbs.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -62,16 +63,13 @@ static ft_status ask_hosts(ft_invocation *in, json_t **report)
 
 // ---- output
 
-static ft_status print(const json_t *report, bool json, bool hosts)
+static ft_status print(json_t *report, bool json, bool hosts)
 {
     ft_text text = {0};
     if (json) {
-        json_dumpf(report, stdout, JSON_INDENT(1));
-        putchar('\n');
+        FT_TRY(ft_print_json(json_incref(report)));
     } else {
-        FT_TRY(ft_doctor_print(report, &text));
-        fputs(text.data, stdout);
-        ft_text_free(&text);
+        FT_TRY(ft_print_text(ft_doctor_print(report, &text), &text, stdout));
         if (hosts) puts("Training over several nodes is not there yet (train --hostfile is refused): this says whether the hosts are ready for it.");
     }
     fflush(stdout);  // the line of a failure comes after it, also where both go to one file

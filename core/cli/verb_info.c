@@ -1,11 +1,11 @@
 // ft-single info: what a model is, from config.json and, if they are there, the headers of its safetensors files. Of a model that is
 // at the hub alone, config.json and the index are fetched, and of one without an index its header.
 #include <endian.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "arch/quantization.h"
+#include "cli/print.h"
 #include "cli/signals.h"
 #include "cli/verbs.h"
 #include "common/file.h"
@@ -179,7 +179,7 @@ static void print_text(const model_info *info)
     else printf("no weights in the %s\n", info->remote ? "repository" : "directory");
 }
 
-static void print_json(const model_info *info)
+static ft_status print_json(const model_info *info)
 {
     const ft_shape *s = &info->shape;
     json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:I}", "architecture",
@@ -194,9 +194,7 @@ static void print_json(const model_info *info)
         json_object_set_new(json, "quantization", json_pack("{s:s, s:s}", "method", s->quantization.method, "scales",
                                                             ft_scale_kind_name(s->quantization.kind)));
     }
-    json_dumpf(json, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(json);
+    return ft_print_json(json);
 }
 
 static ft_status run(ft_invocation *in)
@@ -204,8 +202,8 @@ static ft_status run(ft_invocation *in)
     if (in->positional.n != 1) return ft_error(FT_E_USAGE, "info: give one model directory or hub id");
     model_info info = {0};
     FT_TRY(read_model(&info, in->positional.items[0]));
-    if (ft_args_given(in, "json")) print_json(&info);
-    else print_text(&info);
+    if (ft_args_given(in, "json")) return print_json(&info);
+    print_text(&info);
     return FT_OK;
 }
 

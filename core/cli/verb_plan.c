@@ -4,6 +4,7 @@
 
 #include "cli/bundled.h"
 #include "cli/demo.h"
+#include "cli/print.h"
 #include "cli/verbs.h"
 #include "common/memory.h"
 #include "train/lr_scale.h"
@@ -14,23 +15,10 @@ static const ft_flag flags[] = {
     {NULL},
 };
 
-static ft_status print_json(const ft_plan *plan)
-{
-    json_t *json = ft_plan_json(plan);
-    if (json == NULL) return ft_error(FT_E_NOMEM, "out of memory");
-    json_dumpf(json, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(json);
-    return FT_OK;
-}
-
 static ft_status print_text(const ft_plan *plan)
 {
     ft_text text = {0};
-    ft_status status = ft_plan_print(plan, &text);
-    if (status == FT_OK) fputs(text.data, stdout);
-    ft_text_free(&text);
-    return status;
+    return ft_print_text(ft_plan_print(plan, &text), &text, stdout);
 }
 
 // What full fine-tuning keeps of every parameter: float32 master, gradient and two moments, and the form that is computed with.
@@ -50,10 +38,7 @@ static ft_status print_full(const ft_plan *plan, ft_text *out)
 static ft_status say_full(const ft_plan *plan, FILE *stream)
 {
     ft_text text = {0};
-    ft_status status = print_full(plan, &text);
-    if (status == FT_OK) fputs(text.data, stream);
-    ft_text_free(&text);
-    return status;
+    return ft_print_text(print_full(plan, &text), &text, stream);
 }
 
 static ft_status add_default(const ft_settings *settings, const char *name, ft_text *out)
@@ -92,7 +77,7 @@ static ft_status print_plan(ft_invocation *in, const ft_plan *plan, const ft_tex
     if (!json && keys->length) printf("%s\n", keys->data);
     if (full) FT_TRY(say_full(plan, stream));
     if (full) FT_TRY(say_lora_defaults(&in->settings, stream));
-    FT_TRY(json ? print_json(plan) : print_text(plan));
+    FT_TRY(json ? ft_print_json(ft_plan_json(plan)) : print_text(plan));
     return say_rate(&in->settings, plan, stream);
 }
 

@@ -60,13 +60,11 @@ static ft_status prepare(const ft_invocation *in, const ft_store_options *option
 
 static ft_status run(ft_invocation *in)
 {
-    const char *format = ft_args_text(in, "base-format"), *nvme = ft_args_text(in, "nvme"), *engine = ft_args_text(in, "io-engine");
+    const char *format = ft_args_text(in, "base-format"), *engine = ft_args_text(in, "io-engine");
     if (in->positional.n != 1) return ft_error(FT_E_USAGE, "prepare: give one model directory, or ORG/NAME");
     if (format && strcmp(format, "fp8") != 0 && strcmp(format, "bf16") != 0) return ft_error(FT_E_USAGE, "--base-format %s: fp8 or bf16", format);
-    if (nvme == NULL) return ft_error(FT_E_USAGE, "prepare: give --nvme DIR[,DIR...]");
     ft_string_list drives = {0};
-    ft_status status = ft_string_list_split(&drives, nvme);
-    if (status == FT_OK && drives.n == 0) status = ft_error(FT_E_USAGE, "prepare: --nvme names no directory");
+    ft_status status = ft_args_drives(in, &drives);
     ft_store_options options = {.nvme = (const char *const *)drives.items, .n_nvme = drives.n, .io = {.engine = engine ? engine : "auto"},
                                 .format = format && strcmp(format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8};
     if (status == FT_OK) status = prepare(in, &options);

@@ -1,11 +1,11 @@
 // ft-single report: what runs did, in a terminal, as JSON, or as a page.
-#include <jansson.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "cli/print.h"
 #include "cli/verbs.h"
 #include "common/file.h"
 #include "common/memory.h"
@@ -33,20 +33,8 @@ static bool is_utf8(void)
 static ft_status print_text(const ft_report *report)
 {
     ft_text text = {0};
-    ft_status status = ft_report_print(report, (ft_report_style){.color = ft_show_color(stdout), .unicode = is_utf8()}, &text);
-    if (status == FT_OK) fputs(text.data, stdout);
-    ft_text_free(&text);
-    return status;
-}
-
-static ft_status print_json(const ft_report *report)
-{
-    json_t *json = ft_report_json(report);
-    if (json == NULL) return ft_error(FT_E_NOMEM, "report: out of memory");
-    json_dumpf(json, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(json);
-    return FT_OK;
+    ft_report_style style = {.color = ft_show_color(stdout), .unicode = is_utf8()};
+    return ft_print_text(ft_report_print(report, style, &text), &text, stdout);
 }
 
 static ft_status command_line(const ft_invocation *in, ft_text *out)
@@ -80,7 +68,7 @@ static ft_status run(ft_invocation *in)
     ft_report report;
     ft_status status = ft_report_read(&report, (const char *const *)in->positional.items, (int)in->positional.n, (double)time(NULL));
     if (status == FT_OK)
-        status = ft_args_given(in, "html") ? write_page(in, &report) : ft_args_given(in, "json") ? print_json(&report) : print_text(&report);
+        status = ft_args_given(in, "html") ? write_page(in, &report) : ft_args_given(in, "json") ? ft_print_json(ft_report_json(&report)) : print_text(&report);
     ft_report_free(&report);
     return status;
 }

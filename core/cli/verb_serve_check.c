@@ -1,7 +1,7 @@
 // ft-single serve-check: whether vLLM, PEFT and transformers would load a result, and the commands that serve it.
-#include <jansson.h>
 #include <stdio.h>
 
+#include "cli/print.h"
 #include "cli/verbs.h"
 #include "common/json_text.h"
 #include "common/memory.h"
@@ -73,7 +73,7 @@ static json_t *finding_json(const ft_serve_finding *f)
                      "remedy", ft_json_any_text(f->remedy), "source", f->source);
 }
 
-static void print_json(const ft_serve_report *report, const commands *c)
+static ft_status print_json(const ft_serve_report *report, const commands *c)
 {
     bool loads = ft_serve_count(report, FT_SERVE_FAIL) == 0;
     json_t *findings = json_array();
@@ -84,9 +84,7 @@ static void print_json(const ft_serve_report *report, const commands *c)
     json_t *shown = json_pack("{s:o, s:o}", "vllm", ft_json_any_text(c->serve.data), "python", ft_json_any_text(c->python.data));
     if (loads) json_object_set(json, "commands", shown);
     json_decref(shown);
-    json_dumpf(json, stdout, JSON_INDENT(1));
-    printf("\n");
-    json_decref(json);
+    return ft_print_json(json);
 }
 
 static ft_status check(ft_invocation *in, const char *directory)
@@ -96,7 +94,7 @@ static ft_status check(ft_invocation *in, const char *directory)
     commands c = {0};
     FT_TRY(ft_serve_check(&options, &report));
     ft_status status = make_commands(&report, options.max_lora_rank, &c);
-    if (status == FT_OK && ft_args_given(in, "json")) print_json(&report, &c);
+    if (status == FT_OK && ft_args_given(in, "json")) status = print_json(&report, &c);
     else if (status == FT_OK) print_text(&report, &c);
     int failed = ft_serve_count(&report, FT_SERVE_FAIL);
     free_commands(&c);

@@ -11,15 +11,6 @@
 
 #define NVME_FLAG {"nvme", FT_FLAG_TEXT, "DIR[,DIR...]", "drive directories of the store", 0, 0}
 
-static ft_status drives_of(const ft_invocation *in, ft_string_list *drives)
-{
-    *drives = (ft_string_list){0};
-    const char *text = ft_args_text(in, "nvme");
-    if (text == NULL) return ft_error(FT_E_USAGE, "%s: give --nvme DIR[,DIR...]", in->verb->name);
-    FT_TRY(ft_string_list_split(drives, text));
-    return drives->n > 0 ? FT_OK : ft_error(FT_E_USAGE, "%s: --nvme names no directory", in->verb->name);
-}
-
 // --- store -------------------------------------------------------------------------------------------------------------------
 
 static const ft_flag store_flags[] = {NVME_FLAG, {NULL}};
@@ -55,7 +46,7 @@ static ft_status store(ft_invocation *in)
 {
     ft_string_list drives = {0};
     const char *what = in->positional.n > 0 ? in->positional.items[0] : "";
-    ft_status status = drives_of(in, &drives);
+    ft_status status = ft_args_drives(in, &drives);
     if (status == FT_OK && strcmp(what, "list") == 0 && in->positional.n == 1) {
         status = list_stores(&drives);
     } else if (status == FT_OK && strcmp(what, "remove") == 0 && in->positional.n == 2) {
@@ -84,9 +75,9 @@ static bool holds(const char *directory, const char *file)
 
 static ft_status verify_store(const ft_invocation *in, const char *id)
 {
-    ft_string_list drives;
+    ft_string_list drives = {0};
     ft_store *opened;
-    FT_TRY(drives_of(in, &drives));
+    FT_TRY(ft_args_drives(in, &drives));
     ft_store_options options = {.nvme = (const char *const *)drives.items, .n_nvme = drives.n, .io = {.engine = "auto"}};
     ft_status status = ft_store_open(&opened, NULL, id, &options);
     if (status == FT_OK) {
