@@ -124,7 +124,7 @@ static ft_status make_store(ft_bench_training *t)
 {
     const ft_config *c = &t->settings->values;
     ft_store_options options = {.nvme = (const char *const *)c->nvme.items, .n_nvme = c->nvme.n,
-                                .format = strcmp(c->base_format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8,
+                                .format = ft_config_base_format(c),
                                 .io = {.engine = c->io_engine, .depth = (int)c->io_depth, .chunk_bytes = (uint32_t)c->io_chunk}};
     ft_shape shape;
     char *text;

@@ -115,6 +115,8 @@ typedef struct {
     char **names;                // path and detected type, parallel to counts
     int n_counts;
 } ft_dataset;
+// The format in names[i], given or detected: "alpaca", `*bytes` long.
+const char *ft_dataset_format_name(const ft_dataset *dataset, int i, size_t *bytes);
 
 // Reads, detects, tokenizes (in parallel, with progress), brings to sequence_len, splits off the eval set (val_set_size,
 // deterministic in `seed`) or reads test_datasets. Hard checks: at most one BOS and only at position 0 (where the tokenizer

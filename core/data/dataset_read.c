@@ -181,6 +181,13 @@ static ft_status describe(const dataset_reading *r, char **name)
     return FT_OK;
 }
 
+const char *ft_dataset_format_name(const ft_dataset *dataset, int i, size_t *bytes)
+{
+    const char *format = strrchr(dataset->names[i], '(') + 1;  // describe() wrote it
+    *bytes = strcspn(format, ",)");
+    return format;
+}
+
 static too_long strategy_of(const ft_config *run)
 {
     const char *name = run->excess_length_strategy ? run->excess_length_strategy : "drop";

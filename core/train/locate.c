@@ -1,7 +1,5 @@
 // Hub ids in the configuration: replaced by the directories they stand for, downloaded where they are not in the cache, each said
 // with its reason.
-#include <string.h>
-
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
@@ -61,8 +59,7 @@ static ft_status locate_datasets(const char *name, ft_dataset_list *list)
 static bool is_in_store(const ft_config *config, const char *snapshot)
 {
     char id[FT_HASH_TEXT];
-    ft_base_format format = strcmp(config->base_format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8;
-    ft_store_options options = {.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = format};
+    ft_store_options options = {.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = ft_config_base_format(config)};
     return ft_store_find_snapshot(snapshot, &options, id) == FT_OK;
 }
 

@@ -59,10 +59,15 @@ static const char *value_of(const char *line, const char *key)
     return at ? at + strlen(name) : NULL;
 }
 
-static double number_of(const char *line, const char *key)
+static double number_at(const char *value)
 {
-    const char *value = value_of(line, key);
-    return value == NULL ? 0 : strncmp(value, "null", 4) == 0 ? NAN : strtod(value, NULL);
+    return strncmp(value, "null", 4) == 0 ? NAN : strtod(value, NULL);
+}
+
+static double time_of(const char *line)
+{
+    const char *value = value_of(line, "time");
+    return value ? number_at(value) : 0;
 }
 
 static int64_t step_of(const char *line)
@@ -84,7 +89,7 @@ static ft_status add_note(ft_event_file *file, const char *line)
     if (note == NULL || *note++ != '"') return FT_OK;
     char *text = ft_strndup(note, strcspn(note, "\""));
     FT_ALLOC_CHECK(text);
-    ft_status status = ft_event_file_text(file, number_of(line, "time"), step_of(line), "notes", text);
+    ft_status status = ft_event_file_text(file, time_of(line), step_of(line), "notes", text);
     ft_free(text);
     return status;
 }
@@ -94,9 +99,11 @@ ft_status ft_metrics_events_line(ft_event_file *file, const char *line)
     ft_event_scalar scalars[SHOWN];
     int n = 0;
     if (is_kind(line, "note")) return add_note(file, line);
-    for (int i = 0; i < SHOWN; i++)
-        if (is_kind(line, shown[i].kind) && value_of(line, shown[i].key)) scalars[n++] = (ft_event_scalar){shown[i].tag, number_of(line, shown[i].key)};
-    return n == 0 ? FT_OK : ft_event_file_scalars(file, number_of(line, "time"), step_of(line), scalars, n);
+    for (int i = 0; i < SHOWN; i++) {
+        const char *value = is_kind(line, shown[i].kind) ? value_of(line, shown[i].key) : NULL;
+        if (value) scalars[n++] = (ft_event_scalar){shown[i].tag, number_at(value)};
+    }
+    return n == 0 ? FT_OK : ft_event_file_scalars(file, time_of(line), step_of(line), scalars, n);
 }
 
 bool ft_metrics_events_is_file(const char *name)

@@ -64,13 +64,14 @@ static ft_status add_merge(const char *directory, const char *base, ft_text *out
 }
 
 // --- Data ----------------------------------------------------------------------------------------------------------------------
-static ft_status add_data_row(const ft_dataset_config *entry, const char *detected, const ft_data_counts *counts, const char *use, ft_text *out)
+static ft_status add_data_row(const ft_dataset_config *entry, const ft_dataset *data, int i, const char *use, ft_text *out)
 {
-    const char *format = detected ? strrchr(detected, '(') : NULL;  // "PATH (alpaca, detected)"
-    size_t bytes = format ? strcspn(format + 1, ",)") : 0;
+    const ft_data_counts *counts = &data->counts[i];
+    size_t bytes;
+    const char *format = ft_dataset_format_name(data, i, &bytes);
     char *name = ft_public_name(entry->path);
     FT_ALLOC_CHECK(name);
-    ft_status status = ft_text_printf(out, "| %s | %s | %.*s | %lld | %lld | %lld | %lld |\n", name, use, (int)bytes, format ? format + 1 : "",
+    ft_status status = ft_text_printf(out, "| %s | %s | %.*s | %lld | %lld | %lld | %lld |\n", name, use, (int)bytes, format,
                                       (long long)counts->records, (long long)counts->kept, (long long)counts->tokens, (long long)counts->trainable_tokens);
     ft_free(name);
     return status;
@@ -83,7 +84,7 @@ static ft_status add_data(const ft_model_card *card, ft_text *out)
     for (int i = 0; i < card->data->n_counts; i++) {
         bool train = i < config->datasets.n;
         const ft_dataset_config *entry = train ? &config->datasets.items[i] : &config->test_datasets.items[i - config->datasets.n];
-        FT_TRY(add_data_row(entry, card->data->names[i], &card->data->counts[i], train ? "training" : "evaluation", out));
+        FT_TRY(add_data_row(entry, card->data, i, train ? "training" : "evaluation", out));
     }
     if (config->val_set_size > 0) return ft_text_printf(out, "\n%lld of the samples were set aside for evaluation.\n", (long long)card->data->eval.n);
     return FT_OK;

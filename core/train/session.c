@@ -89,14 +89,14 @@ ft_status ft_config_derive_for_plan(ft_settings *settings)
     return derive(settings);
 }
 
-static ft_base_format base_format(const ft_config *config)
+ft_base_format ft_config_base_format(const ft_config *config)
 {
     return strcmp(config->base_format, "bf16") == 0 ? FT_BASE_BF16 : FT_BASE_FP8;
 }
 
 static ft_status store_options(const ft_session *session, const ft_config *config, const ft_session_options *options, ft_store_options *store)
 {
-    *store = (ft_store_options){.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = base_format(config)};
+    *store = (ft_store_options){.nvme = (const char *const *)config->nvme.items, .n_nvme = config->nvme.n, .format = ft_config_base_format(config)};
     return ft_session_drive_options(session, config, options, &store->io);
 }
 
@@ -138,7 +138,7 @@ static ft_status open_random_drives(ft_session *session, const ft_config *config
 static ft_status open_random(ft_session *session, const ft_config *config, const ft_session_options *options)
 {
     if (config->nvme.n > 0) return open_random_drives(session, config, options);
-    FT_TRY(ft_store_open_random(&session->store, &session->shape, base_format(config), (uint64_t)config->seed));
+    FT_TRY(ft_store_open_random(&session->store, &session->shape, ft_config_base_format(config), (uint64_t)config->seed));
     session->layout = session->store->layout;
     return FT_OK;
 }
@@ -252,7 +252,7 @@ static ft_status open_all(ft_session *session, const ft_config *config, const ft
     if (!options->plan_only && strcmp(config->device, "cuda") != 0) FT_TRY(ft_cpu_compute_check(config->cpu_compute));
     if (!options->plan_only) FT_TRY(ft_session_open_device(session, config, options));
     if (options->random_weights) FT_TRY(open_random(session, config, options));
-    else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, base_format(config), config->base_model));
+    else if (options->plan_only) FT_TRY(ft_layout_expect(&session->layout, &session->shape, ft_config_base_format(config), config->base_model));
     else FT_TRY(open_store(session, config, options));
     FT_TRY(ft_session_find_machine(session, config, options));
     if (options->generates) session->machine.hbm_bytes -= generation_bytes(session, config, options);

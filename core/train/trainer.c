@@ -215,13 +215,13 @@ static ft_status commit_stop(trainer *t)
     return status;
 }
 
-// What is known of the result before the first step: the end of a run is to need no memory. The account of the data names its sets
-// "FILE (alpaca)", or "FILE (alpaca, detected)".
+// What is known of the result before the first step: the end of a run is to need no memory.
 static ft_status begin_result(const trainer *t)
 {
-    const char *type = t->data.n_counts > 0 ? strrchr(t->data.names[0], '(') : NULL;
+    size_t bytes;
+    const char *format = ft_dataset_format_name(&t->data, 0, &bytes);
     FT_ALLOC_CHECK(t->result->output = ft_strdup(t->output));
-    if (type) FT_ALLOC_CHECK(t->result->data_type = ft_strndup(type + 1, strcspn(type + 1, ",)")));
+    FT_ALLOC_CHECK(t->result->data_type = ft_strndup(format, bytes));
     return FT_OK;
 }
 

@@ -68,6 +68,8 @@ void ft_session_close(ft_session *session);
 ft_status ft_session_model(ft_session *session, const ft_settings *settings, const ft_session_options *options, ft_model **model);
 // The tokenizer of the config with its special tokens; *tokenizer is NULL when every dataset is of ready ids.
 ft_status ft_config_tokenizer(const ft_config *config, ft_tokenizer **tokenizer);
+// What "base_format" names.
+ft_base_format ft_config_base_format(const ft_config *config);
 // "lora_target_modules" / "lora_target_linear" as a mask of linears.
 ft_status ft_config_targets(const ft_config *config, unsigned *targets);
 // Replaces hub ids by the directories they stand for: of base_model alone, or of everything a run reads.
