@@ -17,9 +17,7 @@ char *ft_public_name(const char *path_or_id)
 {
     char *id = ft_public_id(path_or_id);
     if (id) return id;
-    size_t end = strlen(path_or_id);
-    while (end > 0 && (path_or_id[end - 1] == '/' || (path_or_id[end - 1] == '.' && (end == 1 || path_or_id[end - 2] == '/')))) end--;
-    size_t start = end;
-    while (start > 0 && path_or_id[start - 1] != '/') start--;
-    return start < end ? ft_strndup(path_or_id + start, end - start) : ft_strdup("the model");
+    size_t bytes;
+    const char *name = ft_path_last(path_or_id, strlen(path_or_id), &bytes);
+    return bytes > 0 ? ft_strndup(name, bytes) : ft_strdup("the model");
 }

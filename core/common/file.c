@@ -32,6 +32,16 @@ const char *ft_path_base(const char *path)
     return base;
 }
 
+const char *ft_path_last(const char *path, size_t length, size_t *bytes)
+{
+    size_t end = length;
+    while (end > 0 && (path[end - 1] == '/' || (path[end - 1] == '.' && (end == 1 || path[end - 2] == '/')))) end--;
+    size_t begin = end;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    *bytes = end - begin;
+    return path + begin;
+}
+
 bool ft_name_ends_with(const char *name, const char *end)
 {
     size_t length = strlen(name), tail = strlen(end);

@@ -7,6 +7,9 @@
 char *ft_path_join(const char *directory, const char *name);  // heap string, NULL when out of memory
 char *ft_path_parent(const char *path);                       // what the last component lies in, "." for a bare name; heap
 const char *ft_path_base(const char *path);                   // last component, points into path (trailing slashes stay)
+// The same of the first `length` bytes, without trailing slashes and "/.": `*bytes` of "b" in "a/b", "a/b/" and "a/b/."; 0 of "", "/"
+// and ".".
+const char *ft_path_last(const char *path, size_t length, size_t *bytes);
 bool ft_name_ends_with(const char *name, const char *end);      // and is longer than it
 bool ft_path_exists(const char *path);
 bool ft_path_is_directory(const char *path);

@@ -73,21 +73,17 @@ static ft_status look_for_end(ft_report_run *run)
     return status;
 }
 
-// "out/run-1/" and "out/run-1/." are "run-1".
-static char *last_part(const char *path)
+static char *name_of(const char *path)
 {
-    char *copy = ft_strdup(path);
-    if (copy == NULL) return NULL;
-    for (size_t n = strlen(copy); n > 1 && (copy[n - 1] == '/' || (copy[n - 1] == '.' && copy[n - 2] == '/')); n--) copy[n - 1] = 0;
-    char *name = ft_strdup(ft_path_base(copy));
-    ft_free(copy);
-    return name;
+    size_t bytes;
+    const char *name = ft_path_last(path, strlen(path), &bytes);
+    return bytes > 0 ? ft_strndup(name, bytes) : ft_strdup(path);
 }
 
 ft_status ft_report_run_read(ft_report_run *run, const char *path)
 {
     bool found = false;
-    *run = (ft_report_run){.path = ft_strdup(path), .name = last_part(path), .last_time = NAN};
+    *run = (ft_report_run){.path = ft_strdup(path), .name = name_of(path), .last_time = NAN};
     if (run->path == NULL || run->name == NULL) return FT_E_NOMEM;
     if (!ft_path_is_directory(path)) return ft_error(FT_E_INPUT, "%s: no directory; give the OUTPUT directory of a run", path);
     FT_TRY(read_metrics(run, &found));

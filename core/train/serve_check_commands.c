@@ -16,22 +16,6 @@ int64_t ft_serve_lora_rank(int64_t r)
     return 0;
 }
 
-// "a/b//" and "a/b/." are "a/b".
-static size_t trimmed(const char *path, size_t length)
-{
-    while (length > 1 && (path[length - 1] == '/' || (path[length - 1] == '.' && path[length - 2] == '/'))) length--;
-    return length;
-}
-
-// The last component of the first `length` bytes.
-static const char *last_component(const char *path, size_t length, size_t *bytes)
-{
-    size_t start = length;
-    while (start > 0 && path[start - 1] != '/') start--;
-    *bytes = length - start;
-    return path + start;
-}
-
 static bool is_generic(const char *name, size_t bytes)
 {
     static const char *const names[] = {"adapter", "checkpoint-", "merged", "model", "."};
@@ -42,11 +26,10 @@ static bool is_generic(const char *name, size_t bytes)
 
 char *ft_serve_name(const char *directory)
 {
-    size_t bytes, length = trimmed(directory, strlen(directory));
-    const char *name = last_component(directory, length, &bytes);
-    if (is_generic(name, bytes) && bytes < length) {
-        size_t parent_bytes, parent_length = trimmed(directory, length - bytes);
-        const char *parent = last_component(directory, parent_length, &parent_bytes);
+    size_t bytes, parent_bytes;
+    const char *name = ft_path_last(directory, strlen(directory), &bytes);
+    if (is_generic(name, bytes)) {
+        const char *parent = ft_path_last(directory, (size_t)(name - directory), &parent_bytes);
         if (parent_bytes > 0 && parent[0] != '.') name = parent, bytes = parent_bytes;
     }
     char *copy = bytes && name[0] != '.' ? ft_strndup(name, bytes) : ft_strdup("tuned");

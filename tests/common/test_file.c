@@ -62,6 +62,21 @@ static void the_base_is_the_last_component(void **state)
     assert_string_equal(ft_path_base(""), "");
 }
 
+static void the_last_part_is_without_slashes_and_dots(void **state)
+{
+    static const struct {
+        const char *path, *last;
+    } cases[] = {{"a/b", "b"}, {"a/b//", "b"}, {"a/b/.", "b"}, {"a/b/./", "b"}, {"/b", "b"}, {"./b", "b"}, {"..", ".."}, {"a/b.", "b."},
+                 {"", ""}, {"/", ""}, {".", ""}, {"./", ""}, {"/.", ""}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t bytes;
+        const char *last = ft_path_last(cases[i].path, strlen(cases[i].path), &bytes);
+        assert_int_equal(bytes, strlen(cases[i].last));
+        assert_memory_equal(last, cases[i].last, bytes);
+    }
+}
+
 static void a_file_reads_back_as_written(void **state)
 {
     (void)state;
@@ -214,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joined_paths_have_one_slash),
         cmocka_unit_test(the_base_is_the_last_component),
+        cmocka_unit_test(the_last_part_is_without_slashes_and_dots),
         cmocka_unit_test(a_file_reads_back_as_written),
         cmocka_unit_test(a_file_above_the_limit_is_refused),
         cmocka_unit_test(files_without_a_size_are_read_to_the_end),
