@@ -19,7 +19,8 @@ struct ft_http {
     double stall_s;
 };
 
-double ft_http_stall_s(void)
+// HF_HUB_DOWNLOAD_TIMEOUT, else 30.
+static double stall_s(void)
 {
     const char *text = getenv("HF_HUB_DOWNLOAD_TIMEOUT");
     double seconds = text ? strtod(text, NULL) : 0;
@@ -43,7 +44,7 @@ ft_status ft_http_open(ft_http **out, int connections)
     FT_TRY(ft_curl_load(&curl));
     ft_http *http = FT_NEW(ft_http);
     FT_ALLOC_CHECK(http);
-    *http = (ft_http){.curl = curl, .connections = connections, .stall_s = ft_http_stall_s(), .multi = curl->multi_init(), .idle = FT_NEW_ARRAY(CURL *, connections),
+    *http = (ft_http){.curl = curl, .connections = connections, .stall_s = stall_s(), .multi = curl->multi_init(), .idle = FT_NEW_ARRAY(CURL *, connections),
                       .running = FT_NEW_ARRAY(ft_http_transfer *, connections)};
     ft_status status = http->multi && http->idle && http->running ? make_handles(http) : FT_E_NOMEM;
     if (status != FT_OK) {

@@ -2,9 +2,9 @@
 //
 // A transfer is one request and one answer: redirects are not followed and nothing is repeated, that is the caller's
 // (hub_request.c). HTTP/1.1 only: over HTTP/2 all transfers to a host would share one connection and its window. A transfer ends
-// with an error when no byte has come for the stall time, however long it takes in all. Proxies come from the environment as
-// curl's do (https_proxy, no_proxy), certificates of authorities from CURL_CA_BUNDLE, SSL_CERT_FILE or REQUESTS_CA_BUNDLE where
-// one is set.
+// with an error when no byte has come for HF_HUB_DOWNLOAD_TIMEOUT seconds (else 30), however long it takes in all. Proxies come from
+// the environment as curl's do (https_proxy, no_proxy), certificates of authorities from CURL_CA_BUNDLE, SSL_CERT_FILE or
+// REQUESTS_CA_BUNDLE where one is set.
 #ifndef FT_IO_HTTP_H
 #define FT_IO_HTTP_H
 
@@ -61,8 +61,5 @@ void ft_http_cancel(ft_http *http, ft_http_transfer *transfer);  // one that run
 // A head's line ("Name: value\r\n"), taken over if it is one that is kept.
 void ft_http_head_read(ft_http_head *head, const char *line, size_t n);
 void ft_http_head_clear(ft_http_head *head);
-
-// Seconds without a byte after which a transfer ends: HF_HUB_DOWNLOAD_TIMEOUT, else 30.
-double ft_http_stall_s(void);
 
 #endif

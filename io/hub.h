@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "io/hub_cache.h"
+#include "io/hub_environment.h"
 
 typedef struct {
     char *path;         // within the repository, "model-00001-of-00191.safetensors"
@@ -69,6 +70,5 @@ ft_status ft_hub_obtain_files(ft_hub_kind kind, const char *id, const char *revi
 bool ft_hub_has_weights(const char *directory);
 // Whether `options` (NULL = what is taken by default) ask for a file of the listing.
 bool ft_hub_chosen(const ft_hub_listing *listing, const ft_hub_options *options, const char *path);
-bool ft_hub_offline(void);  // HF_HUB_OFFLINE
 
 #endif

@@ -75,15 +75,6 @@ bool ft_hub_is_plain_path(const char *text)
 
 // ---- directories
 
-char *ft_hub_cache_directory(void)
-{
-    const char *cache = ft_hub_variable("HF_HUB_CACHE"), *home = ft_hub_variable("HF_HOME"), *xdg = ft_hub_variable("XDG_CACHE_HOME");
-    if (cache) return ft_strdup(cache);
-    if (home) return ft_path_join(home, "hub");
-    if (xdg) return ft_path_join(xdg, "huggingface/hub");
-    return ft_path_join(ft_hub_variable("HOME") ? ft_hub_variable("HOME") : "", ".cache/huggingface/hub");
-}
-
 char *ft_hub_repository_directory(const char *cache, ft_hub_kind kind, const char *repository)
 {
     const char *prefix = kind == FT_HUB_DATASET ? "datasets" : "models", *slash = strchr(repository, '/');

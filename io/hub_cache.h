@@ -22,5 +22,7 @@ bool ft_hub_is_id(const char *text);
 ft_status ft_hub_locate(ft_hub_kind kind, const char *path_or_id, const char *revision, char **directory);
 // "ORG/NAME" of a path with a component models--ORG--NAME or datasets--ORG--NAME; heap. NULL if there is none or no memory.
 char *ft_hub_repository_id(const char *path);
+// The other way: CACHE/models--ORG--NAME of "ORG/NAME"; heap, NULL when out of memory.
+char *ft_hub_repository_directory(const char *cache, ft_hub_kind kind, const char *repository);
 
 #endif

@@ -57,9 +57,9 @@ static void *checker_main(void *argument)
     return NULL;
 }
 
-ft_status ft_hub_checkers_start(ft_hub_checkers *c, ft_hub_item *items, int n)
+ft_status ft_hub_checkers_start(ft_hub_checkers *c, ft_hub_item *items)
 {
-    *c = (ft_hub_checkers){.items = items, .n = n};
+    *c = (ft_hub_checkers){.items = items};
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->work, NULL);
     int wanted = ft_cpus_usable() / 2 < FT_HUB_CHECKERS ? ft_cpus_usable() / 2 : FT_HUB_CHECKERS;

@@ -8,7 +8,7 @@ enum { FT_HUB_CHECKERS = 4 };
 
 typedef struct {
     ft_hub_item *items;
-    int n, n_threads;
+    int n_threads;
     pthread_t threads[FT_HUB_CHECKERS];
     pthread_mutex_t lock;  // guards hashing, checked, verdict and message of the items, and what follows
     pthread_cond_t work;
@@ -16,7 +16,7 @@ typedef struct {
     bool ending;
 } ft_hub_checkers;
 
-ft_status ft_hub_checkers_start(ft_hub_checkers *checkers, ft_hub_item *items, int n);
+ft_status ft_hub_checkers_start(ft_hub_checkers *checkers, ft_hub_item *items);
 void ft_hub_checkers_stop(ft_hub_checkers *checkers);
 void ft_hub_checkers_wake(ft_hub_checkers *checkers);
 // Items in [first, last) are open or done; the thread that fetches moves the bounds.

@@ -161,7 +161,7 @@ static ft_status begin(ft_hub_fetch_state *f)
         f->bytes += ft_hub_part_bytes(&f->items[i].part);
     }
     FT_TRY(ft_hub_client_connect(f->listing->client, f->connections));
-    return ft_hub_checkers_start(&f->checkers, f->items, f->n);
+    return ft_hub_checkers_start(&f->checkers, f->items);
 }
 
 // What runs is cut off, and what it brought is recorded.

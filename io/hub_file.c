@@ -1,8 +1,8 @@
 // Room on the drive, and a single file fetched to a path of its own.
 #include <stdio.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
+#include "common/file.h"
 #include "common/memory.h"
 #include "io/hub_fetch.h"
 
@@ -26,8 +26,7 @@ static ft_status finish(ft_hub_item *item)
 
 static ft_status fetch(const ft_hub_listing *listing, ft_hub_item *item, const ft_hub_options *options, const volatile int *cancel)
 {
-    const char *slash = strrchr(item->target, '/');
-    char *directory = slash ? ft_strndup(item->target, (size_t)(slash - item->target) + 1) : ft_strdup(".");
+    char *directory = ft_path_parent(item->target);
     FT_ALLOC_CHECK(directory);
     ft_status status = ft_hub_check_room(item, 1, directory, item->part.file->path);
     ft_free(directory);

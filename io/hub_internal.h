@@ -23,16 +23,7 @@ void ft_hub_client_close(ft_hub_client *client);
 // Changes the number of connections; nothing may run.
 ft_status ft_hub_client_connect(ft_hub_client *client, int connections);
 
-// The user's token, heap, *token NULL if there is none. FT_E_INPUT if what is there is none, without showing it.
-ft_status ft_hub_token(char **token);
-// The file it is read from where no variable holds one. Heap; NULL when out of memory.
-char *ft_hub_token_path(void);
-bool ft_hub_truth(const char *name);                 // 1, ON, YES, TRUE in the environment
-const char *ft_hub_variable(const char *name);       // NULL if unset or empty
 bool ft_hub_is_plain_path(const char *path);         // relative, without empty, "." or ".." components and control characters
-bool ft_hub_is_commit(const char *text);             // 40 hexadecimal digits
-char *ft_hub_cache_directory(void);                  // heap
-char *ft_hub_repository_directory(const char *cache, ft_hub_kind kind, const char *repository);  // CACHE/models--ORG--NAME, heap
 bool ft_hub_cancelled(const volatile int *cancel);   // it, or what ft_hub_set_cancel has named
 
 // ---- requests (hub_request.c)

@@ -53,7 +53,7 @@ static bool is_copy(const char *path, const ft_hub_file *file)
 
 ft_status ft_hub_make_parent(const char *path)
 {
-    char *parent = ft_strndup(path, (size_t)(strrchr(path, '/') - path));
+    char *parent = ft_path_parent(path);
     FT_ALLOC_CHECK(parent);
     ft_status status = ft_make_directories(parent);
     ft_free(parent);

@@ -1,6 +1,5 @@
 // Listings: /api/models|datasets/REPO/revision/REV for the commit, /api/.../tree/COMMIT?recursive=true for its files, page by page
 // (Link: <...>; rel="next").
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +13,7 @@
 enum { MAX_ANSWER_BYTES = 256 << 20, MAX_PAGES = 10000, MAX_FILES = 1 << 20 };
 #define MAX_FILE_BYTES (INT64_C(1) << 42)
 
-bool ft_hub_is_commit(const char *text)
+static bool is_commit(const char *text)
 {
     size_t n = strspn(text, "0123456789abcdefABCDEF");
     return n == 40 && text[n] == 0;
@@ -85,7 +84,7 @@ static ft_status find_commit(ft_hub_listing *listing, const volatile int *cancel
     json_t *json = NULL;
     ft_status status = get_json(listing, api_address(listing, "revision", listing->revision, ""), cancel, &json, NULL);
     const char *commit = status == FT_OK ? json_string_value(json_object_get(json, "sha")) : NULL;
-    if (status == FT_OK && (commit == NULL || !ft_hub_is_commit(commit)))
+    if (status == FT_OK && (commit == NULL || !is_commit(commit)))
         status = ft_error(FT_E_INPUT, "%s: what answers at %s names no commit: it is no hub", listing->repository, listing->client->endpoint);
     if (status == FT_OK && (listing->commit = ft_strdup(commit)) == NULL) status = FT_E_NOMEM;
     json_decref(json);
@@ -170,7 +169,7 @@ static ft_status find_files(ft_hub_listing *listing, const volatile int *cancel)
 static ft_status fill(ft_hub_listing *listing, const volatile int *cancel)
 {
     FT_TRY(ft_hub_client_open(&listing->client, FT_HUB_CONNECTIONS));
-    if (ft_hub_is_commit(listing->revision)) {
+    if (is_commit(listing->revision)) {
         listing->commit = ft_strdup(listing->revision);
         FT_ALLOC_CHECK(listing->commit);
     } else {

@@ -1,12 +1,11 @@
 // Ids wherever a directory is expected: from the cache, else from the hub.
-#include <string.h>
-
 #include <jansson.h>
 
 #include "common/file.h"
 #include "common/log.h"
 #include "common/memory.h"
 #include "io/hub_internal.h"
+#include "io/model_shards.h"
 
 static bool holds(const char *directory, const char *name)
 {
@@ -18,7 +17,7 @@ static bool holds(const char *directory, const char *name)
 
 static bool holds_shards(const char *directory)
 {
-    char *path = ft_path_join(directory, "model.safetensors.index.json");
+    char *path = ft_path_join(directory, FT_MODEL_INDEX);
     json_t *index = path ? json_load_file(path, 0, NULL) : NULL, *shard;
     json_t *map = json_object_get(index, "weight_map");
     const char *name;
@@ -31,7 +30,7 @@ static bool holds_shards(const char *directory)
 
 bool ft_hub_has_weights(const char *directory)
 {
-    return holds(directory, "model.safetensors") || holds_shards(directory);
+    return holds(directory, FT_MODEL_SINGLE) || holds_shards(directory);
 }
 
 // A download into snapshots/COMMIT that has not come to its end (hub_download.c).

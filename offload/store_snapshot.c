@@ -1,6 +1,5 @@
 // Stores and unfinished builds of a commit of the hub, found again on the drives.
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,13 +10,12 @@
 // CACHE/models--ORG--NAME/snapshots/COMMIT (io/hub_cache.h), wherever the cache is.
 bool ft_store_is_snapshot(const char *directory, const char *repository, const char *commit)
 {
-    char real[PATH_MAX], end[PATH_MAX];
-    if (realpath(directory, real) == NULL) return false;
-    const char *slash = strchr(repository, '/');
-    int organisation = slash != NULL ? (int)(slash - repository) : 0;
-    snprintf(end, sizeof end, "/models--%.*s%s%s/snapshots/%s", organisation, repository, slash != NULL ? "--" : "",
-             slash != NULL ? slash + 1 : repository, commit);
-    return ft_name_ends_with(real, end);
+    char real[PATH_MAX];
+    char *above = ft_hub_repository_directory("", FT_HUB_MODEL, repository), *end = above != NULL ? ft_format("%s/snapshots/%s", above, commit) : NULL;
+    bool is = end != NULL && realpath(directory, real) != NULL && ft_name_ends_with(real, end);
+    ft_free(above);
+    ft_free(end);
+    return is;
 }
 
 // What of the directories of nvme is there.

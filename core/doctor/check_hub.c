@@ -12,14 +12,14 @@
 #include "doctor/check.h"
 #include "doctor/mount.h"
 #include "io/http_library.h"
-#include "io/hub_internal.h"
+#include "io/hub_environment.h"
 
+// As a download would load it.
 void ft_check_curl(ft_doctor *doctor)
 {
-    const char *version = ft_curl_version();
-    if (version) ft_check_ok(doctor, NULL, "%.*s", (int)strcspn(version, " "), version);  // the libraries it uses follow
-    else ft_check_note(doctor, NULL, "apt-get install libcurl4 (libcurl on Fedora); models on this machine's drives do without",
-                       "libcurl.so.4 is not here: nothing can be downloaded");
+    const ft_curl *curl;
+    if (ft_curl_load(&curl) != FT_OK) ft_check_error(doctor, NULL, false, "install libcurl anew");
+    else ft_check_ok(doctor, NULL, "%.*s", (int)strcspn(curl->version(), " "), curl->version());  // the libraries it uses follow
 }
 
 // ---- token
