@@ -31,8 +31,8 @@ static bool find_functions(void *library)
 static void load(void)
 {
     void *library = open_library();
-    if (library == NULL) status = ft_error(FT_E_UNSUPPORTED, "downloads need libcurl, which is not installed: apt-get install libcurl4 (Fedora: dnf install libcurl)");
-    else if (!find_functions(library)) status = ft_error(FT_E_UNSUPPORTED, "downloads need libcurl 7.66 or newer; the one that is installed is older");
+    if (library == NULL) status = ft_error(FT_E_UNSUPPORTED, "downloads need libcurl, which is not installed; apt-get install libcurl4 (Fedora: dnf install libcurl)");
+    else if (!find_functions(library)) status = ft_error(FT_E_UNSUPPORTED, "downloads need libcurl 7.66 or newer, and the one that is installed is older; install a newer one");
     else if (functions.global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) status = ft_error(FT_E_IO, "libcurl cannot be initialised");
     if (status != FT_OK) __builtin_memcpy(message, ft_error_message(), sizeof message);
 }
@@ -42,10 +42,4 @@ ft_status ft_curl_load(const ft_curl **curl)
     pthread_once(&once, load);
     *curl = &functions;
     return status == FT_OK ? FT_OK : ft_error_adopt(status, message);
-}
-
-const char *ft_curl_version(void)
-{
-    pthread_once(&once, load);
-    return functions.version ? functions.version() : NULL;
 }

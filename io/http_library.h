@@ -41,7 +41,5 @@ typedef struct {
 
 // Any thread. FT_E_UNSUPPORTED names the package to install.
 ft_status ft_curl_load(const ft_curl **curl);
-// "libcurl/8.5.0 OpenSSL/3.0.13 ...", of one too old for downloads as well; NULL where there is none.
-const char *ft_curl_version(void);
 
 #endif

@@ -50,8 +50,9 @@ static ft_status add_linked(ft_text *out)
 
 static ft_status add_curl(ft_text *out)
 {
-    const char *version = ft_curl_version();
-    return version ? ft_text_printf(out, "%.*s\n", two_words(version), version) : ft_text_puts(out, "libcurl: not found (downloads need it)\n");
+    const ft_curl *curl;
+    if (ft_curl_load(&curl) != FT_OK) return ft_text_printf(out, "libcurl: none (%s)\n", ft_error_message());
+    return ft_text_printf(out, "%.*s\n", two_words(curl->version()), curl->version());
 }
 
 ft_status ft_version(ft_text *out)
