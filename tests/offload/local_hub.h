@@ -218,19 +218,7 @@ static inline ft_status hub_prepare(const site *s)
 // As prepare_in_child, from the hub.
 static inline int hub_prepare_in_child(const site *s, int crash_at, int die_at)
 {
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        char number[16];
-        snprintf(number, sizeof number, "%d", crash_at);
-        if (crash_at > 0) setenv("FT_CRASH_AT", number, 1);
-        journal_steps_left = die_at;
-        if (die_at > 0) ft_commit_hook = die_at_journal;
-        ft_status status = hub_prepare(s);
-        if (status != FT_OK) print_error("prepare: %s\n", ft_error_message());
-        _exit(-status);
-    }
-    return wait_child(child);
+    return build_in_child(hub_prepare, s, crash_at, die_at);
 }
 
 #endif

@@ -21,9 +21,9 @@ static inline ft_status die_at_journal(const char *step)
     return FT_OK;
 }
 
-static inline int child_main(const site *s)
+static inline int child_main(ft_status (*build)(const site *), const site *s)
 {
-    ft_status status = ft_store_prepare(s->model, &s->options, NULL);
+    ft_status status = build(s);
     if (status != FT_OK) print_error("prepare: %s\n", ft_error_message());
     return -status;
 }
@@ -37,8 +37,8 @@ static inline int wait_child(pid_t child)
     return WEXITSTATUS(status);
 }
 
-// Prepares in a child: -status, or DIED. crash_at counts steps of io/commit.h, die_at those of the journal; 0 = none.
-static inline int prepare_in_child(const site *s, int crash_at, int die_at)
+// Runs `build` in a child: -status, or DIED. crash_at counts steps of io/commit.h, die_at those of the journal; 0 = none.
+static inline int build_in_child(ft_status (*build)(const site *), const site *s, int crash_at, int die_at)
 {
     pid_t child = fork();
     assert_true(child >= 0);
@@ -48,9 +48,19 @@ static inline int prepare_in_child(const site *s, int crash_at, int die_at)
         if (crash_at > 0) setenv("FT_CRASH_AT", number, 1);
         journal_steps_left = die_at;
         if (die_at > 0) ft_commit_hook = die_at_journal;
-        _exit(child_main(s));
+        _exit(child_main(build, s));
     }
     return wait_child(child);
+}
+
+static inline ft_status prepare_site(const site *s)
+{
+    return ft_store_prepare(s->model, &s->options, NULL);
+}
+
+static inline int prepare_in_child(const site *s, int crash_at, int die_at)
+{
+    return build_in_child(prepare_site, s, crash_at, die_at);
 }
 
 typedef struct {

@@ -1,30 +1,9 @@
 // What the search does with memory: what is left over is too little for one more of anything, what is worth most comes first, and
 // wishes are kept.
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "offload/plan_support.h"
 
 #include <string.h>
 #include <time.h>
-
-#include "offload/plan.h"
-
-static ft_machine machine;
-static ft_layout small, medium, large;  // 8B, 70B, 405B
-
-static void ok(ft_status status)
-{
-    if (status != FT_OK) fail_msg("%s", ft_error_message());
-}
-
-static void make_layout(ft_layout *layout, const char *geometry)
-{
-    ft_shape shape;
-    ok(ft_shape_geometry(&shape, geometry));
-    ok(ft_layout_make(layout, &shape, FT_BASE_FP8, NULL, NULL));
-}
 
 // One H100 with 128 GB of host memory, as test_plan_measured.c has it.
 static int setup(void **state)
@@ -32,26 +11,8 @@ static int setup(void **state)
     machine = (ft_machine){.name = "H100", .device = FT_DEVICE_CUDA, .gpus = 1, .nodes = 1, .hbm_bytes = 84200000000, .host_bytes = 128000000000,
                            .drives = 1, .nvme_bytes = 3500000000000, .gemm_bf16 = 690e12, .gemm_fp8 = 1000e12, .attention_forward = 463e12,
                            .attention_backward = 366e12, .hbm = 3.0e12, .h2d = 55e9, .d2h = 55e9, .dram = 150e9, .nvme_read = 2e9, .nvme_write = 1e9};
-    make_layout(&small, "llama3-8b");
-    make_layout(&medium, "llama3-70b");
-    make_layout(&large, "llama3-405b");
+    make_layouts();
     return 0;
-}
-
-static int teardown(void **state)
-{
-    ft_layout_free(&small);
-    ft_layout_free(&medium);
-    ft_layout_free(&large);
-    return 0;
-}
-
-static ft_plan_request request_of(const ft_layout *layout, ft_compute compute, int64_t micro_batch, int64_t accumulation)
-{
-    return (ft_plan_request){.layout = layout, .machine = &machine, .compute = compute, .gpus = 1, .sequence_len = 4096, .micro_batch_size = micro_batch,
-                             .accumulation = accumulation, .lora_r = 16, .lora_targets = FT_LINEAR_ALL, .train = true, .head_chunk = 1024,
-                             .base_placement = FT_PLAN_AUTO, .pinned_hbm = FT_PLAN_AUTO, .pinned_host = FT_PLAN_AUTO, .policy = FT_POLICY_AUTO,
-                             .boundary = FT_PLAN_AUTO, .checkpoints_kept = 3};
 }
 
 static int64_t count(const uint8_t *values, int64_t n, int value)
@@ -59,11 +20,6 @@ static int64_t count(const uint8_t *values, int64_t n, int value)
     int64_t found = 0;
     for (int64_t i = 0; i < n; i++) found += values[i] == value;
     return found;
-}
-
-static void within_limits(const ft_plan *plan)
-{
-    for (int tier = 0; tier < FT_TIER_COUNT; tier++) assert_true(plan->tier_bytes[tier] <= plan->tier_limit[tier]);
 }
 
 static double speed(const ft_plan_request *request)
@@ -287,5 +243,5 @@ int main(void)
         cmocka_unit_test(tiles_keep_less_and_compute_more), cmocka_unit_test(aliases_are_said), cmocka_unit_test(targets_are_within_reach),
         cmocka_unit_test(a_suggested_batch_is_as_fast_as_said), cmocka_unit_test(the_search_is_quick),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, free_layouts);
 }

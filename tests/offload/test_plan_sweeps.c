@@ -1,54 +1,15 @@
 // How many micro-batches a sweep has: of all sizes that fit the plan takes the fastest, and counts what the last, smaller sweep does.
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "offload/plan_support.h"
 
 #include <math.h>
 #include <string.h>
 #include <time.h>
 
-#include "offload/plan.h"
-
-static ft_machine machine;
-static ft_layout small, medium, large;  // 8B, 70B, 405B
-
-static void ok(ft_status status)
-{
-    if (status != FT_OK) fail_msg("%s", ft_error_message());
-}
-
-static void make_layout(ft_layout *layout, const char *geometry)
-{
-    ft_shape shape;
-    ok(ft_shape_geometry(&shape, geometry));
-    ok(ft_layout_make(layout, &shape, FT_BASE_FP8, NULL, NULL));
-}
-
 static int setup(void **state)
 {
     ok(ft_machine_read(&machine, "configs/machines/1xh100.yaml"));
-    make_layout(&small, "llama3-8b");
-    make_layout(&medium, "llama3-70b");
-    make_layout(&large, "llama3-405b");
+    make_layouts();
     return 0;
-}
-
-static int teardown(void **state)
-{
-    ft_layout_free(&small);
-    ft_layout_free(&medium);
-    ft_layout_free(&large);
-    return 0;
-}
-
-static ft_plan_request request_of(const ft_layout *layout, ft_compute compute, int64_t accumulation)
-{
-    return (ft_plan_request){.layout = layout, .machine = &machine, .compute = compute, .gpus = 1, .sequence_len = 4096, .micro_batch_size = 1,
-                             .accumulation = accumulation, .lora_r = 16, .lora_targets = FT_LINEAR_ALL, .train = true, .head_chunk = 1024,
-                             .base_placement = FT_PLAN_AUTO, .pinned_hbm = FT_PLAN_AUTO, .pinned_host = FT_PLAN_AUTO, .policy = FT_POLICY_AUTO,
-                             .boundary = FT_PLAN_AUTO, .checkpoints_kept = 3};
 }
 
 // INFINITY where it does not fit.
@@ -59,7 +20,7 @@ static double step_seconds(const ft_plan_request *request)
     if (status == FT_E_INPUT) return INFINITY;
     ok(status);
     double seconds = plan.step_seconds;
-    for (int tier = 0; tier < FT_TIER_COUNT; tier++) assert_true(plan.tier_bytes[tier] <= plan.tier_limit[tier]);
+    within_limits(&plan);
     ft_plan_free(&plan);
     return seconds;
 }
@@ -77,7 +38,7 @@ static void no_fixed_size_is_faster(void **state)
         {&small, FT_COMPUTE_FP8, 7, 8, 2},    {&small, FT_COMPUTE_FP8, 20, 12, 4},  {&small, FT_COMPUTE_BF16, 6, 20, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ft_plan_request request = request_of(cases[i].layout, cases[i].compute, cases[i].accumulation);
+        ft_plan_request request = request_of(cases[i].layout, cases[i].compute, 1, cases[i].accumulation);
         request.hbm_budget = cases[i].hbm << 30;
         request.host_budget = cases[i].host << 30;
         double chosen = step_seconds(&request), fastest = INFINITY;
@@ -92,7 +53,7 @@ static void no_fixed_size_is_faster(void **state)
 static void sweeps_are_not_only_halves(void **state)
 {
     ft_plan plan;
-    ft_plan_request request = request_of(&large, FT_COMPUTE_BF16, 24);
+    ft_plan_request request = request_of(&large, FT_COMPUTE_BF16, 1, 24);
     ok(ft_plan_make(&plan, &request));
     assert_int_equal(plan.sweeps, 3);
     assert_int_equal(plan.micro_batches, 8);
@@ -103,7 +64,7 @@ static void a_smaller_last_sweep_counts_for_what_it_has(void **state)
 {
     ft_plan plan, part;
     ft_text text = {0};
-    ft_plan_request request = request_of(&medium, FT_COMPUTE_BF16, 7);
+    ft_plan_request request = request_of(&medium, FT_COMPUTE_BF16, 1, 7);
     request.boundary = FT_TIER_HOST;
     request.sweep_micro_batches = 3;
     ok(ft_plan_make(&plan, &request));
@@ -127,7 +88,7 @@ static void a_smaller_last_sweep_counts_for_what_it_has(void **state)
 static void the_embedding_goes_to_the_device_where_host_memory_is_short(void **state)
 {
     ft_plan plan;
-    ft_plan_request request = request_of(&small, FT_COMPUTE_BF16, 1);
+    ft_plan_request request = request_of(&small, FT_COMPUTE_BF16, 1, 1);
     request.hbm_budget = 16LL << 30;
     request.host_budget = 485LL << 20;
     ok(ft_plan_make(&plan, &request));
@@ -139,7 +100,7 @@ static void the_embedding_goes_to_the_device_where_host_memory_is_short(void **s
 // The limit leaves room for a build with sanitizers on a busy machine.
 static void large_batches_are_planned_quickly(void **state)
 {
-    ft_plan_request request = request_of(&medium, FT_COMPUTE_BF16, 1024);
+    ft_plan_request request = request_of(&medium, FT_COMPUTE_BF16, 1, 1024);
     clock_t start = clock();
     assert_true(isfinite(step_seconds(&request)));
     assert_true((double)(clock() - start) / CLOCKS_PER_SEC < 2);
@@ -152,5 +113,5 @@ int main(void)
         cmocka_unit_test(a_smaller_last_sweep_counts_for_what_it_has),
         cmocka_unit_test(the_embedding_goes_to_the_device_where_host_memory_is_short), cmocka_unit_test(large_batches_are_planned_quickly),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, free_layouts);
 }

@@ -47,7 +47,7 @@ static void death_at_random_moments_is_continued(void **state)
         int result;
         do {
             pid_t child = fork();
-            if (child == 0) _exit(child_main(&r.s));
+            if (child == 0) _exit(child_main(prepare_site, &r.s));
             nanosleep(&(struct timespec){.tv_nsec = (long)(1e9 * fmin(part * r.build_s, 0.5))}, NULL);
             part = 0.1 + 0.01 * (rand() % 60);
             kill(child, SIGKILL);
