@@ -204,6 +204,13 @@ static void wait_for_first_file(program *p, const char *directory)
         if (program_wait(p, 0.02)) fail_msg("it ended before its first weight file was there\n%s", program_read_back(p->err_fd));
 }
 
+static void set_slow(int64_t bytes_each_second)
+{
+    hub_server_options options = hub_server_get(server);
+    options.slow = bytes_each_second;
+    hub_server_set(server, &options);
+}
+
 // Killed while the second weight file is on its way; the next run asks for no more than the others.
 static void a_killed_prepare_continues(void **state)
 {
@@ -213,14 +220,14 @@ static void a_killed_prepare_continues(void **state)
     program p = {.environment = environment};
     snprintf(other, sizeof other, "%s/killed-drive", v.root);
     environment[2] = NULL;
-    hub_server_faults(server)->slow = 200000;
+    set_slow(200000);
     program_start(&p, (const char *const[]){"prepare", "org/name", "--from-hub", "--nvme", other, NULL});
     wait_for_first_file(&p, other);
     kill(p.pid, SIGKILL);
     program_finish(&p);
     assert_int_equal(p.signal, SIGKILL);
     program_free(&p);
-    hub_server_faults(server)->slow = 0;
+    set_slow(0);
     hub_server_reset(server);
     ONLINE(&p, "prepare", "org/name", "--from-hub", "--nvme", other);
     ended_well(&p);

@@ -265,11 +265,6 @@ const char *hub_server_endpoint(const hub_server *server)
     return server->endpoint;
 }
 
-hub_server_options *hub_server_faults(hub_server *server)
-{
-    return &server->options;
-}
-
 hub_server_options hub_server_get(hub_server *server)
 {
     pthread_mutex_lock(&server->lock);

@@ -45,7 +45,7 @@ typedef struct hub_server hub_server;
 hub_server *hub_server_start(const hub_server_options *options);
 void hub_server_stop(hub_server *server);  // ends its connections and threads
 const char *hub_server_endpoint(const hub_server *server);  // "http://127.0.0.1:PORT"
-hub_server_options *hub_server_faults(hub_server *server);  // may be changed while nothing is asked
+// While it runs, too.
 hub_server_options hub_server_get(hub_server *server);
 void hub_server_set(hub_server *server, const hub_server_options *options);  // for the requests that come then
 void hub_server_count(hub_server *server, hub_server_counts *counts);
