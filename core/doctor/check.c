@@ -7,6 +7,7 @@
 
 #include "common/json_text.h"
 #include "common/memory.h"
+#include "doctor/findings.h"
 
 enum { TEXT_BYTES = 1024 };
 
@@ -22,10 +23,7 @@ static void send_row(ft_doctor *doctor, const char *subject, const char *verdict
 {
     char name[TEXT_BYTES];
     snprintf(name, sizeof name, "%s%s%s", doctor->check->name, subject ? " " : "", subject ? subject : "");
-    json_t *row = json_pack("{s:s, s:o, s:o, s:s}", "group", doctor->check->group, "check", ft_json_any_text(name),
-                            "found", ft_json_any_text(found), "verdict", verdict);
-    if (row && remedy) json_object_set_new(row, "remedy", ft_json_any_text(remedy));
-    send_line(doctor, row);
+    send_line(doctor, ft_findings_new_row(doctor->check->group, name, verdict, remedy, found));
 }
 
 #define FORMATTED(text, format)                     \

@@ -49,7 +49,7 @@ void ft_check_cuda(ft_doctor *doctor)
     else ft_check_ok(doctor, NULL, "runtime %d.%d in the program", runtime / 1000, runtime % 1000 / 10);
 }
 
-// `fails`: runs on a GPU cannot do without. `remedy`: what is lost meanwhile.
+// `fails`: runs on a GPU cannot do without. `lost`: what the remedy adds about the meantime.
 static void say_library(ft_doctor *doctor, ft_cuda_library library, bool fails, const char *lost)
 {
     const char *name = doctor->check->name;

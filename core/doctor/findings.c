@@ -11,6 +11,13 @@ json_t *ft_findings_new(const char *host)
     return json_pack("{s:s, s:s, s:{}, s:[]}", "host", host, "verdict", "ok", "facts", "checks");
 }
 
+json_t *ft_findings_new_row(const char *group, const char *check, const char *verdict, const char *remedy, const char *found)
+{
+    json_t *row = json_pack("{s:s, s:o, s:o, s:s}", "group", group, "check", ft_json_any_text(check), "found", ft_json_any_text(found), "verdict", verdict);
+    if (row && remedy) json_object_set_new(row, "remedy", ft_json_any_text(remedy));
+    return row;
+}
+
 void ft_findings_row(json_t *report, const char *group, const char *check, const char *verdict, const char *remedy, const char *format, ...)
 {
     char found[1024];
@@ -18,9 +25,7 @@ void ft_findings_row(json_t *report, const char *group, const char *check, const
     va_start(args, format);
     vsnprintf(found, sizeof found, format, args);
     va_end(args);
-    json_t *row = json_pack("{s:s, s:s, s:o, s:s}", "group", group, "check", check, "found", ft_json_any_text(found), "verdict", verdict);
-    if (row && remedy) json_object_set_new(row, "remedy", json_string(remedy));
-    json_array_append_new(json_object_get(report, "checks"), row);
+    json_array_append_new(json_object_get(report, "checks"), ft_findings_new_row(group, check, verdict, remedy, found));
 }
 
 bool ft_findings_take(json_t *report, const char *line)
@@ -40,7 +45,8 @@ const char *ft_findings_text(const json_t *object, const char *key)
     return text ? text : "";
 }
 
-bool ft_findings_has(const json_t *report, const char *verdict)
+// Among its own rows.
+static bool has(const json_t *report, const char *verdict)
 {
     size_t i;
     json_t *row;
@@ -53,9 +59,9 @@ static bool any_has(const json_t *report, const char *verdict)
 {
     size_t i;
     json_t *host;
-    if (ft_findings_has(report, verdict)) return true;
+    if (has(report, verdict)) return true;
     json_array_foreach(json_object_get(report, "hosts"), i, host)
-        if (ft_findings_has(host, verdict)) return true;
+        if (has(host, verdict)) return true;
     return false;
 }
 

@@ -5,7 +5,8 @@
 #include "doctor/doctor.h"
 
 json_t *ft_findings_new(const char *host);  // NULL when out of memory
-// What is not UTF-8 in the text is U+FFFD. `remedy` may be NULL.
+// A row, as check.c sends it and a report keeps it. What is not UTF-8 in a text is U+FFFD; `remedy` may be NULL. NULL when out of memory.
+json_t *ft_findings_new_row(const char *group, const char *check, const char *verdict, const char *remedy, const char *found);
 void ft_findings_row(json_t *report, const char *group, const char *check, const char *verdict, const char *remedy, const char *format, ...)
     __attribute__((format(printf, 6, 7)));
 // A line of check.c: a row or a fact. false for anything else.
@@ -14,6 +15,5 @@ bool ft_findings_take(json_t *report, const char *line);
 void ft_findings_close(json_t *report);
 
 const char *ft_findings_text(const json_t *object, const char *key);  // "" without
-bool ft_findings_has(const json_t *report, const char *verdict);      // among its own rows
 
 #endif

@@ -39,8 +39,8 @@ typedef struct {
     int n_users;
 } ft_nvml_gpu;
 
-// Loads and starts the library, once a process. FT_E_UNSUPPORTED: there is none, or no driver or GPU behind it; the message says
-// what to do. The end of the process closes it.
+// Loads and starts the library, once a process. FT_E_NOT_FOUND: there is none; FT_E_UNSUPPORTED: it has no driver or GPU behind it,
+// and the message says what to do. The end of the process closes it.
 ft_status ft_nvml_open(void);
 int ft_nvml_count(void);
 // "570.86.15"; the newest CUDA it runs, 12080 for 12.8. "" / 0 where not told.
