@@ -77,9 +77,15 @@ void ft_config_lines_free(ft_config_lines *lines)
     *lines = (ft_config_lines){0};
 }
 
-const char *ft_config_lines_get(const ft_config_lines *lines, const char *key)
+const ft_config_line *ft_config_lines_find(const ft_config_lines *lines, const char *key)
 {
     for (int64_t i = 0; i < lines->n; i++)
-        if (strcmp(lines->line[i].key, key) == 0) return strcmp(lines->line[i].value, "null") == 0 ? NULL : lines->line[i].value;
+        if (strcmp(lines->line[i].key, key) == 0) return &lines->line[i];
     return NULL;
+}
+
+const char *ft_config_lines_get(const ft_config_lines *lines, const char *key)
+{
+    const ft_config_line *line = ft_config_lines_find(lines, key);
+    return line && strcmp(line->value, "null") != 0 ? line->value : NULL;
 }

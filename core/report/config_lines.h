@@ -17,6 +17,8 @@ typedef struct {
 
 ft_status ft_config_lines_read(ft_config_lines *lines, const char *text);
 void ft_config_lines_free(ft_config_lines *lines);
+// The line of a key, NULL if there is none.
+const ft_config_line *ft_config_lines_find(const ft_config_lines *lines, const char *key);
 // The value of a key; NULL if it is not there or null.
 const char *ft_config_lines_get(const ft_config_lines *lines, const char *key);
 // Whether a key is worth comparing: where a run's files lie makes no run different.

@@ -113,6 +113,12 @@ char *ft_report_format(char buffer[FT_REPORT_NUMBER], ft_report_unit unit, doubl
     return buffer;
 }
 
+int ft_report_judge(const ft_report_fact *fact, double value, double base)
+{
+    if (fact->better == FT_BETTER_NEITHER || !(value < base || value > base)) return 0;
+    return (fact->better == FT_BETTER_LOWER) == (value < base) ? 1 : -1;
+}
+
 // Shares differ by points, everything else by its part of the base.
 char *ft_report_delta(char buffer[FT_REPORT_NUMBER], ft_report_unit unit, double value, double base)
 {

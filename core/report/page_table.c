@@ -76,8 +76,8 @@ static ft_status add_header(const ft_report *report, const char *first, ft_text 
 
 static const char *delta_class(const ft_report_fact *fact, double value, double base)
 {
-    if (fact->better == FT_BETTER_NEITHER || !(value < base || value > base)) return "";
-    return (fact->better == FT_BETTER_LOWER) == (value < base) ? " good" : " bad";
+    int better = ft_report_judge(fact, value, base);
+    return better > 0 ? " good" : better < 0 ? " bad" : "";
 }
 
 static ft_status add_value(const ft_report *report, const ft_report_fact *fact, int run, ft_text *out)

@@ -44,8 +44,8 @@ static ft_status print_cell(const table *t, const char *text, int width)
 static const char *delta_color(const table *t, const ft_report_fact *fact, double value, double base)
 {
     if (!t->style.color) return "";
-    if (fact->better == FT_BETTER_NEITHER || !(value < base || value > base)) return DIM;
-    return (fact->better == FT_BETTER_LOWER) == (value < base) ? GOOD : BAD;
+    int better = ft_report_judge(fact, value, base);
+    return better > 0 ? GOOD : better < 0 ? BAD : DIM;
 }
 
 static ft_status print_value(const table *t, const ft_report_fact *fact, int run)

@@ -132,17 +132,25 @@ ft_status ft_report_describe_time(const ft_report_summary *s, ft_text *out)
 
 const char *ft_report_config_value(const ft_report_run *run, const char *key)
 {
-    for (int64_t i = 0; i < run->config.n; i++)
-        if (strcmp(run->config.line[i].key, key) == 0) return run->config.line[i].value;
-    return "-";
+    const ft_config_line *line = ft_config_lines_find(&run->config, key);
+    return line ? line->value : "-";
 }
 
 // Whether a run before this one has the key.
 static bool is_known_key(const ft_report *report, int run, const char *key)
 {
     for (int i = 0; i < run; i++)
-        for (int64_t k = 0; k < report->entry[i].run.config.n; k++)
-            if (strcmp(report->entry[i].run.config.line[k].key, key) == 0) return true;
+        if (ft_config_lines_find(&report->entry[i].run.config, key)) return true;
+    return false;
+}
+
+// Whether a key is compared and not alike in all runs.
+static bool differs(const ft_report *report, const char *key)
+{
+    const char *first = ft_report_config_value(&report->entry[0].run, key);
+    if (!ft_config_line_compared(key)) return false;
+    for (int i = 1; i < report->n; i++)
+        if (strcmp(ft_report_config_value(&report->entry[i].run, key), first) != 0) return true;
     return false;
 }
 
@@ -152,17 +160,8 @@ const char *ft_report_next_difference(const ft_report *report, int *run, int64_t
         const ft_config_lines *config = &report->entry[*run].run.config;
         while (++*line < config->n) {
             const char *key = config->line[*line].key;
-            if (ft_report_config_differs(report, key) && !is_known_key(report, *run, key)) return key;
+            if (differs(report, key) && !is_known_key(report, *run, key)) return key;
         }
     }
     return NULL;
-}
-
-bool ft_report_config_differs(const ft_report *report, const char *key)
-{
-    const char *first = ft_report_config_value(&report->entry[0].run, key);
-    if (!ft_config_line_compared(key)) return false;
-    for (int i = 1; i < report->n; i++)
-        if (strcmp(ft_report_config_value(&report->entry[i].run, key), first) != 0) return true;
-    return false;
 }

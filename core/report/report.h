@@ -28,10 +28,9 @@ ft_status ft_report_describe(const ft_report_run *run, ft_text *out);
 // tells. Appends.
 bool ft_report_knows_time(const ft_report_summary *summary);
 ft_status ft_report_describe_time(const ft_report_summary *summary, ft_text *out);
-// The value of a key in a run's config as it stands there. Whether a key is compared and not alike in all runs.
+// The value of a key in a run's config as it stands there.
 const char *ft_report_config_value(const ft_report_run *run, const char *key);  // "-" where it is missing
-bool ft_report_config_differs(const ft_report *report, const char *key);
-// Walks the keys that differ, in the order of the runs' files: the next one after *run, *line (0, -1 to begin); NULL = no more.
+// Walks the keys that are compared and not alike in all runs, in the order of the runs' files: the next one after *run, *line (0, -1 to begin); NULL = no more.
 const char *ft_report_next_difference(const ft_report *report, int *run, int64_t *line);
 
 typedef struct {

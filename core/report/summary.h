@@ -69,6 +69,8 @@ double ft_report_value(const ft_report_fact *fact, const ft_report_summary *summ
 #define FT_REPORT_NUMBER 48
 // "122,620", "0.0187", "2m 05s", "1.50 GiB", "-" for NaN; returns buffer.
 char *ft_report_format(char buffer[FT_REPORT_NUMBER], ft_report_unit unit, double value);
+// Whether `value` is better than `base` (1), worse (-1), or neither: equal, not known, or of a fact without a better side.
+int ft_report_judge(const ft_report_fact *fact, double value, double base);
 // "+4.2 %" against `base`, "" where that says nothing; returns buffer.
 char *ft_report_delta(char buffer[FT_REPORT_NUMBER], ft_report_unit unit, double value, double base);
 
