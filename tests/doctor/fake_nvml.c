@@ -118,74 +118,40 @@ int nvmlDeviceGetRemappedRows(gpu g, unsigned *corrected, unsigned *uncorrected,
     return OK;
 }
 
-int nvmlDeviceGetPersistenceMode(gpu g, unsigned *mode)
-{
-    *mode = 1;
-    return OK;
-}
-
 int nvmlDeviceGetMigMode(gpu g, unsigned *now, unsigned *later)
 {
     return NOT_SUPPORTED;
 }
 
-int nvmlDeviceGetTemperature(gpu g, unsigned sensor, unsigned *degrees)
-{
-    *degrees = is_sick(g) ? 91 : 33;
-    return OK;
-}
+// Calls with one result.
+#define TELLS(name, told)            \
+    int name(gpu g, unsigned *value) \
+    {                                \
+        *value = (told);             \
+        return OK;                   \
+    }
+TELLS(nvmlDeviceGetPersistenceMode, 1)
+TELLS(nvmlDeviceGetEnforcedPowerLimit, 700000)
+TELLS(nvmlDeviceGetPowerManagementDefaultLimit, 700000)
+TELLS(nvmlDeviceGetCurrPcieLinkGeneration, 5)
+TELLS(nvmlDeviceGetMaxPcieLinkGeneration, 5)
+TELLS(nvmlDeviceGetCurrPcieLinkWidth, is_sick(g) ? 8 : 16)
+TELLS(nvmlDeviceGetMaxPcieLinkWidth, 16)
 
-int nvmlDeviceGetEnforcedPowerLimit(gpu g, unsigned *mw)
-{
-    *mw = 700000;
-    return OK;
-}
-
-int nvmlDeviceGetPowerManagementDefaultLimit(gpu g, unsigned *mw)
-{
-    *mw = 700000;
-    return OK;
-}
-
-int nvmlDeviceGetClockInfo(gpu g, unsigned which, unsigned *mhz)
-{
-    *mhz = 345;
-    return OK;
-}
-
-int nvmlDeviceGetMaxClockInfo(gpu g, unsigned which, unsigned *mhz)
-{
-    *mhz = 1980;
-    return OK;
-}
+// And of one among several: a sensor, a clock.
+#define TELLS_OF(name, told)                         \
+    int name(gpu g, unsigned which, unsigned *value) \
+    {                                                \
+        *value = (told);                             \
+        return OK;                                   \
+    }
+TELLS_OF(nvmlDeviceGetTemperature, is_sick(g) ? 91 : 33)
+TELLS_OF(nvmlDeviceGetClockInfo, 345)
+TELLS_OF(nvmlDeviceGetMaxClockInfo, 1980)
 
 int nvmlDeviceGetCurrentClocksThrottleReasons(gpu g, unsigned long long *bits)
 {
     *bits = is_sick(g) ? 0x40 : 0x01;
-    return OK;
-}
-
-int nvmlDeviceGetCurrPcieLinkGeneration(gpu g, unsigned *generation)
-{
-    *generation = 5;
-    return OK;
-}
-
-int nvmlDeviceGetMaxPcieLinkGeneration(gpu g, unsigned *generation)
-{
-    *generation = 5;
-    return OK;
-}
-
-int nvmlDeviceGetCurrPcieLinkWidth(gpu g, unsigned *width)
-{
-    *width = is_sick(g) ? 8 : 16;
-    return OK;
-}
-
-int nvmlDeviceGetMaxPcieLinkWidth(gpu g, unsigned *width)
-{
-    *width = 16;
     return OK;
 }
 
