@@ -60,9 +60,9 @@ enum { CALIBRATION_LAYERS = 2 };
 
 static ft_status save(ft_gemm_bench *g, const char *path)
 {
-    char *directory = ft_strndup(path, (size_t)(ft_path_base(path) - path));
+    char *directory = ft_path_parent(path);
     FT_ALLOC_CHECK(directory);
-    ft_status status = directory[0] ? ft_make_directories(directory) : FT_OK;
+    ft_status status = ft_make_directories(directory);
     ft_free(directory);
     if (status == FT_OK) status = ft_cuda_gemm_save(g->rig.queue, path);
     if (status == FT_OK) ft_info("%s: written", path);

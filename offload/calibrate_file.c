@@ -157,9 +157,9 @@ static ft_status keep(const ft_machine *measured, const char *path)
         next.io_chunk = old.io_chunk;
         next.io_depth = old.io_depth;
     }
-    char *directory = ft_strndup(path, (size_t)(ft_path_base(path) - path));
+    char *directory = ft_path_parent(path);
     FT_ALLOC_CHECK(directory);
-    ft_status status = directory[0] ? ft_make_directories(directory) : FT_OK;
+    ft_status status = ft_make_directories(directory);
     ft_free(directory);
     if (status == FT_OK) status = ft_machine_write(&next, path);
     return status;

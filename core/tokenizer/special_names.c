@@ -39,7 +39,7 @@ static ft_status take_name(const ft_tokenizer *tokenizer, role *r, const json_t 
 {
     r->named = true;
     if (json_is_null(value)) return FT_OK;
-    const char *name = json_is_object(value) ? ft_json_text(value, "content") : json_string_value(value);
+    const char *name = json_is_object(value) ? ft_json_string(value, "content") : json_string_value(value);
     if (name == NULL) return ft_error(FT_E_INPUT, "%s: '%s_token' is not text", file, r->role);
     *r->id = ft_tokenizer_id(tokenizer, name);
     if (*r->id >= 0) return FT_OK;

@@ -22,8 +22,7 @@ static ft_status take_path(char **file, char *path)
 static ft_status find_file(const char *path, char **file, char **directory)
 {
     if (!ft_path_is_directory(path)) {
-        const char *base = ft_path_base(path);
-        *directory = base == path ? ft_strdup(".") : ft_strndup(path, (size_t)(base - path));
+        *directory = ft_path_parent(path);
         FT_ALLOC_CHECK(*directory);
         FT_TRY(take_path(file, ft_strdup(path)));
         return *file ? FT_OK : ft_error(FT_E_NOT_FOUND, "%s: no such file", path);

@@ -32,7 +32,7 @@ ft_status ft_tokenizer_read_added(ft_tokenizer *tokenizer, const json_t *list)
     size_t i;
     json_t *entry;
     json_array_foreach(list, i, entry) {
-        const char *content = ft_json_text(entry, "content");
+        const char *content = ft_json_string(entry, "content");
         const json_t *id = json_object_get(entry, "id");
         if (content == NULL || !json_is_integer(id))
             return ft_error(FT_E_INPUT, "added_tokens: an entry has no 'id' and 'content'");

@@ -24,7 +24,7 @@ static ft_status set_replace(ft_decoder *decoder, const char *from, const char *
 
 static ft_status add_replace(ft_decoder *decoder, const json_t *step)
 {
-    const char *from = ft_json_text(json_object_get(step, "pattern"), "String"), *to = ft_json_text(step, "content");
+    const char *from = ft_json_string(json_object_get(step, "pattern"), "String"), *to = ft_json_string(step, "content");
     if (from == NULL || *from == 0 || to == NULL)
         return ft_error(FT_E_UNSUPPORTED, "decoder Replace: only a String pattern is implemented");
     return set_replace(decoder, from, to);
@@ -32,7 +32,7 @@ static ft_status add_replace(ft_decoder *decoder, const json_t *step)
 
 static ft_status add_metaspace(ft_decoder *decoder, const json_t *step)
 {
-    const char *scheme = ft_json_text(step, "prepend_scheme"), *replacement = ft_json_text(step, "replacement");
+    const char *scheme = ft_json_string(step, "prepend_scheme"), *replacement = ft_json_string(step, "replacement");
     bool never = scheme ? strcmp(scheme, "never") == 0 : !ft_json_true(step, "add_prefix_space", true);
     if (replacement == NULL || strcmp(replacement, FT_METASPACE) != 0)
         return ft_error(FT_E_UNSUPPORTED, "decoder Metaspace: only the replacement U+2581 is implemented");
@@ -42,7 +42,7 @@ static ft_status add_metaspace(ft_decoder *decoder, const json_t *step)
 
 static ft_status add_strip(ft_decoder *decoder, const json_t *step, bool fused)
 {
-    const char *content = ft_json_text(step, "content");
+    const char *content = ft_json_string(step, "content");
     int64_t start = json_integer_value(json_object_get(step, "start"));
     if (content == NULL || *content == 0 || start < 0 || start > 1000 || !fused ||
         json_integer_value(json_object_get(step, "stop")) != 0)

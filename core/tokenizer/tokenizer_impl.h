@@ -80,7 +80,7 @@ void ft_decoder_free(ft_decoder *decoder);
 ft_status ft_tokenizer_read_special(ft_tokenizer *tokenizer, const char *directory);
 
 // Members of JSON objects. Absent and null are alike.
-const char *ft_json_text(const json_t *object, const char *key);   // NULL if absent or not a string
+const char *ft_json_string(const json_t *object, const char *key); // NULL if absent or not a string
 const char *ft_json_type(const json_t *object);                    // "(no type)" if absent
 bool ft_json_true(const json_t *object, const char *key, bool absent);
 // FT_E_UNSUPPORTED "WHAT: KEY is not implemented" if the member is present with a value that does something.

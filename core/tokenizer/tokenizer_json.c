@@ -4,14 +4,14 @@
 
 #include "tokenizer/tokenizer_impl.h"
 
-const char *ft_json_text(const json_t *object, const char *key)
+const char *ft_json_string(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
 }
 
 const char *ft_json_type(const json_t *object)
 {
-    const char *type = ft_json_text(object, "type");
+    const char *type = ft_json_string(object, "type");
     return type ? type : "(no type)";
 }
 

@@ -81,7 +81,7 @@ static ft_status add_merge(ft_bpe *bpe, scratch s[2], const json_t *merge, int32
 
 static ft_status read_unknown(ft_tokenizer *tokenizer, scratch *s, const json_t *model)
 {
-    const char *name = ft_json_text(model, "unk_token");
+    const char *name = ft_json_string(model, "unk_token");
     tokenizer->bpe.unknown = -1;
     tokenizer->bpe.fuse_unknown = ft_json_true(model, "fuse_unk", false);
     if (name == NULL) return FT_OK;
@@ -94,7 +94,7 @@ static ft_status read_unknown(ft_tokenizer *tokenizer, scratch *s, const json_t 
 
 static ft_status check_model(const json_t *model, bool characters)
 {
-    const char *type = ft_json_text(model, "type");
+    const char *type = ft_json_string(model, "type");
     if (type == NULL && json_is_array(json_object_get(model, "merges"))) type = "BPE";
     if (type == NULL || strcmp(type, "BPE") != 0) {
         return ft_error(FT_E_UNSUPPORTED, "model %s is not implemented, only BPE", type ? type : "(no type)");

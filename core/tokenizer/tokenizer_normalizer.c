@@ -5,7 +5,7 @@
 
 static ft_status add_replace(ft_normalizer *normalizer, const json_t *step)
 {
-    const char *from = ft_json_text(json_object_get(step, "pattern"), "String"), *to = ft_json_text(step, "content");
+    const char *from = ft_json_string(json_object_get(step, "pattern"), "String"), *to = ft_json_string(step, "content");
     if (from == NULL) return ft_error(FT_E_UNSUPPORTED, "normalizer Replace: only a String pattern is implemented");
     if (to == NULL) return ft_error(FT_E_INPUT, "normalizer Replace has no 'content'");
     return ft_normalizer_add(normalizer, FT_NORMALIZE_REPLACE, from, to);
@@ -13,7 +13,7 @@ static ft_status add_replace(ft_normalizer *normalizer, const json_t *step)
 
 static ft_status add_prepend(ft_normalizer *normalizer, const json_t *step)
 {
-    const char *text = ft_json_text(step, "prepend");
+    const char *text = ft_json_string(step, "prepend");
     if (text == NULL) return ft_error(FT_E_INPUT, "normalizer Prepend has no 'prepend'");
     return ft_normalizer_add(normalizer, FT_NORMALIZE_PREPEND, NULL, text);
 }

@@ -7,8 +7,8 @@
 
 static ft_status add_split(ft_tokenizer *tokenizer, const json_t *split)
 {
-    const char *pattern = ft_json_text(json_object_get(split, "pattern"), "Regex");
-    const char *behavior = ft_json_text(split, "behavior");
+    const char *pattern = ft_json_string(json_object_get(split, "pattern"), "Regex");
+    const char *behavior = ft_json_string(split, "behavior");
     if (pattern == NULL) return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer Split: only a Regex pattern is implemented");
     if (behavior == NULL || strcmp(behavior, "Isolated") != 0) {
         return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer Split: behavior '%s' is not implemented, only Isolated",
@@ -59,7 +59,7 @@ static ft_status check_first(const ft_normalizer *normalizer)
 // Old files say add_prefix_space where new ones name a scheme.
 static ft_status read_metaspace(ft_tokenizer *tokenizer, const json_t *stage)
 {
-    const char *replacement = ft_json_text(stage, "replacement"), *scheme = ft_json_text(stage, "prepend_scheme");
+    const char *replacement = ft_json_string(stage, "replacement"), *scheme = ft_json_string(stage, "prepend_scheme");
     if (replacement == NULL || strcmp(replacement, FT_METASPACE) != 0)
         return ft_error(FT_E_UNSUPPORTED, "pre_tokenizer Metaspace: only the replacement U+2581 is implemented");
     if (scheme == NULL) scheme = ft_json_true(stage, "add_prefix_space", true) ? "always" : "never";

@@ -25,7 +25,7 @@ static ft_status read_template(ft_tokenizer *tokenizer, const json_t *template)
     size_t i;
     json_t *piece;
     json_array_foreach(single, i, piece) {
-        const char *special = ft_json_text(json_object_get(piece, "SpecialToken"), "id");
+        const char *special = ft_json_string(json_object_get(piece, "SpecialToken"), "id");
         if (special == NULL) seen_text = true;
         else if (seen_text) after++;
         else if (before++ == 0) FT_TRY(read_template_token(tokenizer, template, special));
