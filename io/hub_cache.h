@@ -1,4 +1,5 @@
-// The Hugging Face cache: what `ft-single download` (io/hub.h) or `hf download` has put there, found by id. Nothing is downloaded and the network is not touched.
+// The Hugging Face cache: what `ft-single download` (io/hub.h) or `hf download` has put there, found by id. Nothing is downloaded and the
+// network is not touched.
 //
 // An id is NAME or ORG/NAME, with an optional @REVISION (branch, tag or commit). The cache is $HF_HUB_CACHE, else $HF_HOME/hub,
 // else $XDG_CACHE_HOME/huggingface/hub, else $HOME/.cache/huggingface/hub (an empty variable counts as unset). In it:

@@ -169,9 +169,10 @@ ft_status ft_hub_part_reset(ft_hub_part *part)
 
 ft_status ft_hub_part_finish(ft_hub_part *part, const char *path)
 {
-    int failed = part->file->bytes >= SYNC_BYTES ? fdatasync(part->fd) : 0;
+    int error = part->file->bytes >= SYNC_BYTES && fdatasync(part->fd) != 0 ? errno : 0;
     close_files(part);
-    if (failed || rename(part->path, path) != 0) return ft_error_errno(FT_E_IO, errno, "%s: cannot be finished", path);
+    if (error == 0 && rename(part->path, path) != 0) error = errno;
+    if (error) return ft_error_errno(FT_E_IO, error, "%s: cannot be finished", path);
     unlink(part->journal_path);
     return FT_OK;
 }
